@@ -1,0 +1,28 @@
+"""A batch: images of one size, what is annotated on them, and how to get back to the original pixels."""
+
+from dataclasses import dataclass
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.geometry import ImageMeta
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step of training or evaluation is given.
+
+    Attributes:
+        images: Canvases, RGB, 0 to 255.
+        annotations: One entry per image; empty at prediction time.
+        meta: One entry per image.
+    """
+
+    images: UInt8[Tensor, "B 3 H W"]
+    annotations: tuple[Annotations, ...]
+    meta: tuple[ImageMeta, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return int(self.images.shape[0])

@@ -1,0 +1,47 @@
+"""What the backbone hands to the heads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mtvit_core.tokens import Pick
+
+
+@dataclass(frozen=True)
+class LayerFeatures:
+    """All tokens at one depth, after the backbone's final norm.
+
+    Attributes:
+        patches: Patch tokens as a map.
+        prefix: Class and register tokens.
+        queries: Query tokens B Q D of the groups that have entered, by group name.
+    """
+
+    patches: Float[Tensor, "B D h w"]
+    prefix: Float[Tensor, "B R D"]
+    queries: Mapping[str, Float[Tensor, "B Q D"]]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The backbone's answer for one batch.
+
+    Attributes:
+        layers: Features by depth: ``i`` is the state before block i, ``depth`` the output. Depths that no group asked
+            for are absent.
+        depth: Number of blocks; ``layers[depth]`` is always there.
+        picks: Proposals of the groups that were picked from context, by group name.
+        canvas: Rows H and columns W of the input in pixels.
+    """
+
+    layers: Mapping[int, LayerFeatures]
+    depth: int
+    picks: Mapping[str, Pick]
+    canvas: tuple[int, int]
+
+    @property
+    def last(self) -> LayerFeatures:
+        """The output of the last block."""
+        return self.layers[self.depth]

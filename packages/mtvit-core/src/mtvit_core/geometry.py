@@ -1,0 +1,93 @@
+"""The way from original images to the canvas a model sees, and back.
+
+Coordinates are continuous: pixel i covers [i, i + 1). An affine map is written x' = a x + b y + c, y' = d x + e y + f.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+Affine = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ImageMeta:
+    """Where a canvas comes from.
+
+    Attributes:
+        height: Rows of the original image.
+        width: Columns of the original image.
+        content: Rows and columns of the canvas, from its top left, that hold the image; the rest is padding.
+        to_original: Affine map from canvas to original coordinates.
+        image_id: Id in the data set, 0 where there is none.
+        file_name: Name to report, empty where there is none.
+        box: For a crop of one person: the person's box x0 y0 x1 y1 in original pixels; None for whole images.
+        box_score: Score of that box; 1 for annotated boxes and whole images.
+    """
+
+    height: int
+    width: int
+    content: tuple[int, int]
+    to_original: Affine
+    image_id: int = 0
+    file_name: str = ""
+    box: tuple[float, float, float, float] | None = None
+    box_score: float = 1.0
+
+    def boxes_to_original(self, boxes: Float[Tensor, "M 4"]) -> Float[Tensor, "M 4"]:
+        """Map xyxy boxes from the canvas to the original image and clip them to it; whole-image views only."""
+        corners = self.points_to_original(boxes.reshape(-1, 2)).reshape(-1, 4)
+        limit = corners.new_tensor([self.width, self.height, self.width, self.height])
+        return corners.clamp(min=0).minimum(limit)
+
+    def points_to_original(self, points: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 2"]:
+        """Map x y points from the canvas to the original image, unclipped."""
+        a, b, c, d, e, f = self.to_original
+        linear = points.new_tensor([[a, d], [b, e]])
+        return points @ linear + points.new_tensor([c, f])
+
+    def masks_to_original(self, logits: Float[Tensor, "Q H W"]) -> Float[Tensor, "Q H2 W2"]:
+        """Cut the padding off mask logits at canvas size and resize them to the original image (bilinear)."""
+        rows, columns = self.content
+        cut = logits[None, :, :rows, :columns]
+        return F.interpolate(cut, size=(self.height, self.width), mode="bilinear", align_corners=False)[0]
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Resize an image to fit a canvas, keeping its aspect, and pad it right and below with zeros.
+
+    Attributes:
+        height: Rows of the canvas.
+        width: Columns of the canvas.
+    """
+
+    height: int
+    width: int
+
+    def content(self, height: int, width: int) -> tuple[int, int]:
+        """Return rows and columns that an image of this size fills; each side rounded, at least one pixel."""
+        scale = min(self.height / height, self.width / width)
+        return (
+            min(self.height, max(1, round(height * scale))),
+            min(self.width, max(1, round(width * scale))),
+        )
+
+    def meta(self, height: int, width: int, image_id: int = 0, file_name: str = "") -> ImageMeta:
+        """Return the way back from the canvas for an original image of this size."""
+        rows, columns = self.content(height, width)
+        to_original = (width / columns, 0.0, 0.0, 0.0, height / rows, 0.0)
+        return ImageMeta(height, width, (rows, columns), to_original, image_id, file_name)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Resize and pad one uint8 image 3 H W (antialiased bilinear) to the canvas."""
+        rows, columns = self.content(*image.shape[-2:])
+        if (rows, columns) != tuple(image.shape[-2:]):
+            resized = F.interpolate(
+                image[None].float(), size=(rows, columns), mode="bilinear", antialias=True, align_corners=False
+            )[0]
+            image = resized.round().clamp(0, 255).to(torch.uint8)
+        return F.pad(image, (0, self.width - columns, 0, self.height - rows))

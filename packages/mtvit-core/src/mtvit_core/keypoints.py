@@ -1,0 +1,84 @@
+"""Keypoint schemas: what the keypoints of a category are called, how they connect, mirror and score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mtvit_core.errors import DataError
+
+
+@dataclass(frozen=True)
+class KeypointSchema:
+    """The keypoints of one category.
+
+    Attributes:
+        names: One name per keypoint, in the order of the annotations.
+        skeleton: Pairs of 0-based keypoint indices that are drawn as bones.
+        flip_pairs: Pairs of 0-based indices that a horizontal flip swaps. Empty: left and right are unknown, so
+            images with this category are never flipped.
+        sigmas: Per-keypoint constants of OKS (COCO's ``k_i = 2 sigma_i``). Empty: unknown; OKS cannot be computed.
+    """
+
+    names: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that every index and every length fits the names."""
+        count = len(self.names)
+        for field, pairs in (("skeleton", self.skeleton), ("flip_pairs", self.flip_pairs)):
+            bad = [pair for pair in pairs if not all(0 <= i < count for i in pair)]
+            if bad:
+                raise DataError(
+                    f"keypoint schema: {field} holds {bad[0]}, but there are {count} keypoints; "
+                    f"use 0-based indices below {count}."
+                )
+        if self.sigmas and len(self.sigmas) != count:
+            raise DataError(
+                f"keypoint schema: {len(self.sigmas)} sigmas for {count} keypoints; give one for each, or none."
+            )
+
+    @property
+    def flip_order(self) -> tuple[int, ...]:
+        """The permutation that a horizontal flip applies: keypoint i of the mirrored object is old ``order[i]``."""
+        order = list(range(len(self.names)))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return tuple(order)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists that ``from_json`` reads back."""
+        return {
+            "names": list(self.names),
+            "skeleton": [list(pair) for pair in self.skeleton],
+            "flip_pairs": [list(pair) for pair in self.flip_pairs],
+            "sigmas": list(self.sigmas),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "KeypointSchema":
+        """Build a schema from what ``to_json`` returned."""
+        return cls(
+            names=tuple(data["names"]),
+            skeleton=tuple((int(a), int(b)) for a, b in data["skeleton"]),
+            flip_pairs=tuple((int(a), int(b)) for a, b in data["flip_pairs"]),
+            sigmas=tuple(float(s) for s in data["sigmas"]),
+        )
+
+
+_SIDES = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+COCO_PERSON = KeypointSchema(
+    names=("nose", *(f"{side}_{part}" for part in _SIDES for side in ("left", "right"))),
+    # Same bones as the COCO annotation files, 0-based.
+    skeleton=(
+        (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
+        (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+    ),
+    flip_pairs=tuple((i, i + 1) for i in range(1, 17, 2)),
+    # COCO keypoint evaluation, per-keypoint standard deviations.
+    sigmas=(
+        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
+        0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
+    ),
+)  # fmt: skip

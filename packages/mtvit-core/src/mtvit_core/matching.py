@@ -1,0 +1,92 @@
+"""Bipartite matching of queries to targets: the assignment of least total cost (Carion et al. 2020, eq. 1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from mtvit_core.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which query answers for which target, per supervised layer and image.
+
+    Attributes:
+        query: Query index of each target; 0 where there is none.
+        matched: Whether the target exists and got a query; at most Q targets of an image do.
+    """
+
+    query: Int64[Tensor, "L B M"]
+    matched: Bool[Tensor, "L B M"]
+
+    def gather(self, values: Float[Tensor, "L B Q *any"]) -> Float[Tensor, "L B M *any"]:
+        """Pick, for every target, the row of its query; rows of unmatched targets are arbitrary."""
+        layers, images, _ = self.query.shape
+        layer = torch.arange(layers, device=values.device)[:, None, None]
+        image = torch.arange(images, device=values.device)[None, :, None]
+        return values[layer, image, self.query]
+
+    def scatter(self, values: Tensor, queries: int, fill: float) -> Tensor:
+        """Spread one value per target over the queries; queries without a target get ``fill``.
+
+        Args:
+            values: L B M or broadcastable to it, for instance class labels.
+            queries: Number of queries Q.
+            fill: What unmatched queries get.
+
+        Returns:
+            A tensor L B Q of the type of ``values``.
+        """
+        layers, images, _ = self.query.shape
+        spread = values.expand(self.query.shape)
+        out = values.new_full((layers, images, queries + 1), fill)
+        # Unmatched targets write into one spare column that is cut off.
+        index = torch.where(self.matched, self.query, queries)
+        return out.scatter_(2, index, spread)[..., :queries]
+
+
+def match_all(costs: Mapping[str, tuple[Float[Tensor, "..."], tuple[int, ...]]]) -> dict[str, Match]:
+    """Solve every assignment of a step with a single copy from the device to the host.
+
+    Args:
+        costs: Per name, a cost tensor L B Q M and the number of targets of each image (length B). Columns past that
+            number are ignored.
+
+    Returns:
+        One match per name, on the device of its costs.
+
+    Raises:
+        ShapeError: a cost holds NaN, which has no least assignment.
+    """
+    if not costs:
+        return {}
+    flat = torch.cat([cost.detach().flatten().float() for cost, _ in costs.values()]).cpu()
+    matches, start = {}, 0
+    for name, (cost, counts) in costs.items():
+        block = flat[start : start + cost.numel()].view(cost.shape)
+        start += cost.numel()
+        matches[name] = _match(name, block, counts, cost.device)
+    return matches
+
+
+def _match(name: str, cost: Tensor, counts: tuple[int, ...], device: torch.device) -> Match:
+    layers, images, _, targets = cost.shape
+    query = torch.zeros(layers, images, targets, dtype=torch.int64)
+    matched = torch.zeros(layers, images, targets, dtype=torch.bool)
+    for layer in range(layers):
+        for image, count in enumerate(counts):
+            block = cost[layer, image, :, :count]
+            if torch.isnan(block).any():
+                raise ShapeError(
+                    f"matching of {name!r}: the cost of image {image} of the batch at supervised layer {layer} is "
+                    "NaN; the predictions have diverged. Lower the learning rate or check the targets."
+                )
+            # An infinite cost means "never"; the solver wants finite numbers.
+            rows, columns = linear_sum_assignment(torch.nan_to_num(block, posinf=1e12, neginf=-1e12).numpy())
+            query[layer, image, torch.from_numpy(columns)] = torch.from_numpy(rows)
+            matched[layer, image, torch.from_numpy(columns)] = True
+    return Match(query.to(device), matched.to(device))

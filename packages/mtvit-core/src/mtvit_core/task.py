@@ -1,0 +1,174 @@
+"""The task contract: everything a plugin provides, from tokens to evaluation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.categories import Categories
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.tokens import TokenGroup
+
+#: Version of this contract; a plugin built for another one is refused.
+API = 1
+
+
+class TaskConfig(BaseModel):
+    """Base of every task's settings: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a task may know about the backbone when it builds its parts.
+
+    Attributes:
+        width: Token width D.
+        depth: Number of blocks.
+        patch: Rows and columns of a patch in pixels.
+        canvas: Rows H and columns W that the model is built for.
+        heads: Attention heads of a block.
+    """
+
+    width: int
+    depth: int
+    patch: tuple[int, int]
+    canvas: tuple[int, int]
+    heads: int
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows h and columns w of patches at the canvas the model is built for."""
+        return self.canvas[0] // self.patch[0], self.canvas[1] // self.patch[1]
+
+
+class Targets(Protocol):
+    """What a task's cost and loss read: a frozen dataclass of tensors padded to the most instances of the batch."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of targets of each image, length B; 0 where the image is not labelled for the task."""
+        ...
+
+    @property
+    def labelled(self) -> Bool[Tensor, " B"]:
+        """Whether each image carries what the task needs; unlabelled images give no loss at all."""
+        ...
+
+
+class Evaluator(ABC):
+    """Collects results against annotations and scores them."""
+
+    @abstractmethod
+    def update(
+        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+    ) -> None:
+        """Add images.
+
+        Args:
+            results: What the model found, in original pixels.
+            annotations: The truth of the same images, in original pixels (not those of the canvas).
+            meta: Image ids and original sizes.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what has been collected, as plain picklable data."""
+
+    @abstractmethod
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Replace what has been collected by the union of several states; an image seen twice counts once."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Return the metrics, by names such as ``AP`` and ``AP50``; NaN where nothing was labelled."""
+
+
+C = TypeVar("C", bound=TaskConfig)
+P = TypeVar("P")
+T = TypeVar("T", bound=Targets)
+
+
+class Task(ABC, Generic[C, P, T]):
+    """One question about an image: its tokens, head, loss, decoding and evaluation.
+
+    A plugin subclasses it, sets the class attributes and returns the class from the hook ``mtvit_task``. The type
+    parameters are its config, its predictions and its targets. A task holds no weights: ``tokens`` and ``head`` build
+    the modules, and the model owns them under the task's name.
+
+    Attributes:
+        name: Prefix of its config table, losses, metrics and state-dict keys.
+        api: Contract version it was written for.
+        Config: Its settings.
+        needs: Kinds of label it learns from; images that lack one of them give it no loss.
+        view: ``image``: it sees the whole image. ``person``: it sees one crop per person.
+    """
+
+    name: ClassVar[str]
+    api: ClassVar[int] = API
+    Config: ClassVar[type[TaskConfig]]
+    needs: ClassVar[frozenset[str]]
+
+    def __init__(self, config: C, categories: Categories) -> None:
+        """Keep the settings and the categories.
+
+        Args:
+            config: An instance of ``Config``.
+            categories: Classes of the data set or checkpoint.
+        """
+        self.config = config
+        self.categories = categories
+
+    @property
+    def view(self) -> Literal["image", "person"]:
+        """What the task is shown; ``image`` unless a task says otherwise."""
+        return "image"
+
+    @abstractmethod
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """Return the token groups the task adds; none for a head that reads patches only."""
+
+    @abstractmethod
+    def head(self, backbone: BackboneSpec) -> nn.Module:
+        """Return a module ``forward(features: Features) -> predictions``, a frozen dataclass of tensors."""
+
+    @abstractmethod
+    def targets(self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any) -> T:
+        """Turn the annotations of a batch into padded tensors.
+
+        Args:
+            annotations: One entry per image, in canvas pixels. Crowds are left out here.
+            canvas: Rows H and columns W.
+            device: Where the tensors go.
+        """
+
+    def cost(self, predictions: P, targets: T) -> Float[Tensor, "L B Q M"] | None:
+        """Return the cost of giving each target to each query; None where the task needs no matching."""
+        return None
+
+    @abstractmethod
+    def loss(self, predictions: P, targets: T, match: Match | None) -> dict[str, Tensor]:
+        """Return weighted scalar terms by name.
+
+        Every term is a function of the predictions even where nothing is labelled (then it is exactly 0 with zero
+        gradient), so that all processes of a distributed run reduce the same parameters.
+        """
+
+    @abstractmethod
+    def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Turn predictions into results in original pixels with original categories, one per image (or crop)."""
+
+    @abstractmethod
+    def evaluator(self) -> Evaluator:
+        """Return a fresh evaluator for the task's categories."""
+
+    def progress(self, head: nn.Module, fraction: float) -> None:  # noqa: B027  (optional hook)
+        """Tell the head how far training is, from 0 to 1, before each step; for schedules such as mask annealing."""

@@ -1,0 +1,130 @@
+"""Token groups: the query tokens a task adds to the backbone, where they enter and what they start from."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Context:
+    """The tokens of the image at some depth, before any final norm.
+
+    Attributes:
+        patches: Patch tokens, row-major.
+        prefix: Class and register tokens.
+        grid: Rows h and columns w of patches.
+    """
+
+    patches: Float[Tensor, "B N D"]
+    prefix: Float[Tensor, "B R D"]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Dense proposals of every patch, and the ones picked to become queries.
+
+    Attributes:
+        logits: Class logits of every patch.
+        boxes: Box of every patch, cx cy w h relative to the canvas.
+        index: Patches picked, best first.
+    """
+
+    logits: Float[Tensor, "B N C"]
+    boxes: Float[Tensor, "B N 4"]
+    index: Int64[Tensor, "B Q"]
+
+    @property
+    def picked_logits(self) -> Float[Tensor, "B Q C"]:
+        """Class logits of the picked patches."""
+        return self.logits.gather(1, self.index[..., None].expand(-1, -1, self.logits.shape[-1]))
+
+    @property
+    def picked_boxes(self) -> Float[Tensor, "B Q 4"]:
+        """Boxes of the picked patches, cx cy w h relative to the canvas."""
+        return self.boxes.gather(1, self.index[..., None].expand(-1, -1, 4))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a group brings into the sequence at its entry block.
+
+    Attributes:
+        content: The query tokens.
+        pick: The proposals they were picked from; None for learned queries.
+    """
+
+    content: Float[Tensor, "B Q D"]
+    pick: Pick | None = None
+
+
+class QuerySource(nn.Module):
+    """Makes the tokens of a group from the context at its entry block; ``forward(context) -> Entry``."""
+
+    def forward(self, context: Context) -> Entry:
+        """Make the query tokens; subclasses define it."""
+        raise NotImplementedError
+
+
+@runtime_checkable
+class QueryMasker(Protocol):
+    """A head that restricts which patches its queries may attend to (masked attention, Cheng et al. 2022)."""
+
+    def query_mask(
+        self, layer: int, queries: Float[Tensor, "B Q D"], patches: Float[Tensor, "B D h w"]
+    ) -> Bool[Tensor, "B Q N"] | None:
+        """Return which patches each query may attend to in block ``layer``; None for all.
+
+        Args:
+            layer: Index of the block about to run.
+            queries: Queries before that block, after the backbone's final norm.
+            patches: Patch tokens before that block, after the backbone's final norm.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TokenGroup:
+    """A named set of query tokens.
+
+    Attributes:
+        name: Unique in a model; the task's name, or ``"task.part"``.
+        count: Number of tokens Q. A source that picks from context gives fewer where an image has fewer patches.
+        enter: Index of the block before which the tokens join; the depth means "after the last block" and is refused.
+        source: Makes the tokens; its parameters belong to the model.
+        visibility: ``isolated``: queries attend to the context and their own group, and nothing attends to them.
+            ``joint``: context and all joint groups attend to each other (as YOLOS, EoMT, TokenPose).
+        layers: Depths at which the group is read: ``i`` means "before block i", the depth itself means the output.
+            Depths below the output are
+            computed in training only.
+        masked: Whether the head that reads the group supplies attention masks in training (it is a ``QueryMasker``).
+    """
+
+    name: str
+    count: int
+    enter: int
+    source: QuerySource
+    visibility: Literal["isolated", "joint"] = "isolated"
+    layers: tuple[int, ...] = ()
+    masked: bool = False
+
+
+class LearnedQueries(QuerySource):
+    """Queries learned as parameters, the same for every image (DETR, YOLOS, EoMT)."""
+
+    def __init__(self, count: int, width: int, std: float = 0.02) -> None:
+        """Draw the tokens.
+
+        Args:
+            count: Number of tokens Q.
+            width: Token width D.
+            std: Standard deviation of the normal draw; YOLOS truncates at 0.02, EoMT draws from N(0, 1).
+        """
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.trunc_normal_(Tensor(count, width), std=std, a=-2 * std, b=2 * std))
+
+    def forward(self, context: Context) -> Entry:
+        """Repeat the tokens for every image of the batch."""
+        return Entry(self.weight.expand(context.patches.shape[0], -1, -1))
