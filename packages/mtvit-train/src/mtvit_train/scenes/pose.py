@@ -79,7 +79,8 @@ def random_pose(rng: Generator) -> Pose:
     swing = _degrees(rng, 18, 42) * float(rng.choice([-1, 1]))
     if kind == "walk":
         arms = [Limb(_degrees(rng, 4, 15), s * swing, _degrees(rng, 15, 85)) for s in (-1, 1)]
-        legs = [Limb(_degrees(rng, 0, 5), s * swing, _degrees(rng, 5, 25) + (0.6 if s * swing < 0 else 0)) for s in (1, -1)]
+        bends = [_degrees(rng, 5, 25) + (0.6 if s * swing < 0 else 0.0) for s in (1, -1)]
+        legs = [Limb(_degrees(rng, 0, 5), s * swing, bend) for s, bend in zip((1, -1), bends, strict=True)]
     elif kind == "raise":
         arms = [Limb(_degrees(rng, 95, 172), _degrees(rng, -10, 10), _degrees(rng, 0, 70)) for _ in SIDES]
     elif kind == "sit":
@@ -105,6 +106,14 @@ def _chain(limb: Limb, side: int, lengths: tuple[float, float], hint: Vector) ->
     return upper * lengths[0], upper * lengths[0] + lower * lengths[1]
 
 
+def _elbow_hint(arm: Limb, side: int) -> Vector:
+    return np.array([-0.3 * side, 0.4 + np.sin(arm.forward), np.cos(arm.forward)])
+
+
+def _knee_hint(leg: Limb) -> Vector:
+    return np.array([0.0, -np.sin(leg.forward), -np.cos(leg.forward)])
+
+
 def skeleton(pose: Pose, build: Build) -> dict[str, Vector]:
     """Joints of the body.
 
@@ -119,8 +128,8 @@ def skeleton(pose: Pose, build: Build) -> dict[str, Vector]:
     for side, sign, arm, leg in zip(SIDES, (1, -1), pose.arms, pose.legs, strict=True):
         shoulder = body["chest"] + sign * across * build.shoulder
         hip = np.array([sign * build.hip, 0.0, 0.0])
-        elbow, wrist = _chain(arm, sign, (build.arm, build.arm * 0.92), np.array([-0.25 * sign, 0.45, 1.0]))
-        knee, ankle = _chain(leg, sign, (build.leg, build.leg * 0.96), np.array([0.0, 0.1, -1.0]))
+        elbow, wrist = _chain(arm, sign, (build.arm, build.arm * 0.92), _elbow_hint(arm, sign))
+        knee, ankle = _chain(leg, sign, (build.leg, build.leg * 0.96), _knee_hint(leg))
         body |= {f"{side}_shoulder": shoulder, f"{side}_elbow": shoulder + elbow, f"{side}_wrist": shoulder + wrist}
         body |= {f"{side}_hip": hip, f"{side}_knee": hip + knee, f"{side}_ankle": hip + ankle}
         body[f"{side}_toe"] = hip + ankle + np.array([sign * 0.02, -0.02, 0.07])

@@ -1,0 +1,150 @@
+"""Scenes: layouts painted at one size, with exact boxes, masks, keypoints and depth."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+from numpy.random import Generator, SeedSequence
+from numpy.typing import NDArray
+
+from mtvit_core.errors import DataError
+from mtvit_core.keypoints import COCO_PERSON
+from mtvit_train.scenes.figure import Figure
+from mtvit_train.scenes.layout import PERSON_ID, SHAPE_IDS, Layout, Placed, random_layout
+from mtvit_train.scenes.paint import SUPERSAMPLING, Print, paint_image, print_figure
+from mtvit_train.scenes.texture import Array
+
+Split = Literal["train", "val"]
+STREAMS: dict[Split, int] = {"train": 0, "val": 1}
+SMALLEST_SIZE, LARGEST_SIZE = 64, 1024
+
+CATEGORIES: tuple[dict[str, Any], ...] = (
+    {
+        "id": PERSON_ID,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(COCO_PERSON.names),
+        "skeleton": [[a + 1, b + 1] for a, b in COCO_PERSON.skeleton],
+    },
+    *({"id": number, "name": name, "supercategory": "shape"} for name, number in SHAPE_IDS.items()),
+)
+"""COCO category entries of all classes."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image and everything that is true of it; instances from back to front.
+
+    Attributes:
+        image: RGB pixels.
+        category_ids: ids of `CATEGORIES`.
+        boxes_xywh: tight boxes around the masks, in pixels (left, top, width, height).
+        masks: visible pixels of each instance; no pixel belongs to two.
+        keypoints: (x, y, v) in pixels, pixel i covering [i, i + 1). v is 2 where the joint's pixel shows the limb it
+            belongs to, 1 where something is in the way, 0 (and x = y = 0) outside the image or for other classes.
+        depth: distance from the viewer, 0 near to 1 far.
+    """
+
+    image: UInt8[NDArray[np.uint8], "H W 3"]
+    category_ids: Int64[NDArray[np.int64], " M"]
+    boxes_xywh: Float32[NDArray[np.float32], "M 4"]
+    masks: Bool[NDArray[np.bool_], "M H W"]
+    keypoints: Float32[NDArray[np.float32], "M K 3"]
+    depth: Float32[NDArray[np.float32], "H W"]
+
+
+def _own_pixels(mark: Print, point: Array, owners: frozenset[str], figure: Figure) -> bool:
+    column, row = ((point - (mark.columns.start, mark.rows.start)) * SUPERSAMPLING).astype(int)
+    label = int(mark.labels[row, column])
+    return label > 0 and figure.parts[label - 1].name in owners
+
+
+def _keypoints(placed: Placed, mark: Print, mask: NDArray[np.bool_], size: int) -> Array:
+    points = np.zeros((len(COCO_PERSON.names), 3), np.float32)
+    joints = placed.figure.joints
+    if joints is None:
+        return points
+    positions = (joints.points * np.float32(placed.side) + (placed.x, placed.y)).astype(np.float32) * np.float32(size)
+    for index, point in enumerate(positions):
+        if point.min() < 0 or point.max() >= size:
+            continue
+        seen = (
+            not joints.hidden[index]
+            and bool(mask[int(point[1]), int(point[0])])
+            and _own_pixels(mark, point, joints.owners[index], placed.figure)
+        )
+        points[index] = point[0], point[1], 2 if seen else 1
+    return points
+
+
+def _tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    return columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+
+
+def _visible_masks(prints: list[Print], size: int) -> NDArray[np.bool_]:
+    masks = np.zeros((len(prints), size, size), np.bool_)
+    for index, mark in enumerate(prints):
+        solid = mark.alpha >= 0.5
+        masks[:index, mark.rows, mark.columns] &= ~solid
+        masks[index, mark.rows, mark.columns] = solid
+    return masks
+
+
+def _depth(layout: Layout, masks: NDArray[np.bool_]) -> Array:
+    """The ground rises into the distance; each object is flat, nearer than those behind it, large ones nearest."""
+    size = masks.shape[1]
+    axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
+    far, down, across = layout.horizon
+    depth = np.clip(far + down * axis[:, None] + across * (axis - np.float32(0.5)), 0.65, 1).astype(np.float32)
+    nearest = 0.62
+    for placed, mask in zip(layout.objects, masks, strict=True):
+        nearest = min(nearest - 0.02, 0.65 - 0.9 * placed.side)
+        depth[mask] = nearest
+    return depth
+
+
+def _label(layout: Layout, size: int, rng: Generator) -> Scene:
+    prints = [print_figure(placed, size) for placed in layout.objects]
+    masks = _visible_masks(prints, size)
+    points = [_keypoints(*entry, size) for entry in zip(layout.objects, prints, masks, strict=True)]
+    return Scene(
+        image=paint_image(layout, prints, size, rng),
+        category_ids=np.array([placed.figure.category_id for placed in layout.objects], np.int64),
+        boxes_xywh=np.array([_tight_box(mask) for mask in masks], np.float32),
+        masks=masks,
+        keypoints=np.stack(points),
+        depth=_depth(layout, masks),
+    )
+
+
+def check_numbers(seed: int, index: int, size: int) -> None:
+    """Checks the arguments of `render_scene`.
+
+    Raises:
+        DataError: a number is out of its range.
+    """
+    ranges = {"seed": (0, 2**32 - 1), "index": (0, 2**32 - 1), "size": (SMALLEST_SIZE, LARGEST_SIZE)}
+    for (name, (low, high)), found in zip(ranges.items(), (seed, index, size), strict=True):
+        if not low <= found <= high:
+            raise DataError(f"scenes: {name} is {found}; give a whole number from {low} to {high}.")
+
+
+def render_scene(seed: int, index: int, size: int, split: Split = "train") -> Scene:
+    """Renders one scene, a pure function of its arguments.
+
+    The layout does not depend on `size`: the same scene comes back at another resolution.
+
+    Args:
+        seed: number of the data set, 0 to 2**32 - 1.
+        index: number of the scene, 0 to 2**32 - 1.
+        size: side of the image in pixels, 64 to 1024.
+        split: "train" and "val" scenes come from separate random streams.
+
+    Raises:
+        DataError: a number is out of its range.
+    """
+    check_numbers(seed, index, size)
+    rng = np.random.default_rng(SeedSequence([seed, index, STREAMS[split]]))
+    return _label(random_layout(rng), size, rng)
