@@ -1,0 +1,143 @@
+"""What a plugin must look like: its hooks, its task class, its commands."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mtvit_core import hookspecs
+from mtvit_core.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import click
+
+    from mtvit_core.task import Task
+
+HOOKS = ("mtvit_task", "mtvit_commands")
+#: Commands of mtvit itself; a plugin may not take their names.
+CORE_COMMANDS = ("plugins", "predict")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Fault(Exception):  # noqa: N818  (recorded in a report, not shown as an error)
+    """A plugin breaks a rule.
+
+    Attributes:
+        cause: What was found and what was expected.
+        remedy: What mends it.
+    """
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        """Keep cause and remedy apart."""
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+
+
+def check_hooks(plugin: object) -> Mapping[str, pluggy.HookCaller]:
+    """Register one plugin in a manager of its own.
+
+    Args:
+        plugin: The module or object that an entry point names.
+
+    Returns:
+        Its hooks by name, ready to be called.
+
+    Raises:
+        Fault: a hook is misspelt, unmarked, takes other arguments than specified, or there is none.
+    """
+    _check_marks(plugin)
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin)
+    except pluggy.PluginValidationError as error:
+        cause = ", ".join(str(error).splitlines()[1:]) or str(error)
+        raise Fault(cause, f"Use the signatures of mtvit_core.hookspecs: {'(), '.join(HOOKS)}().") from error
+    hooks = {caller.name: caller for caller in manager.get_hookcallers(plugin) or ()}
+    for name in hooks:
+        if name not in HOOKS:
+            nearest = did_you_mean(name, HOOKS)
+            raise Fault(f"there is no hook {name!r}, only {', '.join(HOOKS)}", f"Rename it.{nearest}")
+    if not hooks:
+        raise Fault(
+            f"it implements no hook; the hooks are {', '.join(HOOKS)}",
+            "Mark a function of that name with @mtvit_core.hookspecs.hookimpl.",
+        )
+    return hooks
+
+
+def _check_marks(plugin: object) -> None:
+    # A function that pluggy would pass over in silence.
+    for name, value in inspect.getmembers(plugin, inspect.isroutine):
+        if name.startswith("mtvit_") and not hasattr(value, f"{hookspecs.GROUP}_impl"):
+            raise Fault(f"function {name!r} is not marked as a hook", "Put @hookimpl above it, or rename it.")
+
+
+def check_task(cls: Any) -> "type[Task[Any, Any, Any]]":
+    """Check the class that ``mtvit_task`` returned.
+
+    Args:
+        cls: What was returned; anything at all.
+
+    Returns:
+        The same object, known to be a complete subclass of ``Task``.
+
+    Raises:
+        Fault: it is something else, was written for another contract version, or lacks a part.
+    """
+    from mtvit_core.task import API, Task, TaskConfig
+
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise Fault(
+            f"mtvit_task returned {cls!r}, not a subclass of mtvit_core.Task",
+            "Return the class itself, not an object of it or its name.",
+        )
+    if cls.api != API:
+        raise Fault(
+            f"{cls.__name__}.api is {cls.api!r}, but this mtvit-core knows contract version {API}",
+            "Install a release of the plugin and one of mtvit-core that share the version.",
+        )
+    missing = [name for name in ("name", "Config", "needs") if not hasattr(cls, name)]
+    missing += sorted(cls.__abstractmethods__)
+    if missing:
+        raise Fault(
+            f"{cls.__name__} lacks {', '.join(missing)}", "Define what mtvit_core.task.Task asks for."
+        )
+    if not (isinstance(cls.name, str) and _NAME.fullmatch(cls.name)):
+        raise Fault(
+            f"{cls.__name__}.name is {cls.name!r}; allowed: lower-case letters, digits and _, a letter first",
+            "Rename the task; its name is the prefix of its config table, losses and metrics.",
+        )
+    if not (isinstance(cls.Config, type) and issubclass(cls.Config, TaskConfig)):
+        raise Fault(
+            f"{cls.__name__}.Config is {cls.Config!r}, not a subclass of mtvit_core.TaskConfig",
+            "Write `class Config(TaskConfig)` with one field per setting.",
+        )
+    if not (isinstance(cls.needs, frozenset) and all(isinstance(kind, str) for kind in cls.needs)):
+        raise Fault(
+            f"{cls.__name__}.needs is {cls.needs!r}, not a frozenset of kinds of label",
+            'Write for instance `needs = frozenset({"boxes"})`.',
+        )
+    return cls
+
+
+def check_commands(commands: Any) -> "list[click.Command]":
+    """Check what ``mtvit_commands`` returned.
+
+    Raises:
+        Fault: it is not a list of click commands, or one has no name or that of a command of mtvit itself.
+    """
+    import click
+
+    if not isinstance(commands, list) or not all(isinstance(c, click.Command) and c.name for c in commands):
+        raise Fault(
+            f"mtvit_commands returned {commands!r}, not a list of named click commands",
+            "Return a list, for instance `return [evaluate]`.",
+        )
+    taken = [command.name for command in commands if command.name in CORE_COMMANDS]
+    if taken:
+        raise Fault(f"{taken[0]!r} is a command of mtvit itself", "Give the command another name.")
+    return commands

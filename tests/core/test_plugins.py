@@ -1,0 +1,300 @@
+"""Plugins are loaded from real entry points of packages made on the spot; every message is quoted."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from mtvit_core.errors import PluginError
+from mtvit_core.plugins import Registry
+
+TASK = """
+from mtvit_core.task import Task, TaskConfig
+
+class {name}Config(TaskConfig):
+    size: int = 3
+
+class {name}Task(Task):
+    name = "{task}"
+    Config = {name}Config
+    needs = frozenset({{"boxes"}})
+    {extra}
+
+    def tokens(self, backbone): return []
+    def head(self, backbone): raise NotImplementedError
+    def targets(self, annotations, canvas, device): raise NotImplementedError
+    def loss(self, predictions, targets, match): return {{}}
+    def decode(self, predictions, meta): return []
+    def evaluator(self): raise NotImplementedError
+"""
+HOOK = """
+from mtvit_core.hookspecs import hookimpl
+
+@hookimpl
+def mtvit_task():
+    {body}
+"""
+
+
+def task_plugin(task: str, extra: str = "") -> str:
+    """Return the source of a module that provides a whole task."""
+    return TASK.format(name=task.title(), task=task, extra=extra) + HOOK.format(
+        body=f"return {task.title()}Task"
+    )
+
+
+def returning(expression: str, extra: str = "pass") -> str:
+    """Return the source of a module whose hook returns something else than the task class it defines."""
+    return TASK.format(name="Odd", task="odd", extra=extra) + HOOK.format(body=f"return {expression}")
+
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Return a function that installs a package of one module with one entry point."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(package: str, source: str, entry_point: str = "odd", version: str = "1.2") -> None:
+        module = package.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[mtvit]\n{entry_point} = {module}\n")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return write
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Callable[[], Registry]:
+    """Return a function that reads the packages installed by this test, and only these."""
+
+    def read() -> Registry:
+        found = distributions(path=[str(tmp_path)])
+        return Registry(e for d in found for e in d.entry_points if e.group == "mtvit")
+
+    return read
+
+
+def complaint(found: Registry) -> str:
+    """Return what is said about the only broken plugin, after trying all hooks."""
+    assert found.tasks is not None
+    assert found.commands is not None
+    (broken,) = found.broken
+    return str(broken)
+
+
+def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
+    install("zebra-depth", task_plugin("depth"), "depth")
+    install("acme-lines", task_plugin("lines"), "lines", "0.4")
+    found = registry()
+    assert list(found.tasks) == ["lines", "depth"]
+    lines = found.tasks["lines"]
+    assert (lines.name, lines.cls.__name__) == ("lines", "LinesTask")
+    assert (lines.distribution, lines.version, lines.entry_point) == ("acme-lines", "0.4", "lines")
+    assert found.broken == ()
+    assert list(found.choose(["depth", "lines"])) == ["depth", "lines"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param(
+            "import not_there_at_all",
+            "acme 1.2, entry point 'odd': import failed: ModuleNotFoundError: No module named 'not_there_at_all'. "
+            "Reinstall acme with what it needs, or uninstall it.",
+            id="import",
+        ),
+        pytest.param(
+            "raise SystemExit(3)",
+            "acme 1.2, entry point 'odd': import failed: SystemExit: 3. "
+            "Reinstall acme with what it needs, or uninstall it.",
+            id="exit",
+        ),
+        pytest.param(
+            HOOK.format(body="return 1").replace("mtvit_task", "mtvit_tasks"),
+            "acme 1.2, entry point 'odd': hooks failed: there is no hook 'mtvit_tasks', only mtvit_task, "
+            "mtvit_commands. Rename it. Did you mean 'mtvit_task'?",
+            id="misspelt",
+        ),
+        pytest.param(
+            HOOK.format(body="return 1").replace("mtvit_task()", "mtvit_task(config)"),
+            "acme 1.2, entry point 'odd': hooks failed: hookimpl definition: mtvit_task(config), Argument(s) "
+            "{'config'} are declared in the hookimpl but can not be found in the hookspec. "
+            "Use the signatures of mtvit_core.hookspecs: mtvit_task(), mtvit_commands().",
+            id="arguments",
+        ),
+        pytest.param(
+            "def mtvit_task(): return 1",
+            "acme 1.2, entry point 'odd': hooks failed: function 'mtvit_task' is not marked as a hook. "
+            "Put @hookimpl above it, or rename it.",
+            id="unmarked",
+        ),
+        pytest.param(
+            "answer = 42",
+            "acme 1.2, entry point 'odd': hooks failed: it implements no hook; the hooks are mtvit_task, "
+            "mtvit_commands. Mark a function of that name with @mtvit_core.hookspecs.hookimpl.",
+            id="nothing",
+        ),
+        pytest.param(
+            HOOK.format(body="return int"),
+            "acme 1.2, entry point 'odd': task failed: mtvit_task returned <class 'int'>, not a subclass of "
+            "mtvit_core.Task. Return the class itself, not an object of it or its name.",
+            id="not a task",
+        ),
+        pytest.param(
+            HOOK.format(body="pass"),
+            "acme 1.2, entry point 'odd': task failed: mtvit_task returned None, not a subclass of "
+            "mtvit_core.Task. Return the class itself, not an object of it or its name.",
+            id="no return",
+        ),
+        pytest.param(
+            HOOK.format(body="raise RuntimeError('out of\\n luck')"),
+            "acme 1.2, entry point 'odd': task failed: RuntimeError: out of luck. "
+            "Reinstall acme with what it needs, or uninstall it.",
+            id="raises",
+        ),
+        pytest.param(
+            returning("OddTask", "api = 2"),
+            "acme 1.2, entry point 'odd': task failed: OddTask.api is 2, but this mtvit-core knows contract "
+            "version 1. Install a release of the plugin and one of mtvit-core that share the version.",
+            id="api",
+        ),
+        pytest.param(
+            returning("OddTask").replace("    Config = OddConfig\n", "").replace("def loss", "def lose"),
+            "acme 1.2, entry point 'odd': task failed: OddTask lacks Config, loss. "
+            "Define what mtvit_core.task.Task asks for.",
+            id="incomplete",
+        ),
+        pytest.param(
+            returning("OddTask", 'name = "Odd One"'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.name is 'Odd One'; allowed: lower-case letters, "
+            "digits and _, a letter first. Rename the task; its name is the prefix of its config table, losses "
+            "and metrics.",
+            id="name",
+        ),
+        pytest.param(
+            returning("OddTask", "Config = dict"),
+            "acme 1.2, entry point 'odd': task failed: OddTask.Config is <class 'dict'>, not a subclass of "
+            "mtvit_core.TaskConfig. Write `class Config(TaskConfig)` with one field per setting.",
+            id="config",
+        ),
+        pytest.param(
+            returning("OddTask", 'needs = "boxes"'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.needs is 'boxes', not a frozenset of kinds of "
+            'label. Write for instance `needs = frozenset({"boxes"})`.',
+            id="needs",
+        ),
+        pytest.param(
+            HOOK.format(body="return 'evaluate'").replace("mtvit_task", "mtvit_commands"),
+            "acme 1.2, entry point 'odd': commands failed: mtvit_commands returned 'evaluate', not a list of named "
+            "click commands. Return a list, for instance `return [evaluate]`.",
+            id="commands",
+        ),
+        pytest.param(
+            "import click\n"
+            + HOOK.format(body="return [click.Command('predict')]").replace("mtvit_task", "mtvit_commands"),
+            "acme 1.2, entry point 'odd': commands failed: 'predict' is a command of mtvit itself. "
+            "Give the command another name.",
+            id="core command",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_reported_and_harms_no_other(install, registry, source, message):
+    install("acme", source)
+    install("zebra-depth", task_plugin("depth"), "depth")
+    found = registry()
+    assert complaint(found) == message
+    assert list(found.tasks) == ["depth"]
+    assert list(found.choose(["depth"])) == ["depth"]
+
+
+def test_a_raising_plugin_keeps_its_traceback(install, registry):
+    install("acme", "raise RuntimeError('luck')")
+    found = registry()
+    complaint(found)
+    assert "acme.py" in found.broken[0].traceback
+    assert "RuntimeError: luck" in found.broken[0].traceback
+
+
+def test_a_name_that_two_plugins_claim_goes_to_neither(install, registry):
+    install("acme-det", task_plugin("det"), "det", "3")
+    install("zebra-det", task_plugin("det"), "mine", "4")
+    install("zebra-depth", task_plugin("depth"), "depth")
+    found = registry()
+    assert list(found.tasks) == ["depth"]
+    assert [str(broken) for broken in found.broken] == [
+        "acme-det 3, entry point 'det': task failed: 'det' is also claimed by zebra-det 4, entry point 'mine'. "
+        "Uninstall all but one of them.",
+        "zebra-det 4, entry point 'mine': task failed: 'det' is also claimed by acme-det 3, entry point 'det'. "
+        "Uninstall all but one of them.",
+    ]
+    with pytest.raises(PluginError) as error:
+        found.choose(["det"])
+    assert str(error.value) == f"tasks: 'det' is broken: {found.broken[0]}"
+
+
+def test_two_plugins_may_not_bring_the_same_command(install, registry):
+    source = "import click\n" + HOOK.format(body="return [click.Command('evaluate')]")
+    for package in ("acme", "zebra"):
+        install(package, source.replace("mtvit_task", "mtvit_commands"))
+    found = registry()
+    assert found.commands == {}
+    assert str(found.broken[0]) == (
+        "acme 1.2, entry point 'odd': commands failed: 'evaluate' is also claimed by zebra 1.2, entry point 'odd'. "
+        "Uninstall all but one of them."
+    )
+
+
+def test_naming_a_broken_task_is_fatal_and_says_why(install, registry):
+    install("mtvit-pose", "import not_there_at_all", "pose", "0.3.1")
+    with pytest.raises(PluginError) as error:
+        registry().choose(["pose"])
+    assert str(error.value) == (
+        "tasks: 'pose' is broken: mtvit-pose 0.3.1, entry point 'pose': import failed: ModuleNotFoundError: "
+        "No module named 'not_there_at_all'. Reinstall mtvit-pose with what it needs, or uninstall it."
+    )
+
+
+def test_broken_commands_leave_the_task_usable(install, registry):
+    commands = HOOK.format(body="return 'evaluate'").replace("mtvit_task", "mtvit_commands")
+    install("acme-depth", task_plugin("depth") + commands, "depth")
+    found = registry()
+    complaint(found)
+    assert list(found.choose(["depth"])) == ["depth"]
+
+
+def test_an_unknown_task_lists_the_installed_ones_and_the_nearest(install, registry):
+    install("acme-depth", task_plugin("depth"), "depth")
+    install("acme-lines", task_plugin("lines"), "lines")
+    with pytest.raises(PluginError) as error:
+        registry().choose(["lines", "dept"])
+    assert str(error.value) == (
+        "tasks: 'dept' is not installed; installed: depth, lines. Did you mean 'depth'? "
+        "Tasks come with plugin packages: see `mtvit plugins`."
+    )
+
+
+def test_with_no_plugin_the_message_says_so(registry):
+    with pytest.raises(
+        PluginError, match="tasks: 'det' is not installed; installed: none. Tasks come with plugin"
+    ):
+        registry().choose(["det"])
+
+
+def test_a_task_is_named_once(install, registry):
+    install("acme-depth", task_plugin("depth"), "depth")
+    with pytest.raises(PluginError, match="tasks: 'depth' is named twice; name each task once."):
+        registry().choose(["depth", "depth"])
+
+
+def test_an_entry_point_without_metadata_is_still_named(tmp_path, registry):
+    info = tmp_path / "ghost-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[mtvit]\nodd = not_there_at_all\n")
+    assert "entry point 'odd': import failed" in complaint(registry())
