@@ -57,3 +57,21 @@ def generalized_box_iou(a: Float[Tensor, "*any 4"], b: Float[Tensor, "*any 4"]) 
     low, high = torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:])
     enclosing = (high - low).clamp(min=0).prod(-1)
     return intersection / union.clamp(min=tiny) - (enclosing - union) / enclosing.clamp(min=tiny)
+
+
+def apply_deltas(
+    reference: Float[Tensor, "*any 4"], deltas: Float[Tensor, "*any 4"]
+) -> Float[Tensor, "*any 4"]:
+    """Move and scale cxcywh boxes: c = c_ref + d_c * s_ref, s = s_ref * exp(d_s).
+
+    Args:
+        reference: Boxes in any unit.
+        deltas: Shift relative to the reference's size, and log of the size ratio; the latter is limited to +-4.
+
+    Returns:
+        Boxes in the unit of the reference.
+
+    Source: Girshick et al. 2014 (R-CNN), appendix C.
+    """
+    size = reference[..., 2:]
+    return torch.cat([reference[..., :2] + deltas[..., :2] * size, size * deltas[..., 2:].clamp(-4, 4).exp()], -1)

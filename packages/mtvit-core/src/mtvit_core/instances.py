@@ -44,6 +44,25 @@ class Instances:
     image_id: int = 0
     file_name: str = ""
 
+    @classmethod
+    def empty(
+        cls, height: int, width: int, categories: Categories, image_id: int = 0, file_name: str = ""
+    ) -> "Instances":
+        """Return the result of finding nothing in an image of this size."""
+        return cls(
+            height=height,
+            width=width,
+            categories=categories,
+            labels=torch.zeros(0, dtype=torch.int64),
+            scores=torch.zeros(0),
+            boxes=torch.zeros(0, 4),
+            tasks=(),
+            rles=(),
+            keypoints=torch.zeros(0, categories.max_keypoints, 3),
+            image_id=image_id,
+            file_name=file_name,
+        )
+
     def __len__(self) -> int:
         """Return the number of objects."""
         return len(self.tasks)

@@ -1,0 +1,127 @@
+"""The one place that knows timm: its plain ViTs seen as embed, blocks and norm.
+
+Two families share every trunk that mtvit takes: ``VisionTransformer`` (ImageNet, DeiT, MAE, CLIP, DINOv2) and ``Eva``
+(EVA-02, DINOv3: rotary positions, fused or separate q k v, SwiGLU).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from timm.layers import apply_rot_embed_cat
+from timm.models.eva import Eva, EvaBlock
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from mtvit_core.errors import ConfigError
+
+#: Sine and cosine of every patch's rotary angle: one table, or one per block.
+Rope = Tensor | list[Tensor] | None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Tokens at the input of block 0.
+
+    Attributes:
+        tokens: Prefix and patch tokens, positions added.
+        rope: Rotary table of each block; None for models without rotary positions.
+    """
+
+    tokens: Float[Tensor, "B S D"]
+    rope: tuple[Tensor, ...] | None
+
+
+def check_plain(model: nn.Module, name: str) -> None:
+    """Refuse a timm model that is not a plain pre-norm ViT.
+
+    Raises:
+        ConfigError: naming the model and the part that does not fit.
+    """
+    allowed = "take a plain pre-norm ViT of timm, such as vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
+    if not isinstance(model, VisionTransformer | Eva):
+        raise ConfigError(f"backbone {name!r}: {type(model).__name__} is not a plain ViT; {allowed}")
+    for block in model.blocks:
+        if not isinstance(block, Block | EvaBlock):
+            raise ConfigError(f"backbone {name!r}: its blocks are of type {type(block).__name__}; {allowed}")
+
+
+def embed(model: nn.Module, images: Float[Tensor, "B 3 H W"]) -> Embedded:
+    """Turn normalised images into tokens with positions; timm resizes the positions to the grid."""
+    if isinstance(model, Eva):
+        tokens, table = model._pos_embed(model.patch_embed(images))
+        tokens = model.norm_pre(tokens)
+        return Embedded(tokens, _rope_per_block(table, model.rope_mixed, len(model.blocks)))
+    assert isinstance(model, VisionTransformer)
+    tokens = model.patch_embed(images)
+    return Embedded(model.norm_pre(model.patch_drop(model._pos_embed(tokens))), None)
+
+
+def _rope_per_block(table: Rope, is_mixed: bool, depth: int) -> tuple[Tensor, ...] | None:
+    if table is None:
+        return None
+    return tuple(table) if is_mixed else (table,) * depth  # type: ignore[arg-type]  # one table for all blocks
+
+
+def project(
+    block: nn.Module, x: Float[Tensor, "B S D"], rope: Tensor | None, patches: slice
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values B A S d of every token; rotary positions on the patch tokens only."""
+    attention = block.attn
+    q, k, v = _qkv(attention, block.norm1(x))
+    q, k = attention.q_norm(q), attention.k_norm(k)
+    if rope is not None:
+        q, k = _rotate(q, rope, patches, attention.rotate_half), _rotate(k, rope, patches, attention.rotate_half)
+        q, k = q.type_as(v), k.type_as(v)
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:  # grouped-query attention: head h reads key head h // groups
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    return q, k, v
+
+
+def _qkv(attention: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    images, tokens, _ = x.shape
+    if attention.qkv is None:
+        parts = (attention.q_proj(x), attention.k_proj(x), attention.v_proj(x))
+        width = parts[0].shape[-1] // attention.num_heads
+        q, k, v = (part.view(images, tokens, -1, width).transpose(1, 2) for part in parts)
+        return q, k, v
+    fused = attention.qkv(x)
+    bias = getattr(attention, "q_bias", None)  # EVA keeps the biases of q and v beside the fused weight
+    if bias is not None:
+        fused = fused + torch.cat([bias, attention.k_bias, attention.v_bias])
+    q, k, v = fused.view(images, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    return q, k, v
+
+
+def _rotate(x: Tensor, rope: Tensor, patches: slice, half: bool) -> Tensor:
+    turned = apply_rot_embed_cat(x[:, :, patches], rope, half=half)
+    return torch.cat([x[:, :, : patches.start], turned, x[:, :, patches.stop :]], 2)
+
+
+def absorb(
+    block: nn.Module, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B A S d"]
+) -> Float[Tensor, "B S D"]:
+    """Finish a block: project the attention output, add it, then add the feed-forward part."""
+    attention = block.attn
+    mixed = attention.norm(attended.transpose(1, 2).flatten(2))
+    if attention.gate is not None:
+        mixed = mixed * attention.gate(block.norm1(x)).sigmoid()
+    mixed = attention.proj_drop(attention.proj(mixed))
+    if isinstance(block, EvaBlock):
+        x = x + block.drop_path1(_scaled(mixed, block.gamma_1))
+        return x + block.drop_path2(_scaled(block.mlp(block.norm2(x)), block.gamma_2))
+    x = x + block.drop_path1(block.ls1(mixed))
+    return x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
+
+
+def _scaled(x: Tensor, gamma: Tensor | None) -> Tensor:
+    return x if gamma is None else gamma * x
+
+
+def drop_unused(model: nn.Module) -> None:
+    """Remove the parts after ``forward_features`` (pooling norm and classifier); mtvit never runs them."""
+    model.reset_classifier(0)
+    for name in ("fc_norm", "head_drop", "attn_pool"):
+        if isinstance(getattr(model, name, None), nn.Module):
+            setattr(model, name, nn.Identity())

@@ -1,0 +1,112 @@
+"""Attention by pattern: who may see whom when queries stand beside the context.
+
+    joint     A = softmax(q k^T / sqrt(d)) v over context and all joint groups
+    isolated  A_context as if no group were there; per group, softmax(q_g [k_c, k_g]^T / sqrt(d)) [v_c, v_g]
+    masked    as above, with forbidden query-to-patch pairs at -inf (Cheng et al. 2022, eq. 3)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a group's tokens stand in the sequence.
+
+    Attributes:
+        name: Name of the group.
+        start: Index of its first token.
+        stop: Index past its last token.
+        visibility: Who sees it, see ``TokenGroup``.
+    """
+
+    name: str
+    start: int
+    stop: int
+    visibility: Literal["isolated", "joint"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of tokens: prefix, patches, joint groups, isolated groups.
+
+    Attributes:
+        prefix: Number of prefix tokens R.
+        context: Number of context tokens, prefix and patches.
+        spans: The groups that have entered, joint ones first.
+    """
+
+    prefix: int
+    context: int
+    spans: tuple[Span, ...] = ()
+
+    def enter(self, name: str, count: int, visibility: Literal["isolated", "joint"]) -> tuple["Layout", int]:
+        """Add a group: a joint one behind the joint groups, an isolated one at the end.
+
+        Returns:
+            The new layout and the index at which the group's tokens are to be inserted.
+        """
+        start = self.joint_stop if visibility == "joint" else max((s.stop for s in self.spans), default=self.context)
+        before = [span for span in self.spans if span.stop <= start]
+        behind = [Span(s.name, s.start + count, s.stop + count, s.visibility) for s in self.spans if s.start >= start]
+        spans = (*before, Span(name, start, start + count, visibility), *behind)
+        return Layout(self.prefix, self.context, spans), start
+
+    @property
+    def joint_stop(self) -> int:
+        """Index past the last token that the context sees."""
+        return max((span.stop for span in self.spans if span.visibility == "joint"), default=self.context)
+
+
+def attend(
+    q: Float[Tensor, "B A S d"],
+    k: Float[Tensor, "B A S d"],
+    v: Float[Tensor, "B A S d"],
+    layout: Layout,
+    masks: Mapping[str, Bool[Tensor, "B Q N"]],
+) -> Float[Tensor, "B A S d"]:
+    """Attend within and between context and groups.
+
+    Args:
+        q: Queries of all tokens, per head.
+        k: Keys.
+        v: Values.
+        layout: Where each group stands.
+        masks: Per masked group, the patches that each of its queries may see.
+
+    Returns:
+        The attention output of every token.
+    """
+    shared = layout.joint_stop
+    joint = [span for span in layout.spans if span.visibility == "joint"]
+    mask = _mask(q, layout, shared, range(shared), joint, masks)
+    parts = [scaled_dot_product_attention(q[:, :, :shared], k[:, :, :shared], v[:, :, :shared], attn_mask=mask)]
+    for span in layout.spans:
+        if span.visibility == "joint":
+            continue
+        own = slice(span.start, span.stop)
+        keys = torch.cat([k[:, :, : layout.context], k[:, :, own]], 2)
+        values = torch.cat([v[:, :, : layout.context], v[:, :, own]], 2)
+        mask = _mask(q, layout, keys.shape[2], range(span.start, span.stop), [span], masks)
+        parts.append(scaled_dot_product_attention(q[:, :, own], keys, values, attn_mask=mask))
+    return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
+
+
+def _mask(
+    q: Tensor, layout: Layout, keys: int, rows: range, spans: Sequence[Span], masks: Mapping[str, Tensor]
+) -> Bool[Tensor, "B 1 rows keys"] | None:
+    """Only query-to-patch pairs are ever forbidden; the fused kernels are fastest without a mask, so None if free."""
+    masked = [span for span in spans if span.name in masks]
+    if not masked:
+        return None
+    allowed = torch.ones(q.shape[0], 1, len(rows), keys, dtype=torch.bool, device=q.device)
+    for span in masked:
+        own = slice(span.start - rows.start, span.stop - rows.start)
+        allowed[:, 0, own, layout.prefix : layout.context] = masks[span.name]
+    return allowed

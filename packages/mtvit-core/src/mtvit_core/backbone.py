@@ -1,0 +1,204 @@
+"""A plain ViT of timm that task tokens can join at any block.
+
+    x_0 = embed(image);  x_i+1 = block_i([x_i, groups entering at i]);  features_i = norm(x_i)
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import timm
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mtvit_core import adapters
+from mtvit_core.attention import Layout, attend
+from mtvit_core.errors import ConfigError, ShapeError, did_you_mean
+from mtvit_core.features import Features, LayerFeatures
+from mtvit_core.task import BackboneSpec
+from mtvit_core.tokens import Context, Pick, QueryMasker, TokenGroup
+
+Option = float | str | bool
+
+
+class Backbone(nn.Module):
+    """The shared trunk.
+
+    Attributes:
+        vit: The timm model, without classifier.
+        name: timm's name of it.
+        options: timm arguments it was built with.
+        spec: What tasks may know about it.
+        checkpointing: Whether blocks are recomputed in the backward pass to save memory.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, vit: nn.Module, name: str, canvas: tuple[int, int], options: Mapping[str, Option] | None = None
+    ) -> None:
+        """Wrap a timm ViT.
+
+        Args:
+            vit: A plain pre-norm ViT of timm, built with ``dynamic_img_size=True``.
+            name: Its name.
+            options: Arguments it was built with, kept for checkpoints.
+            canvas: Rows H and columns W that the model is built for; other sizes work too.
+
+        Raises:
+            ConfigError: the model is not a plain ViT, or the patch size does not divide the canvas.
+        """
+        super().__init__()
+        adapters.check_plain(vit, name)
+        adapters.drop_unused(vit)
+        self.vit = vit
+        self.name = name
+        self.options = dict(options or {})
+        rows, columns = vit.patch_embed.patch_size
+        self.spec = BackboneSpec(vit.embed_dim, len(vit.blocks), (rows, columns), canvas, vit.blocks[0].attn.num_heads)
+        self.checkpointing = False
+        _check_divides(canvas, self.spec.patch, ConfigError)
+        normalisation = vit.pretrained_cfg
+        self.register_buffer("mean", 255 * torch.tensor(normalisation["mean"]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(normalisation["std"]).view(3, 1, 1), persistent=False)
+
+    @property
+    def prefix(self) -> int:
+        """Number of class and register tokens R."""
+        return int(self.vit.num_prefix_tokens)
+
+    def normalise(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Subtract the mean and divide by the deviation that the weights were trained with."""
+        return (images.to(self.mean.dtype) - self.mean) / self.std
+
+    def forward(
+        self,
+        images: UInt8[Tensor, "B 3 H W"],
+        groups: Sequence[TokenGroup] = (),
+        maskers: dict[str, QueryMasker] | None = None,
+    ) -> Features:
+        """Run the trunk once, with every group's queries beside the context from its entry block on.
+
+        Args:
+            images: RGB, 0 to 255; sides must be multiples of the patch.
+            groups: Token groups; each joins before its block ``enter``.
+            maskers: Heads that supply attention masks, by group name; used in training only.
+
+        Returns:
+            Features at the output and, in training, at every depth that a group asks for.
+
+        Raises:
+            ShapeError: the patch size does not divide the image.
+        """
+        canvas = (int(images.shape[-2]), int(images.shape[-1]))
+        _check_divides(canvas, self.spec.patch, ShapeError)
+        grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
+        embedded = adapters.embed(self.vit, self.normalise(images))
+        tokens, layout = embedded.tokens, Layout(self.prefix, embedded.tokens.shape[1])
+        wanted = {layer for group in groups for layer in group.layers} if self.training else set()
+        layers: dict[int, LayerFeatures] = {}
+        picks: dict[str, Pick] = {}
+        for i, block in enumerate(self.vit.blocks):
+            tokens, layout = self._enter(tokens, layout, [g for g in groups if g.enter == i], grid, picks)
+            masked = [g for g in groups if g.masked and g.enter <= i] if self.training and maskers else []
+            if i in wanted or masked:
+                layers[i] = self._read(tokens, layout, grid)
+            masks = _ask_masks(i, layers[i], masked, maskers or {}) if masked else {}
+            rope = None if embedded.rope is None else embedded.rope[i]
+            tokens = self._block(block, tokens, rope, layout, masks)
+        layers[self.spec.depth] = self._read(tokens, layout, grid)
+        return Features(layers, self.spec.depth, picks, canvas)
+
+    def _enter(
+        self, tokens: Tensor, layout: Layout, groups: list[TokenGroup], grid: tuple[int, int], picks: dict[str, Pick]
+    ) -> tuple[Tensor, Layout]:
+        if not groups:
+            return tokens, layout
+        context = Context(tokens[:, layout.prefix : layout.context], tokens[:, : layout.prefix], grid)
+        for group in groups:
+            entry = group.source(context)
+            if entry.pick is not None:
+                picks[group.name] = entry.pick
+            layout, start = layout.enter(group.name, entry.content.shape[1], group.visibility)
+            tokens = torch.cat([tokens[:, :start], entry.content.to(tokens.dtype), tokens[:, start:]], 1)
+        return tokens, layout
+
+    def _block(
+        self,
+        block: nn.Module,
+        tokens: Float[Tensor, "B S D"],
+        rope: Tensor | None,
+        layout: Layout,
+        masks: dict[str, Bool[Tensor, "B Q N"]],
+    ) -> Float[Tensor, "B S D"]:
+        def run(x: Tensor) -> Tensor:
+            q, k, v = adapters.project(block, x, rope, slice(layout.prefix, layout.context))
+            return adapters.absorb(block, x, attend(q, k, v, layout, masks))
+
+        if self.checkpointing and self.training:
+            return checkpoint(run, tokens, use_reentrant=False)  # type: ignore[no-any-return]  # torch is untyped here
+        return run(tokens)
+
+    def _read(self, tokens: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> LayerFeatures:
+        normed = self.vit.norm(tokens)
+        patches = normed[:, layout.prefix : layout.context].transpose(1, 2).unflatten(2, grid)
+        queries = {span.name: normed[:, span.start : span.stop] for span in layout.spans}
+        return LayerFeatures(patches, normed[:, : layout.prefix], queries)
+
+
+def _ask_masks(
+    layer: int, features: LayerFeatures, groups: list[TokenGroup], maskers: dict[str, QueryMasker]
+) -> dict[str, Tensor]:
+    asked = {g.name: maskers[g.name].query_mask(layer, features.queries[g.name], features.patches) for g in groups}
+    return {name: mask for name, mask in asked.items() if mask is not None}
+
+
+def _check_divides(canvas: tuple[int, int], patch: tuple[int, int], error: type[ConfigError] | type[ShapeError]) -> None:
+    if canvas[0] % patch[0] or canvas[1] % patch[1]:
+        fit = tuple(max(1, round(c / p)) * p for c, p in zip(canvas, patch, strict=True))
+        raise error(
+            f"canvas: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, {patch[0]} x {patch[1]}; "
+            f"the nearest that fits is {fit[0]} x {fit[1]}."
+        )
+
+
+def create_backbone(
+    name: str, canvas: tuple[int, int], pretrained: bool | str | Path = False, options: Mapping[str, Option] | None = None
+) -> Backbone:
+    """Build a backbone from timm.
+
+    Args:
+        name: timm's name (``vit_small_patch14_reg4_dinov2.lvd142m``) or a hub id (``hf-hub:timm/...``).
+        canvas: Rows H and columns W of the images it will see; its positions are resized to it.
+        pretrained: True for timm's published weights, a path for a local file of weights in timm's keys.
+        options: Arguments of the timm model, such as ``depth=6``, ``embed_dim=192`` or ``drop_path_rate=0.1``.
+
+    Returns:
+        The backbone in training mode.
+
+    Raises:
+        ConfigError: the name is unknown, the file is missing, or the model is not a plain ViT.
+    """
+    if not name.startswith("hf-hub:") and name.split(".")[0] not in timm.list_models():
+        hint = did_you_mean(name.split(".")[0], timm.list_models())
+        raise ConfigError(f"backbone: timm knows no model {name!r}.{hint} timm.list_models('vit*') lists them.")
+    overlay = None
+    if isinstance(pretrained, str | Path):
+        if not Path(pretrained).is_file():
+            raise ConfigError(f"backbone: the weight file {str(pretrained)!r} does not exist; check model.pretrained.")
+        overlay = {"file": str(pretrained)}
+    try:
+        vit = timm.create_model(
+            name,
+            pretrained=bool(pretrained),
+            pretrained_cfg_overlay=overlay,
+            img_size=canvas,
+            dynamic_img_size=True,
+            num_classes=0,
+            **(options or {}),
+        )
+    except TypeError as cause:
+        raise ConfigError(f"backbone {name!r}: timm refuses the options {dict(options or {})}: {cause}.") from cause
+    return Backbone(vit, name, canvas, options)

@@ -1,0 +1,180 @@
+"""Weights and all that is needed to use them in one safetensors file; nothing in it can execute."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mtvit_core.__about__ import __version__
+from mtvit_core.backbone import Backbone, create_backbone
+from mtvit_core.categories import Categories
+from mtvit_core.coco import COCO_CATEGORIES
+from mtvit_core.config import validate
+from mtvit_core.errors import CheckpointError, PluginError
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.plugins import tasks as installed
+from mtvit_core.task import Task
+
+#: Version of the file's layout; readers refuse others.
+FORMAT = "mtvit-1"
+
+
+def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories) -> list[Task[Any, Any, Any]]:
+    """Make tasks of installed plugins.
+
+    Args:
+        tasks: Names, or settings by name.
+        categories: Classes of the data.
+
+    Raises:
+        PluginError: a task is not installed or broken.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    settings = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks, {})
+    classes = installed(list(settings))
+    made = []
+    for name, values in settings.items():
+        config = validate(classes[name].Config, values, f"tasks.{name}")
+        made.append(classes[name](config, categories))
+    return made
+
+
+def build(
+    backbone: str | Backbone = "vit_small_patch16_224",
+    tasks: Sequence[str] | Mapping[str, Any] = (),
+    categories: Categories = COCO_CATEGORIES,
+    canvas: tuple[int, int] = (640, 640),
+    person_canvas: tuple[int, int] = (256, 192),
+    pretrained: bool | str | Path = False,
+) -> MultiTaskViT:
+    """Build a model with fresh heads.
+
+    Args:
+        backbone: timm's name of a plain ViT, a hub id, or a ``Backbone``.
+        tasks: Names of installed tasks, or their settings by name, as ``{"det": {"queries": 50}}``.
+        categories: Classes of the data; COCO's by default.
+        canvas: Rows and columns of the canvas that whole images are fitted to.
+        person_canvas: Rows and columns of person crops, for top-down tasks.
+        pretrained: True for timm's published weights, a path for a local file.
+
+    Raises:
+        ConfigError: the backbone or a setting is unknown or does not fit.
+        PluginError: a task is not installed or broken.
+    """
+    trunk = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
+    return MultiTaskViT(trunk, make_tasks(tasks, categories), categories, person_canvas)
+
+
+def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write weights, backbone, task settings and categories to one file, replacing it only when complete.
+
+    Args:
+        model: The model.
+        path: File to write, usually ``model.safetensors``.
+        extra: Plain data to keep with it, such as the training step.
+    """
+    header = {
+        "format": FORMAT,
+        "version": __version__,
+        "backbone": {"name": model.backbone.name, "options": model.backbone.options},
+        "canvases": model.canvases,
+        "tasks": {task.name: task.config.model_dump(mode="json") for task in model.task_list},
+        "categories": model.categories.to_json(),
+        "extra": dict(extra or {}),
+    }
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
+    os.replace(partial, target)  # noqa: PTH105  (Path.replace returns a new path nobody needs)
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint says of itself.
+
+    Raises:
+        CheckpointError: the file is missing, torn, or not an mtvit checkpoint of this format.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise CheckpointError(f"checkpoint {source}: there is no such file; give the path of a model.safetensors.")
+    try:
+        with safe_open(source, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as cause:
+        raise CheckpointError(f"checkpoint {source}: not a readable safetensors file ({cause}).") from None
+    header = json.loads(metadata.get("mtvit", "{}"))
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {source}: its format is {header.get('format')!r}, this version reads {FORMAT!r}; "
+            "it was not written by mtvit, or by another version."
+        )
+    return dict(header)
+
+
+def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
+    """Read a model that ``save`` wrote.
+
+    Args:
+        path: The file.
+        tasks: Which of its tasks to load; all by default.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: the file is missing, torn, lacks a task that was asked for, or its weights do not fit.
+        PluginError: a task of the checkpoint is not installed.
+    """
+    header = read_header(path)
+    unknown = sorted(set(tasks or ()) - set(header["tasks"]))
+    if unknown:
+        raise CheckpointError(
+            f"checkpoint {path}: it has no task {unknown[0]!r}; it holds {', '.join(header['tasks']) or 'none'}."
+        )
+    settings = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
+    categories = Categories.from_json(header["categories"])
+    canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
+    trunk = create_backbone(header["backbone"]["name"], canvases["image"], options=header["backbone"]["options"])
+    try:
+        made = make_tasks(settings, categories)
+    except PluginError as cause:
+        raise PluginError(f"checkpoint {path}: {cause}") from None
+    model = MultiTaskViT(trunk, made, categories, canvases["person"])
+    load_weights(model, Path(path), skip=tuple(f"tasks.{n}." for n in header["tasks"] if n not in settings))
+    return model.eval()
+
+
+def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:
+    """Copy weights into a model; every key must be there with its shape, except those that start with ``skip``.
+
+    Raises:
+        CheckpointError: naming the first keys that are missing, unexpected or of another shape.
+    """
+    with safe_open(path, framework="pt") as file:
+        found = {key: file.get_tensor(key) for key in file.keys() if not key.startswith(skip)}  # noqa: SIM118
+    own = model.state_dict()
+    problems = _differences(own, found)
+    if problems:
+        raise CheckpointError(f"checkpoint {path}: its weights do not fit the model: {'; '.join(problems)}.")
+    model.load_state_dict(found)
+
+
+def _differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    reshaped = [k for k in own if k in found and own[k].shape != found[k].shape]
+    shapes = [f"{k} is {tuple(found[k].shape)} instead of {tuple(own[k].shape)}" for k in reshaped]
+    problems = []
+    for what, keys in (
+        ("missing", sorted(own.keys() - found.keys())),
+        ("unexpected", sorted(found.keys() - own.keys())),
+        ("of another shape", shapes),
+    ):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            problems.append(f"{what}: {', '.join(keys[:3])}{more}")
+    return problems

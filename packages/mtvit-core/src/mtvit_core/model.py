@@ -1,0 +1,167 @@
+"""One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from mtvit_core.backbone import Backbone
+from mtvit_core.batch import Batch
+from mtvit_core.categories import Categories
+from mtvit_core.errors import PluginError
+from mtvit_core.features import Features
+from mtvit_core.geometry import Letterbox
+from mtvit_core.matching import match_all
+from mtvit_core.task import BackboneSpec, Task
+from mtvit_core.tokens import QueryMasker, TokenGroup
+
+View = Literal["image", "person"]
+
+
+class TaskModules(nn.Module):
+    """The weights of one task: its head, and the sources of its token groups."""
+
+    def __init__(self, task: Task[Any, Any, Any], spec: BackboneSpec) -> None:
+        """Build them.
+
+        Raises:
+            PluginError: a group's name does not belong to the task, or it enters at a block that does not exist.
+        """
+        super().__init__()
+        self.groups = tuple(task.tokens(spec))
+        for group in self.groups:
+            _check_group(task.name, group, spec)
+        self.tokens = nn.ModuleDict({group.name: group.source for group in self.groups})
+        self.head = task.head(spec)
+
+
+class MultiTaskViT(nn.Module):
+    """A backbone and the heads of its tasks.
+
+    Attributes:
+        backbone: The shared trunk.
+        tasks: Tasks by name; they hold no weights.
+        modules_of: Weights by task name; a task's state-dict keys start with ``tasks.<name>.``.
+        categories: Classes of the data the model is for.
+        canvases: Rows H and columns W of what the model sees, by view.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        tasks: Sequence[Task[Any, Any, Any]],
+        categories: Categories,
+        person_canvas: tuple[int, int] = (256, 192),
+    ) -> None:
+        """Assemble the model.
+
+        Args:
+            backbone: The trunk; its canvas is that of whole images.
+            tasks: What it is to answer, with distinct names.
+            categories: Classes of the data.
+            person_canvas: Rows and columns of person crops, for top-down tasks.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.task_list = tuple(tasks)
+        self.categories = categories
+        self.canvases: dict[View, tuple[int, int]] = {"image": backbone.spec.canvas, "person": person_canvas}
+        specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
+        self.tasks = nn.ModuleDict({task.name: TaskModules(task, specs[task.view]) for task in tasks})
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views that at least one task asks for."""
+        return tuple(view for view in self.canvases if any(task.view == view for task in self.task_list))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.backbone.mean.device
+
+    @property
+    def letterbox(self) -> Letterbox:
+        """How whole images come onto the canvas."""
+        return Letterbox(*self.canvases["image"])
+
+    def modules_of(self, name: str) -> TaskModules:
+        """Return the weights of one task."""
+        modules = self.tasks[name]
+        assert isinstance(modules, TaskModules)
+        return modules
+
+    def of_view(self, view: View) -> tuple[Task[Any, Any, Any], ...]:
+        """Return the tasks that see this view."""
+        return tuple(task for task in self.task_list if task.view == view)
+
+    def features(self, images: UInt8[Tensor, "B 3 H W"], view: View = "image") -> Features:
+        """Run the trunk once with the token groups of every task of this view."""
+        groups, maskers = [], {}
+        for task in self.of_view(view):
+            modules = self.modules_of(task.name)
+            groups += modules.groups
+            if isinstance(modules.head, QueryMasker):
+                maskers.update({group.name: modules.head for group in modules.groups if group.masked})
+        return self.backbone(images, groups, maskers)  # type: ignore[no-any-return]  # modules are untyped callables
+
+    def forward(self, images: UInt8[Tensor, "B 3 H W"], view: View | None = None) -> dict[str, Any]:
+        """Return raw predictions by task name.
+
+        Args:
+            images: RGB, 0 to 255, on canvases of this view; sides are multiples of the patch.
+            view: ``image`` or ``person``; by default the one view that the tasks ask for, images first.
+        """
+        view = view or self.views[0]
+        features = self.features(images.to(self.device), view)
+        return {task.name: self.modules_of(task.name).head(features) for task in self.of_view(view)}
+
+    def losses(self, batch: Batch, view: View = "image") -> dict[str, Float[Tensor, ""]]:
+        """Return every task's weighted loss terms, keyed ``task/term``."""
+        predictions = self(batch.images, view)
+        canvas = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
+        tasks = self.of_view(view)
+        targets = {t.name: t.targets(batch.annotations, canvas, self.device) for t in tasks}
+        costs = {t.name: t.cost(predictions[t.name], targets[t.name]) for t in tasks}
+        matches = match_all({n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None})
+        terms = {t.name: t.loss(predictions[t.name], targets[t.name], matches.get(t.name)) for t in tasks}
+        return {f"{name}/{term}": value for name, parts in terms.items() for term, value in parts.items()}
+
+    def progress(self, fraction: float) -> None:
+        """Tell every task how far training is, from 0 to 1."""
+        for task in self.task_list:
+            task.progress(self.modules_of(task.name).head, fraction)
+
+    def parameter_owner(self) -> Mapping[str, str]:
+        """Name of the task each parameter belongs to, or ``backbone``, by parameter name."""
+        return {n: n.split(".")[1] if n.startswith("tasks.") else "backbone" for n, _ in self.named_parameters()}
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch to evaluation without gradients, and back to the mode before."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+
+
+def _check_group(task: str, group: TokenGroup, spec: BackboneSpec) -> None:
+    where = f"task {task!r}: token group {group.name!r}"
+    if group.name != task and not group.name.startswith(f"{task}-"):
+        raise PluginError(f"{where} strays from its task; name it {task!r} or '{task}-...'.")
+    if not 0 <= group.enter < spec.depth:
+        raise PluginError(f"{where} enters at block {group.enter}, but blocks run from 0 to {spec.depth - 1}.")
+    bad = [layer for layer in group.layers if not group.enter <= layer <= spec.depth]
+    if bad:
+        raise PluginError(
+            f"{where} is read at depth {bad[0]}; it exists from {group.enter} to {spec.depth} (the output)."
+        )

@@ -1,0 +1,161 @@
+"""Queries picked from the context: every patch proposes a box, the best distinct ones become queries.
+
+    proposal   s_n = class(LN(x_n)),  b_n = deltas(LN(x_n)) applied to an anchor at patch n
+    pick       the Q best patches by max_c s_nc that no better patch overlaps by IoU > 0.8
+    query      W LN(x_n) + MLP(sine(b_n)) + g
+    training   each object teaches its k best-aligned patches: a = p^0.5 IoU^2
+
+Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); distinct picks, Zhang et al. 2023 (DDQ); alignment,
+Feng et al. 2021 (TOOD, eq. 1). The exponents are ours: gentler ones learn faster from few steps.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import batched_nms
+
+from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.losses import quality_focal
+from mtvit_core.mlp import MLP
+from mtvit_core.tokens import Context, Entry, Pick, QuerySource
+
+#: Side of the anchor relative to the canvas; sizes from 1/8 to 1/2 lie within a factor of 2 of it.
+ANCHOR = 0.25
+#: Overlap from which the weaker of two proposals is a duplicate; any threshold of 0.7 to 0.8 works in DDQ.
+DUPLICATE_IOU = 0.8
+#: Patches that each object teaches.
+POSITIVES = 6
+#: Probability that an untrained patch gives each class; keeps the first steps stable (Lin et al. 2017, section 4.1).
+PRIOR = 0.01
+
+
+class PickedQueries(QuerySource):
+    """Scores every patch, proposes its box, and turns the best distinct patches into queries."""
+
+    def __init__(self, count: int, width: int, classes: int) -> None:
+        """Build the proposal layers.
+
+        Args:
+            count: Queries Q to pick; all patches where an image has fewer.
+            width: Token width D.
+            classes: Classes C that patches are scored for.
+        """
+        super().__init__()
+        self.count = count
+        self.norm = nn.LayerNorm(width)
+        self.score = nn.Linear(width, classes)
+        nn.init.constant_(self.score.bias, -math.log((1 - PRIOR) / PRIOR))
+        self.box = MLP(width, width, 4, layers=3, zero_last=True)
+        self.content = nn.Linear(width, width)
+        self.position = MLP(4 * 32, width, width, layers=2)
+        self.group = nn.Parameter(torch.zeros(width))
+
+    def forward(self, context: Context) -> Entry:
+        """Propose, pick, and make the query tokens; the picked boxes and tokens pass no gradient to the proposals."""
+        x = self.norm(context.patches)
+        boxes = apply_deltas(anchors(context.grid, x), self.box(x))
+        pick = Pick(self.score(x), boxes, torch.empty(0))
+        index = pick_distinct(pick.logits.detach(), boxes.detach(), min(self.count, x.shape[1]))
+        pick = Pick(pick.logits, boxes, index)
+        features = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+        place = self.position(sine_embedding(pick.picked_boxes.detach()))
+        return Entry(self.content(features) + place + self.group, pick)
+
+
+def anchors(grid: tuple[int, int], like: Tensor) -> Float[Tensor, "N 4"]:
+    """Square boxes cx cy w h of side ``ANCHOR`` around every patch centre, relative to the canvas, row-major."""
+    rows, columns = grid
+    y, x = torch.meshgrid(
+        (torch.arange(rows, device=like.device, dtype=like.dtype) + 0.5) / rows,
+        (torch.arange(columns, device=like.device, dtype=like.dtype) + 0.5) / columns,
+        indexing="ij",
+    )
+    centres = torch.stack([x.flatten(), y.flatten()], -1)
+    return torch.cat([centres, torch.full_like(centres, ANCHOR)], -1)
+
+
+def pick_distinct(
+    logits: Float[Tensor, "B N C"], boxes: Float[Tensor, "B N 4"], count: int
+) -> Int64[Tensor, "B Q"]:
+    """Return the best patches, those that repeat a better one last.
+
+    Args:
+        logits: Class logits of every patch.
+        boxes: Boxes cx cy w h.
+        count: How many to return, at most N.
+
+    Returns:
+        Patch indices, best first.
+    """
+    images, patches, _ = logits.shape
+    scores = logits.max(-1).values.float()
+    image = torch.arange(images, device=boxes.device).repeat_interleave(patches)
+    kept = batched_nms(cxcywh_to_xyxy(boxes).flatten(0, 1).float(), scores.flatten(), image, DUPLICATE_IOU)
+    distinct = torch.zeros(images * patches, dtype=torch.bool, device=boxes.device)
+    distinct[kept] = True
+    # A duplicate ranks below every distinct patch, whatever its score.
+    rank = scores.sigmoid() + distinct.view(images, patches).to(scores.dtype)
+    return rank.topk(count, 1).indices
+
+
+def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any E"]:
+    """Sines and cosines of each value in [0, 1] at ``features / 2`` octaves-spaced frequencies (Vaswani et al. 2017)."""
+    octaves = torch.arange(features // 2, device=values.device, dtype=values.dtype) / 2
+    angles = values[..., None] * math.pi * 2**octaves
+    return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
+
+
+def proposal_loss(
+    pick: Pick,
+    labels: Int64[Tensor, "B M"],
+    boxes: Float[Tensor, "B M 4"],
+    valid: Bool[Tensor, "B M"],
+    labelled: Bool[Tensor, " B"],
+) -> dict[str, Float[Tensor, ""]]:
+    """Teach the patches that fit each object best its class and its box.
+
+    Args:
+        pick: Proposals of every patch.
+        labels: Class of each object, as the proposals score it.
+        boxes: Objects, cx cy w h relative to the canvas.
+        valid: Which of the padded objects exist.
+        labelled: Images without labels give no loss.
+
+    Returns:
+        ``proposal_class`` and ``proposal_box``; 0 where nothing is labelled.
+    """
+    if not boxes.shape[1]:  # one slot that holds nothing, so that every index below is legal
+        labels, boxes, valid = F.pad(labels, (0, 1)), F.pad(boxes, (0, 0, 0, 1)), F.pad(valid, (0, 1))
+    quality, owner = _align(pick, labels, boxes, valid)
+    target = torch.zeros_like(pick.logits)
+    target.scatter_(2, labels.gather(1, owner)[..., None], quality[..., None])
+    total = quality.sum().clamp(min=1)
+    mask = labelled.to(target.dtype)[:, None, None]
+    classification = (quality_focal(pick.logits, target) * mask).sum() / total
+    truth = boxes.gather(1, owner[..., None].expand(-1, -1, 4))
+    overlap = generalized_box_iou(cxcywh_to_xyxy(pick.boxes), cxcywh_to_xyxy(truth))
+    distance = (pick.boxes - truth).abs().sum(-1)
+    box = (quality * mask[..., 0] * (2 * (1 - overlap) + 5 * distance)).sum() / total
+    return {"proposal_class": classification, "proposal_box": box}
+
+
+@torch.no_grad()
+def _align(
+    pick: Pick, labels: Tensor, boxes: Tensor, valid: Tensor
+) -> tuple[Float[Tensor, "B N"], Int64[Tensor, "B N"]]:
+    """Target quality of every patch, 0 for background, and the object that owns it."""
+    patches = pick.logits.shape[1]
+    scores = pick.logits.sigmoid().gather(2, labels[:, None, :].expand(-1, patches, -1))  # B N M
+    overlaps = box_iou(cxcywh_to_xyxy(pick.boxes)[:, :, None], cxcywh_to_xyxy(boxes)[:, None])
+    offset = (pick.boxes[:, :, None, :2] - boxes[:, None, :, :2]) / boxes[:, None, :, 2:].clamp(min=1e-3)
+    # A little closeness keeps an object from going without a teacher while no proposal overlaps it.
+    overlaps = overlaps + 0.05 * (-offset.square().sum(-1)).exp()
+    alignment = scores**0.5 * overlaps**2 * valid[:, None]
+    best, index = alignment.topk(min(POSITIVES, patches), 1)  # B k M
+    share = best / best[:, :1].clamp(min=1e-9)
+    quality = torch.zeros_like(alignment).scatter_(1, index, share * (share > 0.1))
+    quality, owner = quality.max(2)
+    return quality, owner

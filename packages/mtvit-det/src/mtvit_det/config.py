@@ -1,0 +1,41 @@
+"""Settings of the detection task."""
+
+from typing import Literal
+
+from mtvit_core.task import TaskConfig
+from pydantic import Field
+
+
+class DetConfig(TaskConfig):
+    """``[tasks.det]``.
+
+    Attributes:
+        variant: ``picked``: queries picked from patches, boxes as offsets from theirs, focal losses; our default.
+            ``yolos``: learned tokens from block 0, joint attention, softmax with a no-object class (Fang et al. 2021).
+        queries: Tokens Q; YOLOS has 100.
+        blocks: Last blocks that the picked queries pass through.
+        deep_supervision: Whether every one of these blocks is supervised, not only the last (picked).
+        top_k: Most boxes of an image in the results.
+        no_object: Weight of the no-object class in the cross-entropy (yolos).
+        cost_class: Weight of the class in the matching cost.
+        cost_l1: Weight of the L1 distance of relative boxes in the matching cost.
+        cost_giou: Weight of the GIoU in the matching cost.
+        loss_class: Weight of the classification loss.
+        loss_l1: Weight of the L1 loss of relative boxes.
+        loss_giou: Weight of the GIoU loss.
+        loss_proposal: Weight of the losses of the dense proposals (picked).
+    """
+
+    variant: Literal["picked", "yolos"] = "picked"
+    queries: int = Field(100, ge=1)
+    blocks: int = Field(2, ge=1)
+    deep_supervision: bool = True
+    top_k: int = Field(100, ge=1)
+    no_object: float = Field(0.1, gt=0)
+    cost_class: float = Field(2.0, ge=0)
+    cost_l1: float = Field(5.0, ge=0)
+    cost_giou: float = Field(2.0, ge=0)
+    loss_class: float = Field(1.0, ge=0)
+    loss_l1: float = Field(5.0, ge=0)
+    loss_giou: float = Field(2.0, ge=0)
+    loss_proposal: float = Field(1.0, ge=0)

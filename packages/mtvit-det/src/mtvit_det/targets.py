@@ -1,0 +1,53 @@
+"""Boxes and labels of a batch, padded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from mtvit_core.annotations import Annotations
+from mtvit_core.boxes import xyxy_to_cxcywh
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DetTargets:
+    """What the detection loss reads.
+
+    Attributes:
+        labels: Class of each object; 0 in padding.
+        boxes: Objects, cx cy w h relative to the canvas; zero in padding.
+        valid: Which objects exist.
+        labelled: Which images carry boxes.
+        counts: Number of objects of each image.
+    """
+
+    labels: Int64[Tensor, "B M"]
+    boxes: Float[Tensor, "B M 4"]
+    valid: Bool[Tensor, "B M"]
+    labelled: Bool[Tensor, " B"]
+    counts: tuple[int, ...]
+
+
+def make_targets(
+    annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+) -> DetTargets:
+    """Pad the boxes of a batch; crowds and images without box labels give none.
+
+    Args:
+        annotations: One entry per image, in canvas pixels.
+        canvas: Rows H and columns W.
+        device: Where the tensors go.
+    """
+    keep = [~a.is_crowd if "boxes" in a.has else torch.zeros_like(a.is_crowd) for a in annotations]
+    counts = tuple(int(k.sum()) for k in keep)
+    labels = torch.zeros(len(annotations), max(counts, default=0), dtype=torch.int64)
+    boxes = torch.zeros(*labels.shape, 4)
+    valid = torch.zeros(labels.shape, dtype=torch.bool)
+    size = torch.tensor([canvas[1], canvas[0], canvas[1], canvas[0]], dtype=torch.float32)
+    for i, (annotation, kept, count) in enumerate(zip(annotations, keep, counts, strict=True)):
+        labels[i, :count] = annotation.labels[kept]
+        boxes[i, :count] = xyxy_to_cxcywh(annotation.boxes[kept].float() / size)
+        valid[i, :count] = True
+    labelled = torch.tensor(["boxes" in a.has for a in annotations], dtype=torch.bool)
+    return DetTargets(labels.to(device), boxes.to(device), valid.to(device), labelled.to(device), counts)

@@ -1,0 +1,89 @@
+"""Detection: the parts wired to the task contract."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from mtvit_core.annotations import Annotations
+from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.proposals import PickedQueries, proposal_loss
+from mtvit_core.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tokens import LearnedQueries, TokenGroup
+from torch import Tensor, nn
+
+from mtvit_det.config import DetConfig
+from mtvit_det.cost import box_cost, focal_cost, softmax_cost
+from mtvit_det.decode import decode_sigmoid, decode_softmax
+from mtvit_det.head import DetPredictions, PickedHead, YolosHead
+from mtvit_det.loss import box_losses, quality_class_loss, softmax_class_loss
+from mtvit_det.targets import DetTargets, make_targets
+
+
+class Detection(Task[DetConfig, DetPredictions, DetTargets]):
+    """Boxes of every category."""
+
+    name: ClassVar[str] = "det"
+    Config: ClassVar[type[TaskConfig]] = DetConfig
+    needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
+        count, layers = self.config.queries, self._layers(backbone)
+        if self.config.variant == "yolos":
+            return [TokenGroup("det", count, 0, LearnedQueries(count, backbone.width), "joint", layers)]
+        enter = max(0, backbone.depth - self.config.blocks)
+        picked = PickedQueries(count, backbone.width, len(self.categories))
+        return [TokenGroup("det", count, enter, picked, "isolated", layers)]
+
+    def head(self, backbone: BackboneSpec) -> nn.Module:
+        """The head of the variant."""
+        if self.config.variant == "yolos":
+            return YolosHead(backbone.width, len(self.categories))
+        return PickedHead(backbone.width, len(self.categories), self._layers(backbone))
+
+    def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
+        """Depths that are supervised: YOLOS supervises the output only."""
+        depth = backbone.depth
+        if self.config.variant == "yolos" or not self.config.deep_supervision:
+            return (depth,)
+        return tuple(range(max(0, depth - self.config.blocks) + 1, depth + 1))
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    ) -> DetTargets:
+        """Boxes and labels, padded."""
+        return make_targets(annotations, canvas, device)
+
+    def cost(self, predictions: DetPredictions, targets: DetTargets) -> Float[Tensor, "L B Q M"]:
+        """Class cost plus box cost."""
+        kind = softmax_cost if self.config.variant == "yolos" else focal_cost
+        classes = self.config.cost_class * kind(predictions.logits, targets.labels)
+        return classes + box_cost(predictions.boxes, targets.boxes, self.config.cost_l1, self.config.cost_giou)
+
+    def loss(
+        self, predictions: DetPredictions, targets: DetTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        """Class, L1 and GIoU terms, and those of the proposals."""
+        assert match is not None
+        config, boxes = self.config, box_losses(predictions, targets, match)
+        terms = {"l1": config.loss_l1 * boxes["l1"], "giou": config.loss_giou * boxes["giou"]}
+        if predictions.pick is None:
+            entropy = softmax_class_loss(predictions.logits, targets, match, config.no_object)
+            return {"class": config.loss_class * entropy, **terms}
+        terms = {"class": config.loss_class * quality_class_loss(predictions, targets, match), **terms}
+        dense = proposal_loss(predictions.pick, targets.labels, targets.boxes, targets.valid, targets.labelled)
+        return {**terms, **{name: config.loss_proposal * value for name, value in dense.items()}}
+
+    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Boxes in original pixels, best first."""
+        if self.config.variant == "yolos":
+            return decode_softmax(predictions, meta, self.categories)
+        return decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
+
+    def evaluator(self) -> CocoEvaluator:
+        """COCO box AP."""
+        return CocoEvaluator("det", "bbox", self.categories)
