@@ -1,0 +1,1 @@
+"""Segmentation for mtvit: masks and classes from query tokens."""
