@@ -1,4 +1,4 @@
-"""Scenes: the built-in procedural data set of shapes and people, with exact boxes, masks, keypoints and depth."""
+"""Scenes: the built-in procedural data set of shapes and people, exactly labelled."""
 
 from mtvit_train.scenes.scene import CATEGORIES, Scene, render_scene
 from mtvit_train.scenes.writer import write_scenes

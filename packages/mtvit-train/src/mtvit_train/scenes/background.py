@@ -1,4 +1,4 @@
-"""Backgrounds: one to four textured layers, each covering everything, a half-plane, or noise-shaped patches."""
+"""Backgrounds: one to four textured layers, covering everything, a half-plane, or noise-shaped patches."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +17,8 @@ from mtvit_train.scenes.texture import (
 )
 
 Cover = Literal["all", "half", "patches"]
+FREQUENCY = (5.5, 14.0)
+"""Periods an image: high enough that no dot or checker field is as large as the smallest object."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Layer:
             height = np.float32(np.cos(self.angle)) * axis[:, None] + np.float32(np.sin(self.angle)) * axis
         else:
             height = value_noise(self.grid, axis + np.float32(0.5), axis + np.float32(0.5))
-        return np.clip((height - np.float32(self.level)) * np.float32(self.sharpness) + 0.5, 0, 1)
+        edge = (height - np.float32(self.level)) * np.float32(self.sharpness)
+        return np.asarray(np.clip(edge + 0.5, 0, 1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Background:
 def _random_layer(rng: Generator, colour: Array, cover: Cover, cells: tuple[int, int]) -> Layer:
     rows = int(rng.integers(*cells))
     return Layer(
-        texture=random_texture(rng, colour, float(rng.uniform(0.08, 0.35)), (3.0, 14.0), PATTERNS[1:]),
+        texture=random_texture(rng, colour, float(rng.uniform(0.08, 0.35)), FREQUENCY, PATTERNS[1:]),
         cover=cover,
         level=float(rng.uniform(-0.1, 0.25) if cover == "half" else rng.uniform(0.55, 0.72)),
         sharpness=float(rng.choice([4.0, 15.0, 80.0])),

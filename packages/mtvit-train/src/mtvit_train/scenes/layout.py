@@ -92,8 +92,8 @@ def _random_side(rng: Generator, kind: str) -> float:
 
 
 def _random_place(rng: Generator, figure: Figure, side: float) -> Placed:
-    """A position inside the image, or, one time in six, up to an eighth of the object across its border."""
-    spill = 0.125 if rng.random() < 1 / 6 else 0.0
+    """A position inside the image, or, one time in five, up to a fifth of the object across its border."""
+    spill = 0.2 if rng.random() < 0.2 else 0.0
     margin = figure.half_extent * side * (1 - 2 * spill)
     x, y = margin + rng.random(2) * (1 - 2 * margin)
     return Placed(figure, float(x), float(y), side)

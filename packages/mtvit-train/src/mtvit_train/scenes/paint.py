@@ -49,8 +49,10 @@ def print_figure(placed: Placed, size: int) -> Print:
 
 
 def _axis(cut: slice, centre: float, side: float, size: int) -> Array:
-    pixels = np.arange(cut.start * SUPERSAMPLING, cut.stop * SUPERSAMPLING, dtype=np.float32)
-    return ((pixels + np.float32(0.5)) / np.float32(SUPERSAMPLING * size) - np.float32(centre)) / np.float32(side)
+    steps = np.arange(cut.start * SUPERSAMPLING, cut.stop * SUPERSAMPLING, dtype=np.float32)
+    return ((steps + np.float32(0.5)) / np.float32(SUPERSAMPLING * size) - np.float32(centre)) / np.float32(
+        side
+    )
 
 
 def _surface(placed: Placed, mark: Print, light: Light, size: int) -> Array:
@@ -88,7 +90,9 @@ def _develop(canvas: Array, light: Light, rng: Generator) -> NDArray[np.uint8]:
     canvas = canvas * (np.float32(light.gain) * (1 + np.float32(light.slope) * slope))[..., None]
     if light.blur:
         sharp = Image.fromarray((np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8))
-        canvas = np.asarray(sharp.filter(ImageFilter.GaussianBlur(light.blur * size)), np.float32) / 255
+        canvas = np.asarray(
+            sharp.filter(ImageFilter.GaussianBlur(light.blur * size)), np.float32
+        ) / np.float32(255)
     canvas = canvas + rng.standard_normal(canvas.shape, np.float32) * np.float32(light.noise)
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 

@@ -8,10 +8,14 @@ from numpy.random import Generator
 from mtvit_core.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import Figure, Joints, Part, fit
 from mtvit_train.scenes.pose import SIDES, Build, Vector, random_build, random_pose, skeleton
-from mtvit_train.scenes.texture import Array, Texture, random_colour, random_texture
+from mtvit_train.scenes.texture import Array, Pattern, Texture, random_colour, random_texture
 
 SKIN, HAIR, SHIRT, TROUSERS, SHOES, DARK, WHITE = range(7)
+PALE, DEEP = np.array([0.98, 0.83, 0.71]), np.array([0.3, 0.18, 0.12])
+"""The ends of the range of skin colours."""
 RIM = 0.011
+EAR_HIDES = -0.35
+"""An ear is behind the head when farther back than this many head radii."""
 CIRCLE = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 DIRECTIONS = np.stack([np.cos(CIRCLE), np.sin(CIRCLE)], axis=1)
 
@@ -29,7 +33,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a person wears: the choices that shape the figure."""
+    """What shapes the figure; `sleeves` and `legwear` count the covered limb halves, 0 to 2."""
 
     sleeves: int
     legwear: int
@@ -100,7 +104,8 @@ def _head(body: dict[str, Vector], radius: float, face: dict[str, Vector], outfi
     centre, front, up = body["head"], body["to_front"], body["head"] - body["chest"]
     up = up / np.linalg.norm(up)
     crown = centre - front * 0.22 * radius + up * 0.16 * radius
-    blobs = [Blob("head", SKIN, (_circle(centre, radius), _circle(centre - up * 0.28 * radius, 0.8 * radius)))]
+    chin = _circle(centre - up * 0.28 * radius, 0.8 * radius)
+    blobs = [Blob("head", SKIN, (_circle(centre, radius), chin))]
     hair = [_circle(crown, radius)]
     if outfit.long_hair:
         hair.append(_circle(crown - front * 0.3 * radius - up * 1.3 * radius, radius * 0.75))
@@ -111,15 +116,23 @@ def _head(body: dict[str, Vector], radius: float, face: dict[str, Vector], outfi
         cheeks = (_circle(middle + across, 0.55 * radius), _circle(middle - across, 0.55 * radius))
         fringe = (_circle(crown + up * 0.1 * radius, 0.95 * radius),)
         blobs += [Blob("head", HAIR, fringe, rim=0.0), Blob("head", SKIN, cheeks, rim=0.0)]
+    return blobs + _features(centre, radius, face, up)
+
+
+def _features(centre: Vector, radius: float, face: dict[str, Vector], up: Vector) -> list[Blob]:
+    """Ears, eyes and nose, as far as they face the viewer."""
+    blobs = []
     for side in SIDES:
-        if face[f"{side}_ear"][2] > -0.35 * radius:
-            blobs.append(Blob("head", SKIN, (_circle(centre + face[f"{side}_ear"], 0.2 * radius),), 0.9, RIM / 2))
-        if face[f"{side}_eye"][2] > 0:
-            eye = centre + face[f"{side}_eye"]
-            blobs += [Blob("head", ink, (_circle(eye, r * radius),), 1, 0) for ink, r in ((WHITE, 0.24), (DARK, 0.15))]
+        ear, eye = face[f"{side}_ear"], face[f"{side}_eye"]
+        if ear[2] > EAR_HIDES * radius:
+            blobs.append(Blob("head", SKIN, (_circle(centre + ear, 0.2 * radius),), 0.9, RIM / 2))
+        if eye[2] > 0:
+            blobs.append(Blob("head", WHITE, (_circle(centre + eye, 0.24 * radius),), rim=0.0))
+            blobs.append(Blob("head", DARK, (_circle(centre + eye, 0.15 * radius),), rim=0.0))
     if face["nose"][2] > -0.1 * radius:
         nose = centre + face["nose"]
-        blobs.append(Blob("head", SKIN, (_circle(nose, 0.14 * radius), _circle(nose + up * 0.25 * radius, 0.09 * radius)), 0.72, 0))
+        tip, bridge = _circle(nose, 0.14 * radius), _circle(nose + up * 0.25 * radius, 0.09 * radius)
+        blobs.append(Blob("head", SKIN, (tip, bridge), 0.72, rim=0.0))
     return blobs
 
 
@@ -130,7 +143,7 @@ def _outlines(blobs: list[Blob], grow: Array) -> Array:
     reach = circles[..., :2] @ DIRECTIONS.T + radii[..., None]
     best = reach.argmax(axis=1)
     index = np.arange(len(blobs))[:, None]
-    return (circles[index, best, :2] + radii[index, best][..., None] * DIRECTIONS).astype(np.float32)
+    return np.asarray(circles[index, best, :2] + radii[index, best][..., None] * DIRECTIONS, np.float32)
 
 
 def _parts(groups: list[list[Blob]]) -> list[Part]:
@@ -143,14 +156,20 @@ def _parts(groups: list[list[Blob]]) -> list[Part]:
     return [Part(b.name, o, b.ink, b.shade) for (b, _), o in zip(layers, outlines, strict=True)]
 
 
-def _groups(body: dict[str, Vector], build: Build, outfit: Outfit, face: dict[str, Vector]) -> list[list[Blob]]:
-    depth = {"torso": 0.0, "head": float(body["head"][2] * 0.5 + (0.02 if body["to_front"][2] > -0.2 else 0.05))}
+def _groups(
+    body: dict[str, Vector], build: Build, outfit: Outfit, face: dict[str, Vector]
+) -> list[list[Blob]]:
+    """The limbs, torso and head in painting order: the farther ones first, ties decided by small offsets."""
+    front = float(body["to_front"][2])
+    depth = {"torso": 0.0, "head": float(body["head"][2] * 0.5 + (0.02 if front > -0.2 else 0.05))}
     groups = {"torso": _torso(body, build.girth, outfit), "head": _head(body, build.head, face, outfit)}
     for side in SIDES:
         groups[f"{side}_arm"] = _arm(body, side, build.girth, outfit)
         groups[f"{side}_leg"] = _leg(body, side, build.girth, outfit)
-        depth[f"{side}_arm"] = float(np.mean([body[f"{side}_{j}"][2] for j in ("shoulder", "elbow", "wrist")])) + 0.015
-        depth[f"{side}_leg"] = float(np.mean([body[f"{side}_{j}"][2] for j in ("hip", "knee")])) * 0.9 - 0.012
+        arm = [body[f"{side}_{joint}"][2] for joint in ("shoulder", "elbow", "wrist")]
+        leg = [body[f"{side}_{joint}"][2] for joint in ("hip", "knee")]
+        depth[f"{side}_arm"] = float(np.mean(arm)) + 0.015
+        depth[f"{side}_leg"] = float(np.mean(leg)) * 0.9 - 0.012
     return [groups[name] for name in sorted(groups, key=lambda name: depth[name])]
 
 
@@ -168,22 +187,22 @@ def _owners(name: str) -> frozenset[str]:
 def _hidden(name: str, body: dict[str, Vector], face: dict[str, Vector], build: Build) -> bool:
     """Whether the body itself is in the way, as far as its geometry tells."""
     if name in face:
-        return bool(face[name][2] < (-0.35 if name.endswith("ear") else 0.0) * build.head)
+        return bool(face[name][2] < (EAR_HIDES if name.endswith("ear") else 0.0) * build.head)
     middle = {"shoulder": body["chest"], "hip": body["pelvis"]}.get(name.partition("_")[2])
     return middle is not None and bool(body[name][2] - middle[2] < -0.6 * build.hip)
 
 
 def _random_inks(rng: Generator) -> tuple[Texture, ...]:
-    skin = np.array([0.98, 0.83, 0.71]) + (np.array([0.3, 0.18, 0.12]) - [0.98, 0.83, 0.71]) * rng.beta(1, 1.3)
+    skin = PALE + (DEEP - PALE) * rng.beta(1, 1.3)
     cloth = [random_colour(rng, (0.15, 0.95), (0.25, 0.98)) for _ in range(3)]
     hair = random_colour(rng, (0.2, 0.7), (0.08, 0.6))
     hair = np.array([hair.max(), hair.mean(), hair.min()], np.float32)
-    patterns = ("plain", "stripes", "checker", "dots", "plain")
+    patterns: tuple[Pattern, ...] = ("plain", "stripes", "checker", "dots", "plain")
     inks = [random_texture(rng, skin.astype(np.float32), 0.05, (1, 2), ("plain",))]
     inks.append(random_texture(rng, hair, 0.1, (10, 20), ("plain", "stripes")))
     inks += [random_texture(rng, colour, 0.35, (6, 14), patterns) for colour in cloth[:2]]
     inks.append(random_texture(rng, cloth[2] * np.float32(0.6), 0.1, (1, 2), ("plain",)))
-    for level in (0.06, 0.97):
+    for level in (0.06, 0.97):  # pupils, whites
         inks.append(random_texture(rng, np.full(3, level, np.float32), 0.02, (1, 2), ("plain",)))
     return tuple(inks)
 
@@ -195,7 +214,8 @@ def random_person(rng: Generator, category_id: int) -> Figure:
     face = _face_points(body, build.head)
     skirt = bool(rng.random() < 0.2)
     legwear = 0 if skirt else int(rng.choice([1, 2], p=[0.3, 0.7]))
-    outfit = Outfit(int(rng.choice([0, 1, 2], p=[0.1, 0.45, 0.45])), legwear, skirt, bool(rng.random() < 0.35))
+    sleeves = int(rng.choice([0, 1, 2], p=[0.1, 0.45, 0.45]))
+    outfit = Outfit(sleeves, legwear, skirt, long_hair=bool(rng.random() < 0.35))
     parts = _parts(_groups(body, build, outfit, face))
     centre, scale = fit([part.outline for part in parts])
     at = {**body, **{name: body["head"] + offset for name, offset in face.items()}}

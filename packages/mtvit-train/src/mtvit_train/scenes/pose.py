@@ -71,7 +71,7 @@ def _random_yaw(rng: Generator) -> float:
 
 
 def random_pose(rng: Generator) -> Pose:
-    """Draws a pose: standing, walking, arms up, sitting, leaning, jumping or waving, each limb with its own noise."""
+    """Draws a pose: standing, walking, arms up, sitting, leaning, jumping or waving."""
     kind = rng.choice(["stand", "walk", "raise", "sit", "lean", "jump", "wave"])
     arms = [Limb(_degrees(rng, 8, 35), _degrees(rng, -15, 25), _degrees(rng, 5, 70)) for _ in SIDES]
     legs = [Limb(_degrees(rng, 2, 12), _degrees(rng, -6, 6), _degrees(rng, 0, 10)) for _ in SIDES]
@@ -92,15 +92,16 @@ def random_pose(rng: Generator) -> Pose:
         arms = [Limb(_degrees(rng, 60, 150), _degrees(rng, -10, 10), _degrees(rng, 0, 40)) for _ in SIDES]
         legs = [Limb(_degrees(rng, 18, 42), _degrees(rng, -10, 20), _degrees(rng, 0, 50)) for _ in SIDES]
     elif kind == "wave":
-        arms[int(rng.integers(2))] = Limb(_degrees(rng, 70, 140), _degrees(rng, -10, 20), _degrees(rng, 30, 110))
-    return Pose(_random_yaw(rng), lean, sway, float(rng.normal(0, 0.1)), (arms[0], arms[1]), (legs[0], legs[1]))
+        raised = Limb(_degrees(rng, 70, 140), _degrees(rng, -10, 20), _degrees(rng, 30, 110))
+        arms[int(rng.integers(2))] = raised
+    roll = float(rng.normal(0, 0.1))
+    return Pose(_random_yaw(rng), lean, sway, roll, (arms[0], arms[1]), (legs[0], legs[1]))
 
 
 def _chain(limb: Limb, side: int, lengths: tuple[float, float], hint: Vector) -> tuple[Vector, Vector]:
     """Offsets of the middle and the end joint in body axes (left, up, forward)."""
-    upper = np.array(
-        [side * np.sin(limb.out), -np.cos(limb.out) * np.cos(limb.forward), np.cos(limb.out) * np.sin(limb.forward)]
-    )
+    out, forward = limb.out, limb.forward
+    upper = np.array([side * np.sin(out), -np.cos(out) * np.cos(forward), np.cos(out) * np.sin(forward)])
     across = hint - upper * (hint @ upper)
     lower = np.cos(limb.bend) * upper + np.sin(limb.bend) * across / np.linalg.norm(across)
     return upper * lengths[0], upper * lengths[0] + lower * lengths[1]
@@ -118,8 +119,8 @@ def skeleton(pose: Pose, build: Build) -> dict[str, Vector]:
     """Joints of the body.
 
     Returns:
-        By name, (x to the right, y down, z to the viewer): pelvis, chest, head, and for both sides shoulder, elbow,
-        wrist, hip, knee, ankle and toe; and the unit vectors "to_left" and "to_front" of the body.
+        By name, (x to the right, y down, z to the viewer): pelvis, chest, head, and for both sides shoulder,
+        elbow, wrist, hip, knee, ankle and toe; and the unit vectors "to_left" and "to_front" of the body.
     """
     spine = np.array([np.sin(pose.sway), np.cos(pose.sway) * np.cos(pose.lean), np.sin(pose.lean)])
     body = {"pelvis": np.zeros(3), "chest": spine * build.torso}
@@ -130,8 +131,9 @@ def skeleton(pose: Pose, build: Build) -> dict[str, Vector]:
         hip = np.array([sign * build.hip, 0.0, 0.0])
         elbow, wrist = _chain(arm, sign, (build.arm, build.arm * 0.92), _elbow_hint(arm, sign))
         knee, ankle = _chain(leg, sign, (build.leg, build.leg * 0.96), _knee_hint(leg))
-        body |= {f"{side}_shoulder": shoulder, f"{side}_elbow": shoulder + elbow, f"{side}_wrist": shoulder + wrist}
-        body |= {f"{side}_hip": hip, f"{side}_knee": hip + knee, f"{side}_ankle": hip + ankle}
+        body |= {f"{side}_shoulder": shoulder, f"{side}_hip": hip}
+        body |= {f"{side}_elbow": shoulder + elbow, f"{side}_wrist": shoulder + wrist}
+        body |= {f"{side}_knee": hip + knee, f"{side}_ankle": hip + ankle}
         body[f"{side}_toe"] = hip + ankle + np.array([sign * 0.02, -0.02, 0.07])
     body |= {"to_left": np.array([1.0, 0, 0]), "to_front": np.array([0, 0, 1.0])}
     return {name: _view(pose) @ joint for name, joint in body.items()}
@@ -142,4 +144,4 @@ def _view(pose: Pose) -> Vector:
     cos, sin = np.cos(pose.yaw), np.sin(pose.yaw)
     turned = np.array([[cos, 0, sin], [0, -1, 0], [-sin, 0, cos]])
     c, s = np.cos(pose.roll), np.sin(pose.roll)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ turned
+    return np.asarray(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ turned, np.float64)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
+from numpy import ndarray
 from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
@@ -41,17 +42,18 @@ class Scene:
         category_ids: ids of `CATEGORIES`.
         boxes_xywh: tight boxes around the masks, in pixels (left, top, width, height).
         masks: visible pixels of each instance; no pixel belongs to two.
-        keypoints: (x, y, v) in pixels, pixel i covering [i, i + 1). v is 2 where the joint's pixel shows the limb it
-            belongs to, 1 where something is in the way, 0 (and x = y = 0) outside the image or for other classes.
+        keypoints: (x, y, v) in pixels, pixel i covering [i, i + 1), cut to hundredths. v is 2 where the
+            joint's pixel shows the limb it belongs to, 1 where something is in the way, 0 (and x = y = 0)
+            outside the image and for other classes.
         depth: distance from the viewer, 0 near to 1 far.
     """
 
-    image: UInt8[NDArray[np.uint8], "H W 3"]
-    category_ids: Int64[NDArray[np.int64], " M"]
-    boxes_xywh: Float32[NDArray[np.float32], "M 4"]
-    masks: Bool[NDArray[np.bool_], "M H W"]
-    keypoints: Float32[NDArray[np.float32], "M K 3"]
-    depth: Float32[NDArray[np.float32], "H W"]
+    image: UInt8[ndarray, "H W 3"]
+    category_ids: Int64[ndarray, " M"]
+    boxes_xywh: Float32[ndarray, "M 4"]
+    masks: Bool[ndarray, "M H W"]
+    keypoints: Float32[ndarray, "M K 3"]
+    depth: Float32[ndarray, "H W"]
 
 
 def _own_pixels(mark: Print, point: Array, owners: frozenset[str], figure: Figure) -> bool:
@@ -65,8 +67,9 @@ def _keypoints(placed: Placed, mark: Print, mask: NDArray[np.bool_], size: int) 
     joints = placed.figure.joints
     if joints is None:
         return points
-    positions = (joints.points * np.float32(placed.side) + (placed.x, placed.y)).astype(np.float32) * np.float32(size)
-    for index, point in enumerate(positions):
+    centre = np.array([placed.x, placed.y], np.float32)
+    positions = (joints.points * np.float32(placed.side) + centre) * np.float32(size)
+    for index, point in enumerate(np.floor(positions * 100) / np.float32(100)):
         if point.min() < 0 or point.max() >= size:
             continue
         seen = (
@@ -93,11 +96,12 @@ def _visible_masks(prints: list[Print], size: int) -> NDArray[np.bool_]:
 
 
 def _depth(layout: Layout, masks: NDArray[np.bool_]) -> Array:
-    """The ground rises into the distance; each object is flat, nearer than those behind it, large ones nearest."""
+    """The ground rises into the distance; objects are flat, nearer than those behind, large ones nearest."""
     size = masks.shape[1]
     axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     far, down, across = layout.horizon
-    depth = np.clip(far + down * axis[:, None] + across * (axis - np.float32(0.5)), 0.65, 1).astype(np.float32)
+    ramp = far + down * axis[:, None] + across * (axis - np.float32(0.5))
+    depth = np.asarray(np.clip(ramp, 0.65, 1), np.float32)
     nearest = 0.62
     for placed, mask in zip(layout.objects, masks, strict=True):
         nearest = min(nearest - 0.02, 0.65 - 0.9 * placed.side)

@@ -8,17 +8,18 @@ from numpy.random import Generator
 from mtvit_train.scenes.figure import HOLE, Figure, Part, fit
 from mtvit_train.scenes.texture import Array, Texture
 
-Outlines = tuple[list[tuple[float, float]] | Array, ...]
+Outlines = tuple[Array, ...]
 CIRCLE = np.linspace(0, 2 * np.pi, 48, endpoint=False, dtype=np.float32)
 
 
 def _circle(radius: float) -> Array:
-    return np.stack([np.cos(CIRCLE), np.sin(CIRCLE)], axis=1) * np.float32(radius)
+    return np.asarray(np.stack([np.cos(CIRCLE), np.sin(CIRCLE)], axis=1) * radius, np.float32)
 
 
 def _spokes(radii: list[float]) -> Array:
     angles = np.arange(len(radii)) * 2 * np.pi / len(radii)
-    return (np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.array(radii)[:, None]).astype(np.float32)
+    corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.array(radii)[:, None]
+    return np.asarray(corners, np.float32)
 
 
 def _disc(rng: Generator) -> Outlines:
@@ -26,7 +27,7 @@ def _disc(rng: Generator) -> Outlines:
 
 
 def _square(rng: Generator) -> Outlines:
-    return ([(-1, -1), (1, -1), (1, 1), (-1, 1)],)
+    return (np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32),)
 
 
 def _triangle(rng: Generator) -> Outlines:
@@ -51,7 +52,7 @@ def _cross(rng: Generator) -> Outlines:
 def _heart(rng: Generator) -> Outlines:
     x = 16 * np.sin(CIRCLE) ** 3
     y = 13 * np.cos(CIRCLE) - 5 * np.cos(2 * CIRCLE) - 2 * np.cos(3 * CIRCLE) - np.cos(4 * CIRCLE)
-    return (np.stack([x, -y], axis=1) / 16,)
+    return (np.asarray(np.stack([x, -y], axis=1) / 16, np.float32),)
 
 
 SHAPES: dict[str, Callable[[Generator], Outlines]] = {
@@ -75,9 +76,9 @@ def random_shape(rng: Generator, name: str, category_id: int, texture: Texture) 
         category_id: the id that the figure carries.
         texture: its surface.
     """
-    outlines = [np.asarray(outline, np.float32) for outline in SHAPES[name](rng)]
+    outlines = SHAPES[name](rng)
     stretch = np.exp(rng.uniform(-0.07, 0.07)) ** np.array([1, -1], np.float32)
-    angle, waves = rng.uniform(0, 2 * np.pi), rng.uniform(-0.05, 0.05, (2, 2)).astype(np.float32)
+    angle, waves = rng.uniform(0, 2 * np.pi), rng.uniform(-0.03, 0.03, (2, 2)).astype(np.float32)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
     bent = [(o + np.sin(3 * o[:, ::-1] @ waves)) * stretch @ turn.T for o in outlines]
     centre, scale = fit(bent)

@@ -25,7 +25,7 @@ def random_colour(rng: Generator, saturation: tuple[float, float], value: tuple[
 
 
 def contrasting_colour(rng: Generator, others: Sequence[Array], distance: float) -> Array:
-    """Draws a colour at least `distance` (Euclidean, RGB in 0..1) from each of `others` if 12 draws find one."""
+    """Draws a colour at least `distance` (RGB in 0..1) from each of `others`, or the farthest of 12 draws."""
     best, best_gap = random_colour(rng, (0.25, 0.95), (0.3, 1.0)), -1.0
     for _ in range(12):
         colour = random_colour(rng, (0.25, 0.95), (0.3, 1.0))
@@ -56,7 +56,7 @@ def value_noise(grid: Array, u: Array, v: Array) -> Array:
     Returns:
         The interpolated values, shape (h, w).
     """
-    return _weights(v, grid.shape[0]) @ grid @ _weights(u, grid.shape[1]).T
+    return np.asarray(_weights(v, grid.shape[0]) @ grid @ _weights(u, grid.shape[1]).T, np.float32)
 
 
 def _weights(t: Array, points: int) -> Array:
@@ -80,7 +80,7 @@ class Texture:
     def paint(self, u: Array, v: Array) -> Array:
         """Paints the texture on the lattice v x u (unit coordinates, centred on 0), shape (h, w, 3)."""
         mix = self._mix(u, v)[..., None]
-        return self.colour * (1 - mix) + self.second * mix
+        return np.asarray(self.colour * (1 - mix) + self.second * mix, np.float32)
 
     def _mix(self, u: Array, v: Array) -> Array:
         turn = np.float32(2 * np.pi * self.frequency)
@@ -100,7 +100,7 @@ class Texture:
                 wave = np.sin(turn * along + np.float32(self.phase)) * np.sin(turn * across) * 2
             case "dots":
                 wave = np.sin(turn * along + np.float32(self.phase)) + np.sin(turn * across) - 0.9
-        return np.clip(wave * 3 + 0.5, 0, 1)
+        return np.asarray(np.clip(wave * 3 + 0.5, 0, 1), np.float32)
 
 
 def random_texture(

@@ -33,7 +33,7 @@ def _annotations(scene: Scene) -> list[Entry]:
         }
         if entry["category_id"] == PERSON_ID:
             points = scene.keypoints[row]
-            entry["keypoints"] = [round(number, 3) for number in points.ravel().tolist()]
+            entry["keypoints"] = [round(number, 2) for number in points.ravel().tolist()]
             entry["num_keypoints"] = int((points[:, 2] > 0).sum())
         entries.append(entry)
     return entries
@@ -61,9 +61,8 @@ def _write_images(
 
 def _coco(split: Split, size: int, per_image: list[list[Entry]]) -> tuple[Entry, Entry]:
     """The contents of the `instances` and the `person_keypoints` file."""
-    images = [
-        {"id": i + 1, "file_name": _file_name(i), "height": size, "width": size} for i in range(len(per_image))
-    ]
+    shape = {"height": size, "width": size}
+    images = [{"id": i + 1, "file_name": _file_name(i), **shape} for i in range(len(per_image))]
     everything = [{**entry, "image_id": i + 1} for i, entries in enumerate(per_image) for entry in entries]
     numbered = [{"id": number, **entry} for number, entry in enumerate(everything, start=1)]
     joints = ("keypoints", "num_keypoints")
@@ -79,7 +78,7 @@ def _check_empty(out: Path) -> None:
     if out.is_file():
         raise DataError(f"{out}: is a file; scenes need a new or an empty folder.")
     if out.is_dir() and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty; scenes need a new or an empty folder, so name another or clear it.")
+        raise DataError(f"{out}: is not empty; scenes need a new or an empty folder.")
 
 
 def write_scenes(
