@@ -29,6 +29,15 @@ def test_a_scene_is_the_same_each_time() -> None:
         assert left.tobytes() == right.tobytes()
 
 
+def test_scenes_stay_what_published_models_were_trained_on() -> None:
+    scene = render_scene(0, 0, 128)
+    boxes = [[38, 101, 20, 17], [13, 18, 33, 36], [52, 36, 28, 50], [69, 10, 37, 38]]
+    assert scene.category_ids.tolist() == [8, 3, 1, 8]
+    assert scene.boxes_xywh.tolist() == boxes
+    assert scene.masks.sum(axis=(1, 2)).tolist() == [194, 692, 677, 872]
+    np.testing.assert_allclose(scene.image.mean(axis=(0, 1)), [72.06, 102.89, 86.48], atol=0.02)
+
+
 @pytest.mark.parametrize("other", [(6, 9, "train"), (5, 10, "train"), (5, 9, "val")])
 def test_seed_index_and_split_each_give_another_scene(other: tuple[int, int, str]) -> None:
     seed, index, split = other
