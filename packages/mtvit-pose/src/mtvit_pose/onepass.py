@@ -1,0 +1,113 @@
+"""The one-pass pose task: people and their keypoints from the whole image."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.boxes import cxcywh_to_xyxy
+from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.proposals import PickedQueries
+from mtvit_core.task import BackboneSpec, Task
+from mtvit_core.tokens import TokenGroup
+from mtvit_pose.config import PoseConfig
+from mtvit_pose.head import OnePassHead, PosePredictions, take
+from mtvit_pose.loss import match_cost, pose_losses
+from mtvit_pose.targets import NEEDS, PoseTargets, pose_targets, schema_table
+
+
+class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
+    """Queries picked from context, each one person: class, box, keypoints (variant ``onepass``)."""
+
+    name = "pose"
+    Config = PoseConfig
+    needs = NEEDS
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """Return the one group of person queries, picked before the last blocks."""
+        count, classes = self.config.queries, len(self.categories.keypoint_labels)
+        source = PickedQueries(count, backbone.width, classes)
+        return [
+            TokenGroup(self.name, count, self._enter(backbone), source, "isolated", self._layers(backbone))
+        ]
+
+    def head(self, backbone: BackboneSpec) -> OnePassHead:
+        """Return the head."""
+        sizes = len(self.categories.keypoint_labels), self.categories.max_keypoints
+        return OnePassHead(backbone.width, self.config, self._layers(backbone), *sizes)
+
+    def _enter(self, backbone: BackboneSpec) -> int:
+        return max(0, backbone.depth - self.config.blocks)
+
+    def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
+        first = self._enter(backbone) + 1 if self.config.deep_supervision else backbone.depth
+        return tuple(range(first, backbone.depth + 1))
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any
+    ) -> PoseTargets:
+        """Collect the people of a batch."""
+        return pose_targets(annotations, self.categories, canvas, device)
+
+    def cost(self, predictions: PosePredictions, targets: PoseTargets) -> Float[Tensor, "L B Q M"]:
+        """Return the matching cost."""
+        return match_cost(predictions, targets, self.config)
+
+    def loss(
+        self, predictions: PosePredictions, targets: PoseTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms."""
+        assert match is not None
+        return pose_losses(predictions, targets, match, self.config)
+
+    @torch.no_grad()
+    def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Return the ``top_k`` best people of each image.
+
+        A person's score is class probability times predicted OKS: the OKS to expect of it, by which AP ranks best.
+        A keypoint's score is the probability that the truth would have labelled it.
+        """
+        logits = predictions.logits[-1:]
+        scores = logits.sigmoid() * predictions.quality[-1:, ..., None].sigmoid()
+        count = min(self.config.top_k, scores[0, 0].numel())
+        best, index = scores.flatten(2).topk(count, dim=2)
+        rows, classes = index // logits.shape[-1], index % logits.shape[-1]
+        last = predictions.last
+        boxes, points = last.take(rows)
+        windows = last.windows(rows)
+        if windows is not None:
+            points = windows.points[None]
+        visible = take(last.visibility, rows).sigmoid()
+        keypoints = torch.cat([points * predictions.scale, visible[..., None]], -1)[0].float().cpu()
+        corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0].float().cpu()
+        found = zip(best[0].float().cpu(), classes[0].cpu(), corners, keypoints, meta, strict=True)
+        return [self._instances(*entry) for entry in found]
+
+    def _instances(
+        self, scores: Tensor, classes: Tensor, boxes: Tensor, keypoints: Tensor, meta: ImageMeta
+    ) -> Instances:
+        _, exists = schema_table(self.categories)
+        points = torch.cat([meta.points_to_original(keypoints[..., :2]), keypoints[..., 2:]], -1)
+        return Instances(
+            height=meta.height,
+            width=meta.width,
+            categories=self.categories,
+            labels=torch.tensor(self.categories.keypoint_labels)[classes],
+            scores=scores,
+            boxes=meta.boxes_to_original(boxes),
+            tasks=(self.name,) * len(scores),
+            rles=(None,) * len(scores),
+            keypoints=points.masked_fill(~exists[classes][..., None], torch.nan),
+            image_id=meta.image_id,
+            file_name=meta.file_name,
+        )
+
+    def evaluator(self) -> CocoEvaluator:
+        """Return COCO's keypoint AP."""
+        return CocoEvaluator(self.name, "keypoints", self.categories)

@@ -1,0 +1,79 @@
+"""The pose task: its variants behind one name."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.categories import Categories
+from mtvit_core.errors import ConfigError
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.task import BackboneSpec, Evaluator, Task, TaskConfig
+from mtvit_core.tokens import TokenGroup
+from mtvit_pose.config import PoseConfig
+from mtvit_pose.onepass import OnePassPose
+from mtvit_pose.targets import NEEDS
+
+
+class PoseTask(Task[PoseConfig, Any, Any]):
+    """People and their keypoints, by the variant that the config names."""
+
+    name: ClassVar[str] = "pose"
+    Config: ClassVar[type[TaskConfig]] = PoseConfig
+    needs: ClassVar[frozenset[str]] = NEEDS
+
+    def __init__(self, config: PoseConfig, categories: Categories) -> None:
+        """Keep the settings and the categories.
+
+        Args:
+            config: Settings.
+            categories: Classes of the data; at least one needs keypoints.
+
+        Raises:
+            ConfigError: no category has keypoints.
+        """
+        super().__init__(config, categories)
+        if not categories.max_keypoints:
+            names = ", ".join(category.name for category in categories)
+            raise ConfigError(
+                f"task 'pose': none of the categories ({names}) has keypoints. Use data whose categories list "
+                "them (COCO: person_keypoints_*.json), or leave the task out."
+            )
+        self.variant: Task[PoseConfig, Any, Any] = OnePassPose(config, categories)
+
+    @property
+    def view(self) -> Literal["image", "person"]:
+        """Whole images for ``onepass``, else one crop per person."""
+        return self.variant.view
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """Return the variant's token groups."""
+        return self.variant.tokens(backbone)
+
+    def head(self, backbone: BackboneSpec) -> nn.Module:
+        """Return the variant's head."""
+        return self.variant.head(backbone)
+
+    def targets(self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any) -> Any:
+        """Return what the variant's cost and loss read."""
+        return self.variant.targets(annotations, canvas, device)
+
+    def cost(self, predictions: Any, targets: Any) -> Float[Tensor, "L B Q M"] | None:
+        """Return the variant's matching cost."""
+        return self.variant.cost(predictions, targets)
+
+    def loss(self, predictions: Any, targets: Any, match: Match | None) -> dict[str, Tensor]:
+        """Return the variant's loss terms."""
+        return self.variant.loss(predictions, targets, match)
+
+    def decode(self, predictions: Any, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Return people in original pixels."""
+        return self.variant.decode(predictions, meta)
+
+    def evaluator(self) -> Evaluator:
+        """Return COCO's keypoint AP."""
+        return self.variant.evaluator()
