@@ -1,0 +1,180 @@
+"""Image files as RGB tensors.
+
+Every kind of image that people have becomes 3 x H x W, 0 to 255; what cannot be read is an error that names
+the file.
+"""
+
+import struct
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from mtvit_core.errors import DataError
+
+#: Most pixels an image may have unless a caller says otherwise: 256 MiB once decoded to RGB.
+MAX_PIXELS = 89_478_485
+
+#: Endings that mark a file of a folder as an image.
+IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+
+# Decoders that read pixels and run nothing else; Pillow's others (EPS starts Ghostscript) stay out.
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+# What Pillow raises on damaged files, by decoder.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+)
+
+
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, "3 H W"]:
+    """Read an image file as upright RGB.
+
+    The EXIF orientation is applied. Transparent pixels are laid over white, as image viewers show them.
+    16-bit grey values are scaled to 8 bits (65535 becomes 255). Of animations the first frame is taken.
+    Formats: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM.
+
+    Args:
+        path: The file.
+        max_pixels: Most pixels (rows times columns) the image may have; checked in its header, before
+            decoding.
+
+    Raises:
+        DataError: The file is missing, empty, a folder, not an image, damaged, over ``max_pixels``, or holds
+            values whose range is unknown (32-bit integers and floats).
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with _open(path, max_pixels) as image:
+            _check_pixels(path, image, max_pixels)
+            pixels = np.array(_to_rgb(path, image))
+    except _DAMAGE as error:
+        raise DataError(
+            f"{path}: the image is damaged ({_one_line(error)}); restore the file from its source or leave it out."
+        ) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return rows and columns of an image once upright, from its header.
+
+    Raises:
+        DataError: As ``read_image``, as far as the header tells.
+    """
+    path = Path(path)
+    _check_file(path)
+    with _open(path, max_pixels) as image:
+        _check_pixels(path, image, max_pixels)
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """List image files: files as given, folders by their image files sorted by name.
+
+    Folders within folders and files whose names start with a dot are left out.
+
+    Raises:
+        DataError: A path does not exist, or a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += _images_of(path)
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"{path}: no such file or folder; check the path.")
+    return found
+
+
+def _images_of(folder: Path) -> list[Path]:
+    names = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+    )
+    if not names:
+        allowed = " ".join(IMAGE_SUFFIXES)
+        raise DataError(f"{folder}: the folder holds no image; give a folder with files ending in {allowed}.")
+    return [folder / name for name in names]
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder, not an image file; name a file inside it.")
+    if not path.exists():
+        raise DataError(f"{path}: no such image file; check the path.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty; restore it from its source or leave it out.")
+
+
+def _open(path: Path, max_pixels: int) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Our own cap, checked right after, replaces Pillow's warning.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path}: not an image in a known format; allowed are JPEG, PNG, BMP, GIF, WebP, TIFF and PPM."
+        ) from None
+    except Image.DecompressionBombError:
+        raise DataError(
+            f"{path}: the header claims more than {2 * MAX_PIXELS} pixels, over the cap of {max_pixels}; "
+            f"shrink the image."
+        ) from None
+    except PermissionError:
+        raise DataError(f"{path}: the file may not be read; change its permissions.") from None
+    except _DAMAGE as error:
+        raise DataError(
+            f"{path}: the image's header is damaged ({_one_line(error)}); "
+            f"restore the file from its source or leave it out."
+        ) from error
+
+
+def _check_pixels(path: Path, image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise DataError(
+            f"{path}: the header claims {image.width} x {image.height} pixels, over the cap of {max_pixels}; "
+            f"shrink the image or raise the cap."
+        )
+
+
+def _to_rgb(path: Path, file: Image.Image) -> Image.Image:
+    image: Image.Image = ImageOps.exif_transpose(file)
+    if file.mode.startswith("I") or file.mode == "F":
+        _check_sixteen_bits(path, file)
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        above = image.convert("RGBA")
+        white = Image.new("RGBA", above.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, above)
+    return image.convert("RGB")
+
+
+def _check_sixteen_bits(path: Path, file: Image.Image) -> None:
+    # Pillow holds 16-bit PGM files in mode I, scaled to 65535.
+    if not (file.mode.startswith("I;16") or (file.mode == "I" and file.format in ("PPM", "PNG"))):
+        raise DataError(
+            f"{path}: pixels are 32-bit values (mode {file.mode}), whose range is unknown; "
+            f"save the image with 8 or 16 bits a channel."
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,133 @@
+"""Samples for the model: one image on its canvas with its annotations, the same for a key wherever it is loaded."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.batch import Batch
+from mtvit_core.errors import DataError
+from mtvit_core.geometry import ImageMeta, Letterbox
+from mtvit_core.images import MAX_PIXELS, read_image
+from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement, jitter_colour
+from mtvit_train.data.packed import ALL_KINDS, ImageRecord, PackedAnnotations
+from mtvit_train.data.sampler import Key
+from mtvit_train.data.transforms import may_flip, place_annotations
+
+# Keeps the streams of random numbers for augmentation apart from those for the order.
+_AUGMENT_STREAM = 2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a batch.
+
+    Attributes:
+        image: The canvas, RGB, 0 to 255.
+        annotations: What is annotated, in canvas pixels.
+        meta: The way back to the original image.
+    """
+
+    image: UInt8[Tensor, "3 H W"]
+    annotations: Annotations
+    meta: ImageMeta
+
+
+class ImageDataset(Dataset[Sample]):
+    """The images of one split, placed on a canvas.
+
+    A sample is a pure function of seed, epoch and index: loader processes and resuming change nothing.
+    """
+
+    def __init__(
+        self,
+        packed: PackedAnnotations,
+        canvas: Letterbox,
+        *,
+        needs: Set[str] = ALL_KINDS,
+        augment: AugmentConfig = NO_AUGMENT,
+        seed: int = 0,
+        cache_bytes: int = 0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        """Keep what defines the samples.
+
+        Args:
+            packed: Images and annotations.
+            canvas: What the model sees; without augmentation images are letterboxed onto it.
+            needs: Kinds of label that some task reads; others are left out, which spares decoding masks.
+            augment: Random changes.
+            seed: Number of the run.
+            cache_bytes: Decoded images are kept in memory up to this many bytes, in each loader process.
+            max_pixels: Most pixels an image file may have.
+        """
+        self.packed, self.canvas, self.needs = packed, canvas, frozenset(needs)
+        self.augment, self.seed, self.max_pixels = augment, seed, max_pixels
+        self._budget = cache_bytes
+        self._cache: dict[int, UInt8[Tensor, "3 H W"]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.packed)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Load one sample.
+
+        Args:
+            key: Epoch, and index of the image.
+
+        Raises:
+            DataError: The image cannot be read, or is not of the size that the annotations state.
+        """
+        epoch, index = key
+        record = self.packed.image(index)
+        image = self._image(index, record)
+        rng = np.random.default_rng([_AUGMENT_STREAM, self.seed, epoch, index])
+        labels = torch.from_numpy(self.packed.labels[self.packed.rows(index)].astype(np.int64))
+        placement = draw_placement(
+            rng,
+            self.augment,
+            (record.height, record.width),
+            self.canvas,
+            may_flip(labels, self.packed.categories),
+        )
+        return Sample(
+            image=placement.image(jitter_colour(rng, self.augment, image)),
+            annotations=place_annotations(self.packed, index, placement, self.needs),
+            meta=placement.meta(record.image_id, record.path.name),
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the cached images behind when the data set is sent to another process."""
+        return {**self.__dict__, "_cache": {}}
+
+    def _image(self, index: int, record: ImageRecord) -> UInt8[Tensor, "3 H W"]:
+        cached = self._cache.get(index)
+        if cached is not None:
+            return cached
+        image = read_image(record.path, self.max_pixels)
+        if image.shape[1:] != (record.height, record.width):
+            raise DataError(
+                f"{record.path}: the image is {image.shape[2]} x {image.shape[1]} pixels once upright, but its "
+                f"annotations say {record.width} x {record.height}; correct width and height of image "
+                f"{record.image_id} or annotate the upright image."
+            )
+        if image.nbytes <= self._budget:
+            self._budget -= image.nbytes
+            self._cache[index] = image
+        return image
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Put samples together; all canvases have one size."""
+    return Batch(
+        images=torch.stack([sample.image for sample in samples]),
+        annotations=tuple(sample.annotations for sample in samples),
+        meta=tuple(sample.meta for sample in samples),
+    )
