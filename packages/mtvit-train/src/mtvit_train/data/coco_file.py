@@ -198,8 +198,8 @@ def _instance(entry: Entry, number: int, file: CocoFile, mask_known: bool) -> In
     if crowd not in (0, 1):
         raise DataError(f"{where}: iscrowd is {crowd!r:.40}; it must be 0 or 1.")
     image = file.images[image_id]
-    # Malformed fields are errors in any case; what only covers nothing comes last, so that it can be left
-    out. keypoints = _keypoints(entry, file.categories[category_id], where)
+    # Malformed fields are errors in any case; what covers nothing comes last, so that it can be left out.
+    keypoints = _keypoints(entry, file.categories[category_id], where)
     bbox = _bbox(entry, image, where)
     rle = None
     if file.masked and not mask_known:
