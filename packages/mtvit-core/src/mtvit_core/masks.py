@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 from numpy import ndarray
 from pycocotools import mask as coco_mask
+
+from mtvit_core.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,50 @@ def encode_rle(mask: Bool[ndarray, "H W"]) -> Rle:
 
 
 def decode_rle(rle: Rle) -> Bool[ndarray, "H W"]:
-    """Expand a mask."""
-    return np.asarray(coco_mask.decode({"size": list(rle.size), "counts": rle.counts.encode("ascii")}), dtype=bool)
+    """Expand a mask.
+
+    Raises:
+        DataError: The text is not COCO's form, or its runs do not fill the size.
+    """
+    height, width = rle.size
+    ends = np.cumsum(run_lengths(rle.counts))
+    if (ends[-1] if len(ends) else 0) != height * width:
+        raise DataError(
+            f"mask: run lengths {rle.counts!r:.40} do not add up to {height} x {width} pixels; they are damaged."
+        )
+    columns = np.zeros(height * width, bool)
+    for start, end in zip(ends[0:-1:2].tolist(), ends[1::2].tolist(), strict=True):
+        columns[start:end] = True
+    return columns.reshape(width, height).T
+
+
+def run_lengths(counts: str) -> Int64[ndarray, " runs"]:
+    """Expand COCO's compressed run lengths: background and mask in turn, column by column.
+
+    Each number is a little-endian chain of characters from 48 up with 5 bits each; bit 5 marks that more
+    follow, the last bit 4 the sign. From the fourth on, a number is the difference to the run before the
+    last.
+
+    Raises:
+        DataError: The text is not of this form, or a run is negative.
+    """
+    codes = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(codes & 32 == 0)
+    first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
+    length = last - first + 1
+    whole = not len(codes) or (len(last) and last[-1] == len(codes) - 1 and length.max() <= 7)
+    if not whole or ((codes < 0) | (codes > 63)).any():
+        raise DataError(f"mask: {counts!r:.40} is not COCO's form of run lengths.")
+    if not len(codes):
+        return codes
+    place = np.arange(len(codes)) - np.repeat(first, length)
+    runs = np.add.reduceat((codes & 31) << (5 * place), first)
+    runs -= np.where(codes[last] & 16, 1 << (5 * length), 0)
+    for chain in (runs[1::2], runs[2::2]):
+        np.cumsum(chain, out=chain)
+    if (runs < 0).any():
+        raise DataError(f"mask: {counts!r:.40} holds a run of negative length.")
+    return runs
 
 
 def rle_area(rle: Rle) -> float:

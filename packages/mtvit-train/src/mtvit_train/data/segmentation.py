@@ -7,7 +7,7 @@ rule, so masks equal those of pycocotools bit by bit.
 from typing import Any
 
 from mtvit_core.errors import DataError
-from mtvit_core.masks import Rle, counts_to_rle, polygons_to_rle, rle_area
+from mtvit_core.masks import Rle, counts_to_rle, polygons_to_rle, rle_area, run_lengths
 from mtvit_train.data.fields import numbers
 
 
@@ -70,14 +70,7 @@ def _from_counts(value: dict[str, Any], height: int, width: int, where: str) -> 
         raise DataError(
             f"{where}: run lengths have size {size!r:.40}; the image has size [{height}, {width}]."
         )
-    if isinstance(counts, str):
-        runs = _expand(counts)
-    elif isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts):
-        runs = counts
-    else:
-        runs = None
-    if runs is None:
-        raise DataError(f"{where}: run lengths hold counts {counts!r:.40}, which is not COCO's form.")
+    runs = _runs(counts, where)
     if sum(runs) != height * width:
         raise DataError(
             f"{where}: run lengths add up to {sum(runs)} pixels; an image of size [{height}, {width}] has "
@@ -86,26 +79,14 @@ def _from_counts(value: dict[str, Any], height: int, width: int, where: str) -> 
     return Rle((height, width), counts) if isinstance(counts, str) else counts_to_rle(runs, height, width)
 
 
-def _expand(counts: str) -> list[int] | None:
-    """Return the run lengths of COCO's compressed text, or None where it is not that.
-
-    Each number is little-endian groups of 5 bits, bit 5 marks that more follow, characters start at 48; from
-    the third run on, numbers are differences to the run before the last.
-    """
-    runs: list[int] = []
-    number = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 30:
-            return None
-        number |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            number -= 1 << shift
-        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
-        if runs[-1] < 0:
-            return None
-        number = shift = 0
-    return None if shift else runs
+def _runs(counts: Any, where: str) -> list[int]:
+    if isinstance(counts, str):
+        try:
+            return run_lengths(counts).tolist()
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+    if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts):
+        return counts
+    raise DataError(
+        f"{where}: run lengths hold counts {counts!r:.40}; give a list of whole numbers or COCO's text."
+    )
