@@ -37,6 +37,11 @@ class ImageMeta:
     box: tuple[float, float, float, float] | None = None
     box_score: float = 1.0
 
+    @classmethod
+    def whole(cls, height: int, width: int, image_id: int = 0, file_name: str = "") -> "ImageMeta":
+        """Return the meta of an original image that is its own canvas."""
+        return cls(height, width, (height, width), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), image_id, file_name)
+
     def boxes_to_original(self, boxes: Float[Tensor, "M 4"]) -> Float[Tensor, "M 4"]:
         """Map xyxy boxes from the canvas to the original image and clip them to it; whole-image views only."""
         corners = self.points_to_original(boxes.reshape(-1, 2)).reshape(-1, 4)

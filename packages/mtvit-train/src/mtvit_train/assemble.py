@@ -1,0 +1,110 @@
+"""From settings to objects: data, backbone and tasks put together into what a run needs."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from mtvit_core.backbone import create_backbone
+from mtvit_core.categories import Categories
+from mtvit_core.checkpoint import build
+from mtvit_core.errors import ConfigError
+from mtvit_core.geometry import Letterbox
+from mtvit_core.model import MultiTaskViT, View
+from mtvit_core.plugins import installed_tasks
+
+from mtvit_train.config import ModelConfig, RunConfig
+from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
+from mtvit_train.data.coco import read_coco
+from mtvit_train.data.dataset import ImageDataset
+from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.persons import PersonDataset
+from mtvit_train.scenes import write_scenes
+
+#: Weights that ship with the trainer: pre-trained on unlabelled scenes by ``mtvit-train pretrain``.
+SCENES_WEIGHTS = "vit_scenes.safetensors"
+
+AnyDataset = ImageDataset | PersonDataset
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the data, as each view of the model sees it.
+
+    Attributes:
+        packed: Its images and annotations.
+        views: A data set for each view.
+    """
+
+    packed: PackedAnnotations
+    views: dict[View, AnyDataset]
+
+
+def task_names(config: RunConfig) -> tuple[str, ...]:
+    """The tasks to train: those named, else every installed one.
+
+    Raises:
+        ConfigError: nothing is installed, or there are settings for a task that is not trained.
+    """
+    names = config.plugins or tuple(installed_tasks())
+    if not names:
+        raise ConfigError("plugins: no task is installed; install one, as in: pip install mtvit-det.")
+    stray = sorted(set(config.tasks) - set(names) - set(installed_tasks()))
+    if stray:
+        raise ConfigError(f"config: tasks.{stray[0]} is not an installed task; this run trains {', '.join(names)}.")
+    return names
+
+
+def prepare_data(config: RunConfig, out: Path) -> Path:
+    """Return the data folder; generated scenes are written below the run folder first."""
+    if config.data != "scenes":
+        return Path(config.data)
+    folder, scenes = out / "scenes", config.scenes
+    write_scenes(folder, train=scenes.train, val=scenes.val, seed=scenes.seed, size=scenes.size)
+    return folder
+
+
+def make_model(config: RunConfig, categories: Categories) -> MultiTaskViT:
+    """Build the model with fresh heads on the CPU; the weights are drawn from the run's seed."""
+    torch.manual_seed(config.train.seed)
+    table = config.model
+    backbone = create_backbone(table.backbone, table.image_size, weights_of(table), table.options)
+    backbone.checkpointing = config.train.checkpointing
+    tasks: dict[str, Any] = {name: config.tasks.get(name, {}) for name in task_names(config)}
+    return build(backbone, tasks, categories, person_canvas=table.person_size)
+
+
+def weights_of(table: ModelConfig) -> bool | Path:
+    """Resolve ``model.pretrained`` to what the backbone builder takes."""
+    if isinstance(table.pretrained, bool):
+        return table.pretrained
+    if table.pretrained == "scenes":
+        return Path(str(files("mtvit_train") / "weights" / SCENES_WEIGHTS))
+    return Path(table.pretrained)
+
+
+def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations, *, training: bool) -> Split:
+    """Build the data sets of one split for every view that the model's tasks ask for."""
+    augment: AugmentConfig = config.augment if training else NO_AUGMENT
+    views: dict[View, AnyDataset] = {}
+    cache, seed = config.train.cache_mb * 2**20, config.train.seed
+    for view in model.views:
+        needs = frozenset(kind for task in model.of_view(view) for kind in task.needs)
+        canvas = Letterbox(*model.canvases[view])
+        kind = ImageDataset if view == "image" else PersonDataset
+        views[view] = kind(packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache)
+    return Split(packed, views)
+
+
+def read_splits(config: RunConfig, root: Path) -> tuple[PackedAnnotations, PackedAnnotations]:
+    """Read the training and the validation annotations.
+
+    Raises:
+        ConfigError: the two splits do not have the same categories.
+        DataError: a file is missing or malformed.
+    """
+    train, val = (read_coco(root, split, config.coco) for split in ("train", "val"))
+    if train.categories != val.categories:
+        raise ConfigError(f"data {root}: the train and val annotations list different categories; make them equal.")
+    return train, val

@@ -1,0 +1,170 @@
+"""Settings of a run: TOML tables with a default for everything, kept resolved beside the results."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from mtvit_core.config import apply_set, read_toml, validate
+from mtvit_core.errors import ConfigError, did_you_mean
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from mtvit_train.data.augment import AugmentConfig
+from mtvit_train.data.coco import CocoConfig
+
+Size = tuple[PositiveInt, PositiveInt]
+Share = Field(ge=0, le=1)
+
+
+class Table(BaseModel):
+    """Base of the tables: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Table):
+    """``[model]``.
+
+    Attributes:
+        backbone: timm's name of a plain ViT, or a hub id.
+        options: Arguments of the timm model, such as ``depth`` or ``patch_size``.
+        pretrained: false: random weights; true: timm's published weights; ``"scenes"``: the small backbone that ships
+            with this package; any other text: a local file of weights in timm's keys.
+        image_size: Rows and columns of the canvas; multiples of the patch.
+        person_size: Rows and columns of person crops, for top-down tasks.
+    """
+
+    backbone: str = "vit_small_patch16_224"
+    options: dict[str, float | str | bool] = {}
+    pretrained: bool | str = False
+    image_size: Size = (640, 640)
+    person_size: Size = (256, 192)
+
+
+class ScenesConfig(Table):
+    """``[scenes]``, used where the data are generated.
+
+    Attributes:
+        train: Training images.
+        val: Validation images.
+        size: Side in pixels.
+        seed: Number of the generator's stream.
+    """
+
+    train: PositiveInt = 2000
+    val: PositiveInt = 200
+    size: PositiveInt = 128
+    seed: int = 0
+
+
+class TrainConfig(Table):
+    """``[train]``.
+
+    Attributes:
+        steps: Updates of the weights.
+        batch_size: Images per update.
+        lr: Peak learning rate of heads and tokens, AdamW.
+        backbone_lr: Factor on the rate for the backbone; 0 freezes it.
+        layer_decay: Factor on the rate from each block to the one below.
+        weight_decay: Decay of weight matrices; biases, norms, positions and tokens have none.
+        beta2: Second moment's decay of AdamW.
+        warmup: Steps of linear rise.
+        final_lr: Share of the peak left at the end of the cosine.
+        clip: Largest gradient norm.
+        ema: Decay of the averaged weights that are evaluated and saved; 0 switches the average off.
+        precision: ``auto``: bfloat16 autocast on a GPU that has it, else fp32.
+        checkpointing: Recompute blocks in the backward pass to save memory.
+        task_weights: Factor on the losses of a task, by name; 1 where absent.
+        workers: Loader processes; 0 loads in the main process.
+        cache_mb: Decoded images kept in memory, in MiB, per loading process.
+        threads: CPU threads of torch; 0 leaves torch's choice.
+        seed: Number of the run: initial weights, order, augmentation.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        log_every: Steps between records of the losses.
+        evaluate_every: Steps between evaluations; 0 evaluates at the end only.
+        eval_batch_size: Images per pass in evaluation.
+    """
+
+    steps: PositiveInt = 10_000
+    batch_size: PositiveInt = 16
+    lr: float = Field(2e-4, gt=0)
+    backbone_lr: float = Field(1.0, ge=0)
+    layer_decay: float = Field(0.8, gt=0, le=1)
+    weight_decay: float = Field(0.05, ge=0)
+    beta2: float = Field(0.98, gt=0, lt=1)
+    warmup: int = Field(100, ge=0)
+    final_lr: float = Field(0.01, ge=0, le=1)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.998, ge=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpointing: bool = False
+    task_weights: dict[str, float] = {}
+    workers: int = Field(0, ge=0)
+    cache_mb: int = Field(512, ge=0)
+    threads: int = Field(0, ge=0)
+    seed: int = 0
+    device: str = "auto"
+    log_every: PositiveInt = 20
+    evaluate_every: int = Field(0, ge=0)
+    eval_batch_size: PositiveInt = 25
+
+
+class RunConfig(Table):
+    """A whole run.
+
+    Attributes:
+        plugins: Tasks to train; every installed one where empty.
+        data: ``scenes``, or a folder in COCO's layout.
+        out: Run folder; must not hold anything yet.
+        model: Backbone and sizes.
+        coco: Names of folders and files below ``data``.
+        scenes: The generated data.
+        augment: Random changes of training images.
+        train: Optimisation.
+        tasks: Settings of each task, by name; see the task's own documentation.
+    """
+
+    plugins: tuple[str, ...] = ()
+    data: str = "scenes"
+    out: str = "runs/mtvit"
+    model: ModelConfig = ModelConfig()
+    coco: CocoConfig = CocoConfig()
+    scenes: ScenesConfig = ScenesConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+    tasks: dict[str, dict[str, Any]] = {}
+
+
+def recipes() -> dict[str, Path]:
+    """Recipe files that ship with the trainer, by name."""
+    folder = Path(str(files("mtvit_train") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read_run(config: str | None, overrides: dict[str, Any], assignments: tuple[str, ...]) -> RunConfig:
+    """Resolve the settings: defaults, then the file, then options of the command, then ``--set``.
+
+    Args:
+        config: A TOML file, or the name of a recipe that ships with the trainer; None for defaults.
+        overrides: Options of the command by setting, None where not given.
+        assignments: ``--set`` values.
+
+    Raises:
+        ConfigError: the file is missing or malformed, or a setting is unknown or does not fit.
+    """
+    settings = read_toml(_find(config)) if config else {}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    steps = given.pop("steps", None)
+    settings = apply_set({**settings, **given}, [*([f"train.steps={steps}"] if steps else []), *assignments])
+    return validate(RunConfig, settings)
+
+
+def _find(config: str) -> Path:
+    known = recipes()
+    if config in known:
+        return known[config]
+    if not Path(config).is_file() and not config.endswith(".toml"):
+        raise ConfigError(
+            f"config {config!r}: neither a file nor a recipe.{did_you_mean(config, known)} "
+            f"Recipes: {', '.join(known) or 'none'}."
+        )
+    return Path(config)

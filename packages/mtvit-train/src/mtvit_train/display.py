@@ -1,0 +1,74 @@
+"""What a run shows on the terminal: a progress bar with losses, rate and time left, and tables of metrics."""
+
+import math
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mtvit_train.loop import Report
+
+#: Metrics in the table, in this order; the rest is in metrics.json.
+SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
+
+
+class Display:
+    """The progress of a run; plain lines where the output is not a terminal."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        """Prepare the bar.
+
+        Args:
+            console: Where to write.
+            steps: Updates of the run.
+        """
+        self.console, self.steps = console, steps
+        self.progress = Progress(
+            TextColumn("training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.bar = self.progress.add_task("training", total=steps, text="")
+
+    def __enter__(self) -> "Display":
+        """Show the bar."""
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        self.progress.stop()
+
+    def losses(self, report: Report) -> None:
+        """Show the sum of each task's losses and the throughput."""
+        tasks: dict[str, float] = {}
+        for name, value in report.losses.items():
+            if "/" in name:
+                tasks[name.split("/")[0]] = tasks.get(name.split("/")[0], 0.0) + value
+        text = "  ".join(f"{task} {value:.2f}" for task, value in tasks.items())
+        text = f"{text}  lr {report.lr:.1e}  {report.images_per_s:.0f} img/s"
+        self.progress.update(self.bar, completed=report.step, text=text)
+        if not self.console.is_terminal:
+            self.console.print(f"step {report.step}/{self.steps}  {text}", highlight=False, soft_wrap=True)
+
+    def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Print AP50 of every task on a line."""
+        shown = [f"{name} {value:.3f}" for name, value in metrics.items() if name.endswith(("/AP", "/AP50"))]
+        self.console.print(f"step {step}: " + "  ".join(shown), highlight=False, soft_wrap=True)
+
+
+def metrics_table(metrics: Mapping[str, float]) -> Table:
+    """Lay out the metrics, a row per task; a dash where nothing was labelled."""
+    table = Table("task", *SHOWN)
+    for task in dict.fromkeys(name.split("/")[0] for name in metrics):
+        values = [metrics.get(f"{task}/{metric}", math.nan) for metric in SHOWN]
+        table.add_row(task, *("-" if math.isnan(value) else f"{value:.3f}" for value in values))
+    return table

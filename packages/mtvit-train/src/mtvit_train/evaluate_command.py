@@ -1,0 +1,68 @@
+"""``mtvit evaluate MODEL --data DIR``: score a saved model on a data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mtvit_core.categories import Categories
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A folder in COCO's layout.")
+@click.option("--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part.")
+@click.option("--config", help="A TOML file whose [coco] table names other folders and files.")
+@click.option("--out", type=click.Path(path_type=Path), help="File for the metrics as JSON.")
+@click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
+@click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def evaluate_command(
+    model: Path,
+    data: Path,
+    split: str,
+    config: str | None,
+    out: Path | None,
+    tasks: str | None,
+    batch_size: int,
+    device: str,
+) -> None:
+    """Score a model: a table, and a JSON with --out."""
+    from mtvit_core.checkpoint import load
+    from mtvit_core.errors import ConfigError
+    from rich.console import Console
+
+    from mtvit_train.assemble import make_split
+    from mtvit_train.config import read_run
+    from mtvit_train.data.coco import read_coco
+    from mtvit_train.display import metrics_table
+    from mtvit_train.evaluate import evaluate
+    from mtvit_train.loop import pick_device
+    from mtvit_train.records import write_json
+
+    if out is not None and out.exists():
+        raise ConfigError(f"out {out}: exists already; give another file with --out.")
+    run = read_run(config, {}, ())
+    loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
+    packed = read_coco(data, "train" if split == "train" else "val", run.coco)
+    if loaded.categories != packed.categories:
+        raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))
+    metrics = evaluate(loaded, make_split(run, loaded, packed, training=False), batch_size)
+    Console().print(metrics_table(metrics))
+    if out is not None:
+        write_json(out, metrics)
+
+
+def mismatch(ours: "Categories", theirs: "Categories", model: Path, data: Path) -> str:
+    """Say how the categories of a model and of a data set differ."""
+    known, found = {c.id: c.name for c in ours}, {c.id: c.name for c in theirs}
+    odd = next((i for i in sorted(known.keys() | found.keys()) if known.get(i) != found.get(i)), None)
+    if odd is None:
+        detail = "ids and names agree, but their order or keypoint schemas do not"
+    else:
+        detail = f"id {odd} is {known.get(odd)!r} in the model and {found.get(odd)!r} in the data"
+    return (
+        f"checkpoint {model}: its {len(known)} categories do not fit the {len(found)} of {data}: {detail}; "
+        "evaluate on data with the categories it was trained on."
+    )

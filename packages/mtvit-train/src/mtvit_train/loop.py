@@ -1,0 +1,183 @@
+"""The training loop: fetch, forward, losses, backward, finite check, clip, step, average, record."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mtvit_core.batch import Batch
+from mtvit_core.errors import MtvitError
+from mtvit_core.model import MultiTaskViT, View
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mtvit_train.assemble import Split
+from mtvit_train.config import TrainConfig
+from mtvit_train.data.dataset import collate
+from mtvit_train.data.sampler import EpochSampler
+from mtvit_train.ema import AveragedWeights
+from mtvit_train.optim import make_optimizer
+from mtvit_train.schedule import rate
+
+
+class DivergedError(MtvitError):
+    """A loss or gradient is not finite; the weights are those before the step."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the loop says every ``log_every`` steps.
+
+    Attributes:
+        step: Updates made.
+        losses: Weighted terms by ``task/term``, averaged since the last report, and their sum as ``loss``.
+        lr: Rate of the heads.
+        grad_norm: Norm before clipping, averaged.
+        images_per_s: Throughput since the last report.
+        data_wait: Share of the time spent waiting for the loader.
+    """
+
+    step: int
+    losses: dict[str, float]
+    lr: float
+    grad_norm: float
+    images_per_s: float
+    data_wait: float
+
+
+class Trainer:
+    """A model in training.
+
+    Attributes:
+        model: The weights that are updated.
+        average: Their moving average.
+        step: Updates made.
+    """
+
+    def __init__(self, model: MultiTaskViT, split: Split, config: TrainConfig) -> None:
+        """Put the model on its device and build the optimiser.
+
+        Args:
+            model: The model.
+            split: Training data for every view of the model.
+            config: Settings.
+        """
+        self.config = config
+        self.device = pick_device(config.device)
+        self.model = model.to(self.device).train()
+        self.average = AveragedWeights(self.model, config.ema)
+        self.optimizer = make_optimizer(self.model, config)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.split = split
+        self.step = 0
+
+    def run(self, report: Callable[[Report], None], evaluate: Callable[[int], None]) -> None:
+        """Train to the last step.
+
+        Args:
+            report: Told the losses every ``log_every`` steps and at the end.
+            evaluate: Called every ``evaluate_every`` steps and at the end, with the number of updates made.
+
+        Raises:
+            DivergedError: a loss or the gradient is not finite.
+        """
+        torch.manual_seed(self.config.seed)
+        batches = {view: self._batches(view) for view in self.model.views}
+        meter = Meter(time.perf_counter())
+        while self.step < self.config.steps:
+            started = time.perf_counter()
+            drawn = {view: next(stream) for view, stream in batches.items()}
+            waited = time.perf_counter() - started
+            losses, norm = self.update(drawn)
+            meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited)
+            if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                report(meter.report(self.step, self.optimizer.param_groups[-1]["lr"]))
+            due = self.config.evaluate_every and self.step % self.config.evaluate_every == 0
+            if due or self.step == self.config.steps:
+                evaluate(self.step)
+                meter = Meter(time.perf_counter())
+
+    def update(self, batches: dict[View, Batch]) -> tuple[dict[str, Tensor], Tensor]:
+        """Make one update from one batch per view; return the weighted loss terms and the gradient norm."""
+        config = self.config
+        factor = rate(self.step, config.steps, config.warmup, config.final_lr)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * factor * group["scale"]
+        self.model.progress(self.step / config.steps)
+        losses: dict[str, Tensor] = {}
+        with self._autocast():
+            for view, batch in batches.items():
+                for name, value in self.model.losses(batch, view).items():
+                    losses[name] = value * config.task_weights.get(name.split("/")[0], 1.0)
+        total = torch.stack(list(losses.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
+        if not (torch.isfinite(total) & torch.isfinite(norm)):
+            raise DivergedError(self._diverged(losses, norm))
+        self.optimizer.step()
+        self.average.update(self.model, self.step)
+        self.step += 1
+        return {**losses, "loss": total}, norm
+
+    def _diverged(self, losses: dict[str, Tensor], norm: Tensor) -> str:
+        bad = [name for name, value in losses.items() if not torch.isfinite(value)] or [f"gradient norm {norm:.3g}"]
+        return (
+            f"step {self.step}: {', '.join(bad)} is not finite, so the weights were not updated; "
+            "lower train.lr or raise train.warmup, or use train.precision=fp32."
+        )
+
+    def _batches(self, view: View) -> Iterator[Batch]:
+        dataset, config = self.split.views[view], self.config
+        sampler = EpochSampler(len(dataset), config.batch_size, config.seed, start=self.step)
+        loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=config.workers,
+            collate_fn=collate,
+            pin_memory=self.device.type == "cuda",
+        )
+        return iter(loader)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        wanted = self.config.precision
+        has = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        use = wanted == "bf16" or (wanted == "auto" and has)
+        return torch.autocast(self.device.type, torch.bfloat16) if use else nullcontext()
+
+
+class Meter:
+    """Averages between two reports."""
+
+    def __init__(self, started: float) -> None:
+        """Start at zero."""
+        self.started, self.waited, self.images, self.steps = started, 0.0, 0, 0
+        self.sums: defaultdict[str, float] = defaultdict(float)
+        self.norm = 0.0
+
+    def add(self, losses: dict[str, Tensor], norm: Tensor, images: int, waited: float) -> None:
+        """Add one update."""
+        values = torch.stack([*losses.values(), norm]).tolist()
+        for name, value in zip(losses, values[:-1], strict=True):
+            self.sums[name] += value
+        self.norm += values[-1]
+        self.images, self.waited, self.steps = self.images + images, self.waited + waited, self.steps + 1
+
+    def report(self, step: int, lr: float) -> Report:
+        """Return the averages and start anew."""
+        now = time.perf_counter()
+        spent = max(now - self.started, 1e-9)
+        losses = {name: value / self.steps for name, value in self.sums.items()}
+        result = Report(step, losses, lr, self.norm / self.steps, self.images / spent, self.waited / spent)
+        self.__init__(now)  # type: ignore[misc]  # starting anew is what a fresh meter does
+        return result
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device to use; ``auto`` takes a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)

@@ -1,0 +1,82 @@
+"""Pictures of a run: labels as the model sees them, predictions beside the truth, curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from mtvit_core.drawing import contact_sheet, draw_annotations, draw_instances
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.predict import predict
+from PIL import Image
+
+from mtvit_train.assemble import Split
+from mtvit_train.data.dataset import ImageDataset, Sample
+
+mpl.use("Agg")
+from matplotlib.figure import Figure  # noqa: E402  (the backend comes first)
+
+
+def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) -> None:
+    """Draw the first training samples, augmented, with all that is labelled."""
+    sheet = []
+    for dataset in split.views.values():
+        for index in range(min(count, len(dataset))):
+            sample: Sample = dataset[(0, index)]
+            sheet.append(draw_annotations(sample.image, sample.annotations, model.categories))
+    contact_sheet(sheet, columns=4).save(path)
+
+
+def draw_predictions(model: MultiTaskViT, split: Split, path: Path, count: int = 8, min_score: float = 0.3) -> None:
+    """Draw truth and predictions of the first validation images side by side, at original size."""
+    count = min(count, len(split.packed))
+    records = [split.packed.image(index) for index in range(count)]
+    results = predict(model, [record.path for record in records], min_score=min_score)
+    sheet: list[Image.Image] = []
+    whole = ImageDataset(split.packed, model.letterbox)
+    for index, result in enumerate(results):
+        image = whole.image(index)
+        sheet.append(draw_annotations(image, split.packed.original(index), model.categories))
+        sheet.append(draw_instances(image, result))
+    contact_sheet(sheet, columns=4).save(path)
+
+
+def draw_losses(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw every loss term over the steps, one panel per task."""
+    names = sorted({key for record in records for key in record if "/" in key})
+    tasks = sorted({name.split("/")[0] for name in names})
+    figure = Figure(figsize=(4.5 * max(1, len(tasks)), 3.6), layout="constrained")
+    for panel, task in enumerate(tasks):
+        axes = figure.add_subplot(1, len(tasks), panel + 1, title=task, xlabel="step", ylabel="weighted loss")
+        for name in (name for name in names if name.startswith(task + "/")):
+            steps, values = _series(records, name)
+            axes.plot(steps, values, label=name.split("/", 1)[1], linewidth=1.4)
+        axes.set_yscale("log")
+        _tidy(axes)
+    figure.savefig(path, dpi=120)
+
+
+def draw_metrics(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw AP and AP50 of every task over the steps."""
+    names = sorted({key for record in records for key in record if key.endswith(("/AP", "/AP50"))})
+    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    axes = figure.add_subplot(1, 1, 1, xlabel="step", ylabel="average precision", ylim=(0, 1))
+    colours = {task: f"C{i}" for i, task in enumerate(sorted({name.split("/")[0] for name in names}))}
+    for name in names:
+        task, metric = name.split("/")
+        steps, values = _series(records, name)
+        axes.plot(steps, values, "o-" if metric == "AP50" else "o--", color=colours[task], label=f"{task} {metric}")
+    _tidy(axes)
+    figure.savefig(path, dpi=120)
+
+
+def _series(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    found = [(record["step"], record[name]) for record in records if record.get(name) is not None]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def _tidy(axes: Any) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, frameon=False)

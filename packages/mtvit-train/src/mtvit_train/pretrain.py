@@ -1,0 +1,85 @@
+"""Self-supervised pre-training of a backbone on unlabelled scenes."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from mtvit_core.backbone import create_backbone
+from rich.console import Console
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mtvit_train.config import ModelConfig
+from mtvit_train.mae import MaskedAutoencoder
+from mtvit_train.scenes import render_scene
+from mtvit_train.schedule import rate
+
+#: Peak rate for a batch of 32; He et al. 2022 scale theirs linearly from 1.5e-4 at 256, a small ViT takes more.
+RATE = 1.5e-3
+#: Largest shift of an image in pixels, so that patch borders fall elsewhere each time.
+SHIFT = 12
+
+
+def pretrain(
+    table: ModelConfig, out: Path, *, images: int, steps: int, batch_size: int, seed: int, console: Console
+) -> float:
+    """Train a masked autoencoder on scenes and keep its encoder, in half precision.
+
+    Args:
+        table: Which backbone; its weights start at random, whatever ``pretrained`` says.
+        out: File to write, in timm's keys.
+        images: Scenes to render; they stay in memory as bytes.
+        steps: Updates of the weights.
+        batch_size: Images per update.
+        seed: Stream of the scenes, and of weights and masks.
+        console: Where progress goes.
+
+    Returns:
+        The loss, averaged over the last hundredth of the steps.
+    """
+    torch.manual_seed(seed)
+    scenes = render_images(images, seed, table.image_size[0])
+    model = MaskedAutoencoder(create_backbone(table.backbone, table.image_size, options=table.options))
+    optimizer = make_optimizer(model)
+    tail: list[float] = []
+    started = time.perf_counter()
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * rate(step, steps, warmup=min(200, steps // 10), final=0.01)
+        loss = model(draw(scenes, batch_size))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
+        optimizer.step()
+        tail = [*tail, loss.item()][-max(1, steps // 100) :]
+        if (step + 1) % max(1, steps // 50) == 0:
+            minutes = (time.perf_counter() - started) / 60
+            console.print(f"step {step + 1}/{steps}  loss {sum(tail) / len(tail):.4f}  {minutes:.1f} min", highlight=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.detach().half().contiguous() for k, v in model.encoder.vit.state_dict().items()}, out)
+    return math.fsum(tail) / len(tail)
+
+
+def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
+    """Render scenes without their labels."""
+    planes = [np.ascontiguousarray(render_scene(seed, index, size).image) for index in range(count)]
+    return torch.from_numpy(np.stack(planes)).permute(0, 3, 1, 2)
+
+
+def draw(scenes: UInt8[Tensor, "M 3 H W"], batch_size: int) -> UInt8[Tensor, "B 3 H W"]:
+    """Draw a batch; half of the images are mirrored, all are shifted by up to ``SHIFT`` pixels around the edge."""
+    batch = scenes[torch.randint(len(scenes), (batch_size,))]
+    mirrored = torch.rand(batch_size)[:, None, None, None] < 0.5
+    down, across = (int(v) for v in torch.randint(-SHIFT, SHIFT + 1, (2,)))
+    return torch.where(mirrored, batch.flip(-1), batch).roll((down, across), (2, 3))
+
+
+def make_optimizer(model: MaskedAutoencoder) -> torch.optim.AdamW:
+    """AdamW as He et al. 2022, appendix A.1: betas 0.9, 0.95, decay 0.05 for matrices."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    tables = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(tables, lr=RATE, betas=(0.9, 0.95))
