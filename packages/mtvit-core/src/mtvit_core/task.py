@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict
@@ -50,6 +50,7 @@ class BackboneSpec:
         return self.canvas[0] // self.patch[0], self.canvas[1] // self.patch[1]
 
 
+@runtime_checkable
 class Targets(Protocol):
     """What a task's cost and loss read: a frozen dataclass of tensors padded to the most instances of the batch."""
 
