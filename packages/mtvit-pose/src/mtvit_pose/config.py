@@ -12,8 +12,8 @@ class PoseConfig(TaskConfig):
 
     Attributes:
         variant: ``onepass``: queries picked from the whole image are people with keypoints; our default. The
-            others look at one crop per person: ``vitpose`` and ``vitpose-simple`` (Xu et al. 2022), ``tokenpose``
-            (Li et al. 2021).
+            others look at one crop per person: ``vitpose`` and ``vitpose-simple`` (Xu et al. 2022),
+            ``tokenpose`` (Li et al. 2021).
         queries: People the model can find in an image, Q (onepass).
         blocks: Last blocks that the queries pass through (onepass).
         deep_supervision: Whether every one of these blocks is supervised, not only the last (onepass).
@@ -38,6 +38,7 @@ class PoseConfig(TaskConfig):
         loss_visibility: Weight of the cross-entropy of "this keypoint is labelled".
         loss_quality: Weight of the cross-entropy of the expected OKS.
         loss_proposal: Weight of the losses of the dense proposals.
+        loss_joints: Weight of the heatmap error (top-down); 1 is what the papers used, alone in the model.
     """
 
     variant: Literal["onepass", "vitpose", "vitpose-simple", "tokenpose"] = "onepass"
@@ -64,3 +65,4 @@ class PoseConfig(TaskConfig):
     loss_visibility: float = Field(0.5, ge=0)
     loss_quality: float = Field(1.0, ge=0)
     loss_proposal: float = Field(1.0, ge=0)
+    loss_joints: float = Field(1.0, ge=0)

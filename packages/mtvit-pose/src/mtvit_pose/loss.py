@@ -74,8 +74,8 @@ def match_cost(
 ) -> Float[Tensor, "L B Q M"]:
     """Cost of giving each person to each query: class, box, and distance and OKS of the labelled keypoints.
 
-    The class term is the focal loss as a positive less that as a negative (Zhu et al. 2021); keypoint terms are
-    0 for people without labelled keypoints.
+    The class term is the focal loss as a positive less that as a negative (Zhu et al. 2021); keypoint terms
+    are 0 for people without labelled keypoints.
     """
     layers, _, queries = predictions.boxes.shape[:3]
     logits = predictions.logits.gather(-1, targets.classes[None, :, None].expand(layers, -1, queries, -1))

@@ -1,7 +1,7 @@
-"""Object keypoint similarity: what COCO's keypoint AP calls overlap, as a score, a loss and a duplicate test.
+"""Object keypoint similarity: what COCO's keypoint AP calls overlap, as score, loss and duplicate test.
 
-OKS = mean over labelled k of exp(-e_k), e_k = d_k^2 / (2 A (2 sigma_k)^2), with d_k the distance of keypoint k
-and A the area of the person in the truth (pycocotools ``COCOeval.computeOks``).
+OKS = mean over labelled k of exp(-e_k), e_k = d_k^2 / (2 A (2 sigma_k)^2), d_k the distance of keypoint k and
+A the area of the person in the truth (pycocotools ``COCOeval.computeOks``).
 """
 
 import torch

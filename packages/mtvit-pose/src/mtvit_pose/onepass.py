@@ -70,7 +70,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Return the ``top_k`` best people of each image.
 
-        A person's score is class probability times predicted OKS: the OKS to expect of it, by which AP ranks best.
+        A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
         A keypoint's score is the probability that the truth would have labelled it.
         """
         logits = predictions.logits[-1:]

@@ -17,6 +17,7 @@ from mtvit_core.tokens import TokenGroup
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass import OnePassPose
 from mtvit_pose.targets import NEEDS
+from mtvit_pose.topdown import TopDownPose
 
 
 class PoseTask(Task[PoseConfig, Any, Any]):
@@ -40,10 +41,11 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         if not categories.max_keypoints:
             names = ", ".join(category.name for category in categories)
             raise ConfigError(
-                f"task 'pose': none of the categories ({names}) has keypoints. Use data whose categories list "
-                "them (COCO: person_keypoints_*.json), or leave the task out."
+                f"task 'pose': none of the categories ({names}) has keypoints. Use data whose categories "
+                "list them (COCO: person_keypoints_*.json), or leave the task out."
             )
-        self.variant: Task[PoseConfig, Any, Any] = OnePassPose(config, categories)
+        variant = OnePassPose if config.variant == "onepass" else TopDownPose
+        self.variant: Task[PoseConfig, Any, Any] = variant(config, categories)
 
     @property
     def view(self) -> Literal["image", "person"]:

@@ -1,0 +1,152 @@
+"""The top-down pose task: the keypoints of the one person a crop shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.categories import Categories
+from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.errors import ConfigError
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tokens import LearnedQueries, TokenGroup
+from mtvit_pose.config import PoseConfig
+from mtvit_pose.decoder import ClassicDecoder, Heatmaps, SimpleDecoder
+from mtvit_pose.heatmap import decode_heatmaps, heatmap_stride, heatmap_targets, joints_mse
+from mtvit_pose.keypoint_token import TokenPoseHead
+
+#: Keypoints below this score do not enter a person's score.
+SEEN = 0.2
+
+
+@dataclass(frozen=True)
+class CropTargets:
+    """What the top-down loss reads.
+
+    Attributes:
+        points: x, y in crop pixels; zero in crops without labels.
+        weights: 1 for labelled keypoints, else 0.
+        counts: People per crop: 1, or 0 where the crop is not labelled.
+        labelled: Whether the crop's keypoints are labelled.
+    """
+
+    points: Float[Tensor, "B K 2"]
+    weights: Float[Tensor, "B K"]
+    counts: tuple[int, ...]
+    labelled: Bool[Tensor, " B"]
+
+
+class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
+    """A heatmap per keypoint (variants ``vitpose``, ``vitpose-simple`` and ``tokenpose``)."""
+
+    name: ClassVar[str] = "pose"
+    Config: ClassVar[type[TaskConfig]] = PoseConfig
+    needs: ClassVar[frozenset[str]] = frozenset({"keypoints"})
+
+    def __init__(self, config: PoseConfig, categories: Categories) -> None:
+        """Keep the settings and the categories.
+
+        Args:
+            config: Settings.
+            categories: Classes of the data; exactly one has keypoints.
+
+        Raises:
+            ConfigError: several categories have keypoints; a crop does not say which one it shows.
+        """
+        super().__init__(config, categories)
+        labels = categories.keypoint_labels
+        if len(labels) != 1:
+            names = ", ".join(categories[label].name for label in labels)
+            raise ConfigError(
+                f"tasks.pose.variant {config.variant!r} draws the keypoints of one category, but "
+                f"{len(labels)} have some ({names}). Use variant 'onepass', or data with one such category."
+            )
+        self.label = labels[0]
+
+    @property
+    def view(self) -> Literal["person"]:
+        """One crop per person."""
+        return "person"
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """Return TokenPose's keypoint tokens; ViTPose has none."""
+        if self.config.variant != "tokenpose":
+            return []
+        count = self.categories.max_keypoints
+        source = LearnedQueries(count, backbone.width)
+        return [TokenGroup(self.name, count, 0, source, "joint", (backbone.depth,))]
+
+    def head(self, backbone: BackboneSpec) -> nn.Module:
+        """Return the decoder of the variant."""
+        if self.config.variant == "tokenpose":
+            return TokenPoseHead(backbone.width, backbone.canvas)
+        decoder = ClassicDecoder if self.config.variant == "vitpose" else SimpleDecoder
+        return decoder(backbone.width, self.categories.max_keypoints)
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any
+    ) -> CropTargets:
+        """Collect the keypoints of row 0 of every crop's annotations; the other rows are bystanders."""
+        keypoints = torch.zeros(len(annotations), self.categories.max_keypoints, 3)
+        labelled = [entry.keypoints is not None and len(entry) > 0 for entry in annotations]
+        for row, entry in enumerate(annotations):
+            if entry.keypoints is not None and len(entry):
+                keypoints[row] = entry.keypoints[0]
+        return CropTargets(
+            points=keypoints[..., :2].to(device),
+            weights=(keypoints[..., 2] > 0).float().to(device),
+            counts=tuple(int(known) for known in labelled),
+            labelled=torch.tensor(labelled, dtype=torch.bool).to(device),
+        )
+
+    def loss(self, predictions: Heatmaps, targets: CropTargets, match: Match | None) -> dict[str, Tensor]:
+        """Return the weighted error of the maps; TokenPose halves it."""
+        maps = predictions.maps
+        stride = heatmap_stride((maps.shape[2], maps.shape[3]), predictions.canvas).to(maps.device)
+        truth, on_map = heatmap_targets(targets.points / stride, (maps.shape[2], maps.shape[3]))
+        half = 0.5 if self.config.variant == "tokenpose" else 1.0
+        error = joints_mse(maps, truth.to(maps.dtype), targets.weights * on_map)
+        return {"heatmap": self.config.loss_joints * half * error}
+
+    @torch.no_grad()
+    def decode(self, predictions: Heatmaps, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Return one person per crop.
+
+        A keypoint's score is the height of its peak; a person's score is the mean of those above 0.2 times
+        the score of the box that was cropped.
+        """
+        maps = predictions.maps.float().cpu()
+        points, peaks = decode_heatmaps(maps)
+        points = points * heatmap_stride((maps.shape[2], maps.shape[3]), predictions.canvas)
+        return [self._person(*entry) for entry in zip(points, peaks.clamp(0, 1), meta, strict=True)]
+
+    def _person(
+        self, points: Float[Tensor, "K 2"], scores: Float[Tensor, " K"], meta: ImageMeta
+    ) -> Instances:
+        seen = scores > SEEN
+        score = (scores * seen).sum() / seen.sum().clamp(min=1) * meta.box_score
+        box = meta.box or (0.0, 0.0, float(meta.width), float(meta.height))
+        return Instances(
+            height=meta.height,
+            width=meta.width,
+            categories=self.categories,
+            labels=torch.tensor([self.label]),
+            scores=score[None],
+            boxes=torch.tensor([box]),
+            tasks=(self.name,),
+            rles=(None,),
+            keypoints=torch.cat([meta.points_to_original(points), scores[:, None]], -1)[None],
+            image_id=meta.image_id,
+            file_name=meta.file_name,
+        )
+
+    def evaluator(self) -> CocoEvaluator:
+        """Return COCO's keypoint AP."""
+        return CocoEvaluator(self.name, "keypoints", self.categories)
