@@ -83,7 +83,8 @@ def _keypoints(placed: Placed, mark: Print, mask: NDArray[np.bool_], size: int) 
 
 def _tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    return columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+    return left, top, right - left + 1, bottom - top + 1
 
 
 def _visible_masks(prints: list[Print], size: int) -> NDArray[np.bool_]:

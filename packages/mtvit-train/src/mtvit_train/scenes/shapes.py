@@ -77,7 +77,7 @@ def random_shape(rng: Generator, name: str, category_id: int, texture: Texture) 
         texture: its surface.
     """
     outlines = SHAPES[name](rng)
-    stretch = np.exp(rng.uniform(-0.07, 0.07)) ** np.array([1, -1], np.float32)
+    stretch = np.float32(np.exp(rng.uniform(-0.07, 0.07))) ** np.array([1, -1], np.float32)
     angle, waves = rng.uniform(0, 2 * np.pi), rng.uniform(-0.03, 0.03, (2, 2)).astype(np.float32)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
     bent = [(o + np.sin(3 * o[:, ::-1] @ waves)) * stretch @ turn.T for o in outlines]
