@@ -1,14 +1,15 @@
 """The way from original images to the canvas a model sees, and back.
 
-Coordinates are continuous: pixel i covers [i, i + 1). An affine map is written x' = a x + b y + c, y' = d x + e y + f.
+Coordinates are continuous: pixel i covers [i, i + 1). An affine map is written x' = a x + b y + c, y' = d x +
+e y + f.
 """
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as vision
 
 Affine = tuple[float, float, float, float, float, float]
 
@@ -43,7 +44,7 @@ class ImageMeta:
         return cls(height, width, (height, width), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), image_id, file_name)
 
     def boxes_to_original(self, boxes: Float[Tensor, "M 4"]) -> Float[Tensor, "M 4"]:
-        """Map xyxy boxes from the canvas to the original image and clip them to it; whole-image views only."""
+        """Map xyxy boxes from the canvas to the original image and clip them to it (whole images)."""
         corners = self.points_to_original(boxes.reshape(-1, 2)).reshape(-1, 4)
         limit = corners.new_tensor([self.width, self.height, self.width, self.height])
         return corners.clamp(min=0).minimum(limit)
@@ -90,9 +91,6 @@ class Letterbox:
     def apply(self, image: Tensor) -> Tensor:
         """Resize and pad one uint8 image 3 H W (antialiased bilinear) to the canvas."""
         rows, columns = self.content(*image.shape[-2:])
-        if (rows, columns) != tuple(image.shape[-2:]):
-            resized = F.interpolate(
-                image[None].float(), size=(rows, columns), mode="bilinear", antialias=True, align_corners=False
-            )[0]
-            image = resized.round().clamp(0, 255).to(torch.uint8)
+        # Stays uint8 where the processor can: several times faster than by way of floats.
+        image = vision.resize(image, [rows, columns], antialias=True)
         return F.pad(image, (0, self.width - columns, 0, self.height - rows))

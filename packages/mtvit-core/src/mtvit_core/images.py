@@ -63,7 +63,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
             pixels = np.array(_to_rgb(path, image))
     except _DAMAGE as error:
         raise DataError(
-            f"{path}: the image is damaged ({_one_line(error)}); restore the file from its source or leave it out."
+            f"{path}: the image is damaged ({_one_line(error)}); restore it from its source or leave it out."
         ) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 

@@ -39,9 +39,7 @@ def decode_rle(rle: Rle) -> Bool[ndarray, "H W"]:
     height, width = rle.size
     ends = np.cumsum(run_lengths(rle.counts))
     if (ends[-1] if len(ends) else 0) != height * width:
-        raise DataError(
-            f"mask: run lengths {rle.counts!r:.40} do not add up to {height} x {width} pixels; they are damaged."
-        )
+        raise DataError(f"mask: run lengths {rle.counts!r:.40} do not add up to {height} x {width} pixels.")
     columns = np.zeros(height * width, bool)
     for start, end in zip(ends[0:-1:2].tolist(), ends[1::2].tolist(), strict=True):
         columns[start:end] = True

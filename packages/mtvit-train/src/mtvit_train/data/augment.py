@@ -3,10 +3,7 @@
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import UInt8
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from mtvit_core.geometry import Letterbox
 from mtvit_train.data.placement import Placement
@@ -71,21 +68,3 @@ def draw_placement(
         left=int(across * (max(0, columns - canvas.width) + 1)),
         flip=bool(may_flip and flip < config.hflip),
     )
-
-
-def jitter_colour(
-    rng: np.random.Generator, config: AugmentConfig, image: UInt8[Tensor, "3 H W"]
-) -> UInt8[Tensor, "3 H W"]:
-    """Change brightness, contrast, saturation and hue at random, in this order."""
-    brightness, contrast, saturation, hue = 2 * rng.random(4) - 1
-    if not config.enabled:
-        return image
-    if config.brightness:
-        image = F.adjust_brightness(image, 1 + brightness * config.brightness)
-    if config.contrast:
-        image = F.adjust_contrast(image, 1 + contrast * config.contrast)
-    if config.saturation:
-        image = F.adjust_saturation(image, 1 + saturation * config.saturation)
-    if config.hue:
-        image = F.adjust_hue(image, hue * config.hue)
-    return image

@@ -42,7 +42,7 @@ def parse_category(entry: Entry, where: str) -> Category:
 
 
 def flip_pairs(names: list[str]) -> tuple[tuple[int, int], ...]:
-    """Find the keypoints that a mirror swaps, by their names: ``left_eye`` and ``right_eye``, ``Eye left`` and so on.
+    """Find the keypoints that a mirror swaps, by names such as ``left_eye`` and ``Right Eye``.
 
     Empty where a name has a side but no partner: half a rule would mirror some keypoints wrongly, and no
     pairs means that images with this category are never flipped.

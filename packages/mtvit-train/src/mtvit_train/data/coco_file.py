@@ -216,9 +216,7 @@ def _instance(entry: Entry, number: int, file: CocoFile, mask_known: bool) -> In
 def _bbox(entry: Entry, image: ImageEntry, where: str) -> tuple[float, float, float, float]:
     x, y, width, height = numbers(need(entry, "bbox", where), "bbox", where, 4)
     if width <= 0 or height <= 0:
-        raise DegenerateError(
-            f"{where}: bbox is {width:g} wide and {height:g} high; both must be above 0; correct or remove it."
-        )
+        raise DegenerateError(f"{where}: bbox is {width:g} wide and {height:g} high; both must be above 0.")
     if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
         raise DegenerateError(
             f"{where}: bbox [{x:g}, {y:g}, {width:g}, {height:g}] lies outside its image of {image.width} x "

@@ -1,7 +1,8 @@
-"""Samples for the model: one image on its canvas with its annotations, the same for a key wherever it is loaded."""
+"""Samples for the model: one image on its canvas with its annotations."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from mtvit_core.batch import Batch
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.images import MAX_PIXELS, read_image
-from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement, jitter_colour
+from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement
+from mtvit_train.data.colour import jitter_colour
 from mtvit_train.data.packed import ALL_KINDS, ImageRecord, PackedAnnotations
 from mtvit_train.data.sampler import Key
 from mtvit_train.data.transforms import may_flip, place_annotations
@@ -98,9 +100,9 @@ class ImageDataset(Dataset[Sample]):
             may_flip(labels, self.packed.categories),
         )
         return Sample(
-            image=placement.image(jitter_colour(rng, self.augment, image)),
+            image=placement.pad(jitter_colour(rng, self.augment, placement.window(image))),
             annotations=place_annotations(self.packed, index, placement, self.needs),
-            meta=placement.meta(record.image_id, record.path.name),
+            meta=placement.meta(record.image_id, record.file_name),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,8 +116,8 @@ class ImageDataset(Dataset[Sample]):
         image = read_image(record.path, self.max_pixels)
         if image.shape[1:] != (record.height, record.width):
             raise DataError(
-                f"{record.path}: the image is {image.shape[2]} x {image.shape[1]} pixels once upright, but its "
-                f"annotations say {record.width} x {record.height}; correct width and height of image "
+                f"{record.path}: the upright image has {image.shape[2]} x {image.shape[1]} pixels, but its "
+                f"annotations say {record.width} x {record.height}; correct the size of image "
                 f"{record.image_id} or annotate the upright image."
             )
         if image.nbytes <= self._budget:
@@ -125,9 +127,39 @@ class ImageDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Put samples together; all canvases have one size."""
+    """Put samples together; all canvases have one size.
+
+    The annotations of a batch share one block of memory a field: loader processes hand each block over as one
+    open file, of which a system allows few.
+    """
+    parts = [sample.annotations for sample in samples]
+    fields = zip(
+        _joined([part.boxes for part in parts]),
+        _joined([part.labels for part in parts]),
+        _joined_where([part.masks for part in parts]),
+        _joined_where([part.keypoints for part in parts]),
+        _joined([part.is_crowd for part in parts]),
+        _joined([part.areas for part in parts]),
+        _joined([part.ids for part in parts]),
+        [part.has for part in parts],
+        strict=True,
+    )
     return Batch(
         images=torch.stack([sample.image for sample in samples]),
-        annotations=tuple(sample.annotations for sample in samples),
+        annotations=tuple(Annotations(*row) for row in fields),
         meta=tuple(sample.meta for sample in samples),
     )
+
+
+def _joined(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the same tensors as parts of one."""
+    whole = torch.cat(list(tensors))
+    ends = accumulate(len(tensor) for tensor in tensors)
+    return [whole[end - len(tensor) : end] for tensor, end in zip(tensors, ends, strict=True)]
+
+
+def _joined_where(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Return the same tensors as parts of one; None stays None."""
+    there = [tensor for tensor in tensors if tensor is not None]
+    parts = iter(_joined(there) if there else [])
+    return [None if tensor is None else next(parts) for tensor in tensors]

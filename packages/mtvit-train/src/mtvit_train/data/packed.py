@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from mtvit_core.annotations import LABEL_KINDS, Annotations
 from mtvit_core.categories import Categories
+from mtvit_core.geometry import ImageMeta
 from mtvit_core.masks import Rle, decode_rle
 
 #: Every kind of label, for callers that need them all.
@@ -24,6 +25,7 @@ class ImageRecord:
 
     Attributes:
         path: The image file.
+        file_name: Its name as the annotation files give it.
         image_id: Its id in the annotation files.
         height: Rows, as the annotation files state them.
         width: Columns.
@@ -31,6 +33,7 @@ class ImageRecord:
     """
 
     path: Path
+    file_name: str
     image_id: int
     height: int
     width: int
@@ -105,14 +108,21 @@ class PackedAnnotations:
 
     def image(self, index: int) -> ImageRecord:
         """Return what is known about image ``index``."""
-        bits = int(self.has[index])
+        bits, name = int(self.has[index]), self.file_names[index].decode()
         return ImageRecord(
-            path=self.folder / self.file_names[index].decode(),
+            path=self.folder / name,
+            file_name=name,
             image_id=int(self.image_ids[index]),
             height=int(self.sizes[index, 0]),
             width=int(self.sizes[index, 1]),
             has=frozenset(kind for bit, kind in enumerate(LABEL_KINDS) if bits >> bit & 1),
         )
+
+    def meta(self, index: int) -> ImageMeta:
+        """Return image ``index`` as its own canvas: original pixels, nothing to map back."""
+        record = self.image(index)
+        size = (record.height, record.width)
+        return ImageMeta(*size, size, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), record.image_id, record.file_name)
 
     def rows(self, index: int) -> slice:
         """Return the rows of the instances of image ``index``."""

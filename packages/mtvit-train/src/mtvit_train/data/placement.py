@@ -1,6 +1,7 @@
-"""Where an image lands on the canvas: resized, cut, mirrored, padded; one map for pixels, masks and points."""
+"""Where an image lands on the canvas: one map for pixels, masks and points."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from mtvit_core.masks import Rle, decode_rle
 
 @dataclass(frozen=True)
 class Placement:
-    """Resize an image, cut a window out of it, mirror that, and pad it right and below with zeros to the canvas.
+    """Resize an image, cut a window out of it, mirror that, and pad it right and below with zeros.
 
     Coordinates are continuous: pixel i covers [i, i + 1).
 
@@ -66,14 +67,17 @@ class Placement:
         """Return the way back from the canvas."""
         return ImageMeta(*self.original, self.content, self.to_original, image_id, file_name)
 
-    def image(self, image: UInt8[Tensor, "3 H0 W0"]) -> UInt8[Tensor, "3 H W"]:
-        """Place an image (antialiased bilinear); the padding is zero."""
+    def window(self, image: UInt8[Tensor, "3 H0 W0"]) -> UInt8[Tensor, "3 rows columns"]:
+        """Resize an image (antialiased bilinear), cut the window out and mirror it."""
+        resized = F.resize(image, list(self.resized), antialias=True)
+        window: Tensor = F.crop(resized, self.top, self.left, *self.content)
+        return F.horizontal_flip(window) if self.flip else window
+
+    def pad(self, window: UInt8[Tensor, "3 rows columns"]) -> UInt8[Tensor, "3 H W"]:
+        """Pad a window right and below with zeros."""
         rows, columns = self.content
-        image = F.resize(image, list(self.resized), antialias=True)
-        image = F.crop(image, self.top, self.left, rows, columns)
-        if self.flip:
-            image = F.horizontal_flip(image)
-        return F.pad(image, [0, 0, self.canvas[1] - columns, self.canvas[0] - rows])
+        canvas: Tensor = F.pad(window, [0, 0, self.canvas[1] - columns, self.canvas[0] - rows])
+        return canvas
 
     def points(self, points: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 2"]:
         """Map x y points from the original image to the canvas, unclipped."""
@@ -88,8 +92,9 @@ class Placement:
         corners = self.points(boxes.reshape(-1, 2, 2))
         return torch.cat([corners.amin(1), corners.amax(1)], -1)
 
+    @cached_property
     def source(self) -> tuple[Int64[ndarray, " rows"], Int64[ndarray, " columns"]]:
-        """Return which original row and column lies under the centre of each row and column of the content."""
+        """Original row and column under the centre of each row and column of the content."""
         rows, columns = self.content
         y, x = self.scale
         row = np.floor((np.arange(rows) + 0.5 + self.top) / y).astype(np.int64)
@@ -98,10 +103,12 @@ class Placement:
         return row, column[::-1] if self.flip else column
 
     def mask(self, rle: Rle, out: Bool[ndarray, "H W"]) -> None:
-        """Write a mask of the original image into a canvas of False (nearest pixel; only where the mask lies)."""
-        rows, columns = self.source()
-        decoded = decode_rle(rle).T
-        across, down = np.flatnonzero(decoded.any(1)[columns]), np.flatnonzero(decoded.any(0)[rows])
+        """Write a mask of the original image into a canvas of False, by nearest pixel."""
+        rows, columns = self.source
+        # Stored column by column: cutting columns first is quick.
+        decoded = np.asarray(decode_rle(rle).T)
+        across = np.flatnonzero(np.asarray(decoded.any(1))[columns])
+        down = np.flatnonzero(np.asarray(decoded.any(0))[rows])
         if len(across) and len(down):
             x, y = slice(across[0], across[-1] + 1), slice(down[0], down[-1] + 1)
             out[y, x] = decoded[columns[x]][:, rows[y]].T

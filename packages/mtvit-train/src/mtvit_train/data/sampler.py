@@ -1,4 +1,4 @@
-"""Which samples make up which step: a pure function of seed and step, so that resuming needs no loader state."""
+"""Which samples make up which step: a pure function of seed and step, so resuming needs no loader state."""
 
 from collections.abc import Iterator
 from functools import lru_cache

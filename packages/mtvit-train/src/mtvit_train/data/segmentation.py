@@ -1,4 +1,4 @@
-"""Segmentations of annotation files: polygons and run lengths, checked, then kept as COCO's compressed run lengths.
+"""Segmentations of annotation files: polygons and run lengths, checked, then kept as COCO's run lengths.
 
 Polygons are rasterised once, when the file is read, with the double precision of the file: that is COCO's own
 rule, so masks equal those of pycocotools bit by bit.
@@ -82,7 +82,7 @@ def _from_counts(value: dict[str, Any], height: int, width: int, where: str) -> 
 def _runs(counts: Any, where: str) -> list[int]:
     if isinstance(counts, str):
         try:
-            return run_lengths(counts).tolist()
+            return list(map(int, run_lengths(counts)))
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
     if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts):

@@ -1,4 +1,4 @@
-"""Annotations on the canvas: moved with the image, clipped, and dropped where nothing of an instance is left."""
+"""Annotations on the canvas: moved with the image, clipped, dropped where nothing is left."""
 
 from collections.abc import Sequence, Set
 
@@ -46,11 +46,11 @@ def place_annotations(
     masks = None
     if "masks" in has:
         masks = _masks([packed.rle(row, index) for row in range(rows.start, rows.stop)], keep, placement)
-        pixels = masks.sum((1, 2))
+        pixels = torch.tensor([int(np.count_nonzero(plane)) for plane in masks.numpy()])
         cut = ((boxes - whole).abs().amax(1) > 0) & (pixels > 0)
-        boxes = torch.where(cut[:, None], _tight(masks), boxes) if cut.any() else boxes
+        boxes[cut] = _tight(masks[cut])
         areas, keep = pixels.float(), keep & (pixels > 0)
-        masks = masks[keep]
+        masks = masks if keep.all() else masks[keep]
     keypoints = None
     if "keypoints" in has:
         points = torch.from_numpy(packed.points(rows))[keep]
@@ -88,7 +88,7 @@ def place_keypoints(
 def swap_sides(
     keypoints: Float[Tensor, "M K 3"], labels: Int64[Tensor, " M"], categories: Categories
 ) -> Float[Tensor, "M K 3"]:
-    """Put the keypoints of mirrored objects in the order of their schema: the left eye becomes the right one."""
+    """Reorder the keypoints of mirrored objects by their schema: the left eye becomes the right one."""
     swapped = keypoints.clone()
     for label in categories.keypoint_labels:
         schema = categories[label].keypoints
