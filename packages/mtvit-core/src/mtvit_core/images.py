@@ -23,8 +23,11 @@ MAX_PIXELS = 89_478_485
 #: Endings that mark a file of a folder as an image.
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
-# Decoders that read pixels and run nothing else; Pillow's others (EPS starts Ghostscript) stay out.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+# Decoders that read pixels and run nothing else; Pillow's others stay out (EPS starts Ghostscript).
+Image.init()
+_FORMATS = [
+    name for name in ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM") if name in Image.OPEN
+]
 # What Pillow raises on damaged files, by decoder.
 _DAMAGE = (
     OSError,
