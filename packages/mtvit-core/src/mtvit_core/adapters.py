@@ -1,7 +1,7 @@
 """The one place that knows timm: its plain ViTs seen as embed, blocks and norm.
 
-Two families share every trunk that mtvit takes: ``VisionTransformer`` (ImageNet, DeiT, MAE, CLIP, DINOv2) and ``Eva``
-(EVA-02, DINOv3: rotary positions, fused or separate q k v, SwiGLU).
+Two families share every trunk that mtvit takes: ``VisionTransformer`` (ImageNet, DeiT, MAE, CLIP, DINOv2) and
+``Eva`` (EVA-02, DINOv3: rotary positions, fused or separate q k v, SwiGLU).
 """
 
 from dataclasses import dataclass
@@ -71,8 +71,8 @@ def project(
     q, k, v = _qkv(attention, block.norm1(x))
     q, k = attention.q_norm(q), attention.k_norm(k)
     if rope is not None:
-        q, k = _rotate(q, rope, patches, attention.rotate_half), _rotate(k, rope, patches, attention.rotate_half)
-        q, k = q.type_as(v), k.type_as(v)
+        half = attention.rotate_half
+        q, k = (_rotate(part, rope, patches, half).type_as(v) for part in (q, k))
     groups = q.shape[1] // k.shape[1]
     if groups > 1:  # grouped-query attention: head h reads key head h // groups
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)

@@ -1,4 +1,4 @@
-"""What is known about one image: boxes, masks and keypoints of its instances, and which of these are labelled."""
+"""What is known about one image: boxes, masks and keypoints, and which of these are labelled."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,15 @@ LABEL_KINDS = ("boxes", "masks", "keypoints")
 class Annotations:
     """The annotated instances of one image, in pixels of the canvas the model sees.
 
-    An image that lacks a kind of label is not an image without objects: ``has`` says what is labelled, and losses
-    skip what is not.
+    An image that lacks a kind of label is not an image without objects: ``has`` says what is labelled, and
+    losses skip what is not.
 
     Attributes:
         boxes: Corners x0 y0 x1 y1 in pixels.
         labels: Category of each instance, as an index into ``Categories``.
         masks: Visible pixels of each instance, or None where masks are not labelled.
-        keypoints: x, y in pixels and COCO visibility (0 not labelled, 1 hidden, 2 visible); rows of categories
-            without keypoints are zero. None where keypoints are not labelled.
+        keypoints: x, y in pixels and COCO visibility (0 not labelled, 1 hidden, 2 visible); rows of
+            categories without keypoints are zero. None where keypoints are not labelled.
         is_crowd: Whether an annotation stands for a group of objects; losses leave crowds out.
         areas: Area of each instance in square pixels: of its mask where known, else as annotated.
         ids: Annotation ids of the data set.

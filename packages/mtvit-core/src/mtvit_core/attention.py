@@ -2,11 +2,13 @@
 
     joint     A = softmax(q k^T / sqrt(d)) v over context and all joint groups
     isolated  A_context as if no group were there; per group, softmax(q_g [k_c, k_g]^T / sqrt(d)) [v_c, v_g]
-    masked    as above, with forbidden query-to-patch pairs at -inf (Cheng et al. 2022, eq. 3)
+    masked    as above, with forbidden query-to-patch pairs at -inf
+
+Source of masked: Cheng et al. 2022, eq. 3.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -52,9 +54,9 @@ class Layout:
         Returns:
             The new layout and the index at which the group's tokens are to be inserted.
         """
-        start = self.joint_stop if visibility == "joint" else max((s.stop for s in self.spans), default=self.context)
-        before = [span for span in self.spans if span.stop <= start]
-        behind = [Span(s.name, s.start + count, s.stop + count, s.visibility) for s in self.spans if s.start >= start]
+        start = self.joint_stop if visibility == "joint" else self.stop
+        before = [s for s in self.spans if s.start < start]
+        behind = [replace(s, start=s.start + count, stop=s.stop + count) for s in self.spans[len(before) :]]
         spans = (*before, Span(name, start, start + count, visibility), *behind)
         return Layout(self.prefix, self.context, spans), start
 
@@ -62,6 +64,11 @@ class Layout:
     def joint_stop(self) -> int:
         """Index past the last token that the context sees."""
         return max((span.stop for span in self.spans if span.visibility == "joint"), default=self.context)
+
+    @property
+    def stop(self) -> int:
+        """Index past the last token."""
+        return self.spans[-1].stop if self.spans else self.context
 
 
 def attend(
@@ -86,7 +93,9 @@ def attend(
     shared = layout.joint_stop
     joint = [span for span in layout.spans if span.visibility == "joint"]
     mask = _mask(q, layout, shared, range(shared), joint, masks)
-    parts = [scaled_dot_product_attention(q[:, :, :shared], k[:, :, :shared], v[:, :, :shared], attn_mask=mask)]
+    parts = [
+        scaled_dot_product_attention(q[:, :, :shared], k[:, :, :shared], v[:, :, :shared], attn_mask=mask)
+    ]
     for span in layout.spans:
         if span.visibility == "joint":
             continue
@@ -101,7 +110,7 @@ def attend(
 def _mask(
     q: Tensor, layout: Layout, keys: int, rows: range, spans: Sequence[Span], masks: Mapping[str, Tensor]
 ) -> Bool[Tensor, "B 1 rows keys"] | None:
-    """Only query-to-patch pairs are ever forbidden; the fused kernels are fastest without a mask, so None if free."""
+    """Forbid query-to-patch pairs only; None where all is allowed, as fused kernels are fastest without."""
     masked = [span for span in spans if span.name in masks]
     if not masked:
         return None

@@ -1,6 +1,10 @@
 """A plain ViT of timm that task tokens can join at any block.
 
-    x_0 = embed(image);  x_i+1 = block_i([x_i, groups entering at i]);  features_i = norm(x_i)
+    x_0 = embed(image)
+    x_i+1 = block_i([x_i, groups entering at i])
+    features_i = norm(x_i)
+
+The final norm of the backbone applies at every depth that is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,11 +61,15 @@ class Backbone(nn.Module):
         self.name = name
         self.options = dict(options or {})
         rows, columns = vit.patch_embed.patch_size
-        self.spec = BackboneSpec(vit.embed_dim, len(vit.blocks), (rows, columns), canvas, vit.blocks[0].attn.num_heads)
+        self.spec = BackboneSpec(
+            vit.embed_dim, len(vit.blocks), (rows, columns), canvas, vit.blocks[0].attn.num_heads
+        )
         self.checkpointing = False
         _check_divides(canvas, self.spec.patch, ConfigError)
         normalisation = vit.pretrained_cfg
-        self.register_buffer("mean", 255 * torch.tensor(normalisation["mean"]).view(3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", 255 * torch.tensor(normalisation["mean"]).view(3, 1, 1), persistent=False
+        )
         self.register_buffer("std", 255 * torch.tensor(normalisation["std"]).view(3, 1, 1), persistent=False)
 
     @property
@@ -112,7 +120,12 @@ class Backbone(nn.Module):
         return Features(layers, self.spec.depth, picks, canvas)
 
     def _enter(
-        self, tokens: Tensor, layout: Layout, groups: list[TokenGroup], grid: tuple[int, int], picks: dict[str, Pick]
+        self,
+        tokens: Tensor,
+        layout: Layout,
+        groups: list[TokenGroup],
+        grid: tuple[int, int],
+        picks: dict[str, Pick],
     ) -> tuple[Tensor, Layout]:
         if not groups:
             return tokens, layout
@@ -151,21 +164,28 @@ class Backbone(nn.Module):
 def _ask_masks(
     layer: int, features: LayerFeatures, groups: list[TokenGroup], maskers: dict[str, QueryMasker]
 ) -> dict[str, Tensor]:
-    asked = {g.name: maskers[g.name].query_mask(layer, features.queries[g.name], features.patches) for g in groups}
+    asked = {
+        g.name: maskers[g.name].query_mask(layer, features.queries[g.name], features.patches) for g in groups
+    }
     return {name: mask for name, mask in asked.items() if mask is not None}
 
 
-def _check_divides(canvas: tuple[int, int], patch: tuple[int, int], error: type[ConfigError] | type[ShapeError]) -> None:
+def _check_divides(
+    canvas: tuple[int, int], patch: tuple[int, int], error: type[ConfigError] | type[ShapeError]
+) -> None:
     if canvas[0] % patch[0] or canvas[1] % patch[1]:
         fit = tuple(max(1, round(c / p)) * p for c, p in zip(canvas, patch, strict=True))
         raise error(
-            f"canvas: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, {patch[0]} x {patch[1]}; "
-            f"the nearest that fits is {fit[0]} x {fit[1]}."
+            f"canvas: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, "
+            f"{patch[0]} x {patch[1]}; the nearest that fits is {fit[0]} x {fit[1]}."
         )
 
 
 def create_backbone(
-    name: str, canvas: tuple[int, int], pretrained: bool | str | Path = False, options: Mapping[str, Option] | None = None
+    name: str,
+    canvas: tuple[int, int],
+    pretrained: bool | str | Path = False,
+    options: Mapping[str, Option] | None = None,
 ) -> Backbone:
     """Build a backbone from timm.
 
@@ -173,7 +193,7 @@ def create_backbone(
         name: timm's name (``vit_small_patch14_reg4_dinov2.lvd142m``) or a hub id (``hf-hub:timm/...``).
         canvas: Rows H and columns W of the images it will see; its positions are resized to it.
         pretrained: True for timm's published weights, a path for a local file of weights in timm's keys.
-        options: Arguments of the timm model, such as ``depth=6``, ``embed_dim=192`` or ``drop_path_rate=0.1``.
+        options: Arguments of the timm model, such as ``depth=6`` or ``drop_path_rate=0.1``.
 
     Returns:
         The backbone in training mode.
@@ -183,11 +203,15 @@ def create_backbone(
     """
     if not name.startswith("hf-hub:") and name.split(".")[0] not in timm.list_models():
         hint = did_you_mean(name.split(".")[0], timm.list_models())
-        raise ConfigError(f"backbone: timm knows no model {name!r}.{hint} timm.list_models('vit*') lists them.")
+        raise ConfigError(
+            f"backbone: timm knows no model {name!r}.{hint} timm.list_models('vit*') lists them."
+        )
     overlay = None
     if isinstance(pretrained, str | Path):
         if not Path(pretrained).is_file():
-            raise ConfigError(f"backbone: the weight file {str(pretrained)!r} does not exist; check model.pretrained.")
+            raise ConfigError(
+                f"backbone: the weight file {str(pretrained)!r} does not exist; check model.pretrained."
+            )
         overlay = {"file": str(pretrained)}
     try:
         vit = timm.create_model(
@@ -200,5 +224,7 @@ def create_backbone(
             **(options or {}),
         )
     except TypeError as cause:
-        raise ConfigError(f"backbone {name!r}: timm refuses the options {dict(options or {})}: {cause}.") from cause
+        raise ConfigError(
+            f"backbone {name!r}: timm refuses the options {dict(options or {})}: {cause}."
+        ) from cause
     return Backbone(vit, name, canvas, options)

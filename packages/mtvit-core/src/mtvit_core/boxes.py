@@ -66,7 +66,7 @@ def apply_deltas(
 
     Args:
         reference: Boxes in any unit.
-        deltas: Shift relative to the reference's size, and log of the size ratio; the latter is limited to +-4.
+        deltas: Shift relative to the reference's size, and log of the size ratio, limited to +-4.
 
     Returns:
         Boxes in the unit of the reference.
@@ -74,4 +74,6 @@ def apply_deltas(
     Source: Girshick et al. 2014 (R-CNN), appendix C.
     """
     size = reference[..., 2:]
-    return torch.cat([reference[..., :2] + deltas[..., :2] * size, size * deltas[..., 2:].clamp(-4, 4).exp()], -1)
+    return torch.cat(
+        [reference[..., :2] + deltas[..., :2] * size, size * deltas[..., 2:].clamp(-4, 4).exp()], -1
+    )

@@ -26,7 +26,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Categories:
-    """All classes of a data set in a fixed order; a *label* is an index into it, an *id* is the data set's own."""
+    """All classes of a data set in order; a *label* is an index into it, an *id* is the data set's own."""
 
     items: tuple[Category, ...]
 

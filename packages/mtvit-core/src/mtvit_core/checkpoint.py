@@ -35,7 +35,7 @@ def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories)
         PluginError: a task is not installed or broken.
         ConfigError: a setting is unknown or has a wrong value.
     """
-    settings = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks, {})
+    settings = tasks if isinstance(tasks, Mapping) else {name: {} for name in tasks}
     classes = installed(list(settings))
     made = []
     for name, values in settings.items():
@@ -102,7 +102,9 @@ def read_header(path: str | Path) -> dict[str, Any]:
     """
     source = Path(path)
     if not source.is_file():
-        raise CheckpointError(f"checkpoint {source}: there is no such file; give the path of a model.safetensors.")
+        raise CheckpointError(
+            f"checkpoint {source}: there is no such file; give the path of a model.safetensors."
+        )
     try:
         with safe_open(source, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -128,19 +130,22 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
         The model on the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: the file is missing, torn, lacks a task that was asked for, or its weights do not fit.
+        CheckpointError: the file is missing, torn, lacks a task that was asked for, or does not fit.
         PluginError: a task of the checkpoint is not installed.
     """
     header = read_header(path)
     unknown = sorted(set(tasks or ()) - set(header["tasks"]))
     if unknown:
         raise CheckpointError(
-            f"checkpoint {path}: it has no task {unknown[0]!r}; it holds {', '.join(header['tasks']) or 'none'}."
+            f"checkpoint {path}: it has no task {unknown[0]!r}; "
+            f"it holds {', '.join(header['tasks']) or 'none'}."
         )
     settings = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
     categories = Categories.from_json(header["categories"])
     canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
-    trunk = create_backbone(header["backbone"]["name"], canvases["image"], options=header["backbone"]["options"])
+    trunk = create_backbone(
+        header["backbone"]["name"], canvases["image"], options=header["backbone"]["options"]
+    )
     try:
         made = make_tasks(settings, categories)
     except PluginError as cause:
@@ -151,7 +156,7 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
 
 
 def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:
-    """Copy weights into a model; every key must be there with its shape, except those that start with ``skip``.
+    """Copy weights into a model; every key must fit, except those that start with ``skip``.
 
     Raises:
         CheckpointError: naming the first keys that are missing, unexpected or of another shape.

@@ -41,12 +41,16 @@ def apply_set(settings: dict[str, Any], assignments: Iterable[str]) -> dict[str,
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys):
-            raise ConfigError(f"--set {assignment!r}: not an assignment; write a.b=value, as in train.lr=1e-3.")
+            raise ConfigError(
+                f"--set {assignment!r}: not an assignment; write a.b=value, as in train.lr=1e-3."
+            )
         table = result
         for key in keys[:-1]:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
-                raise ConfigError(f"--set {assignment!r}: {key} is a value, not a table; nothing can stand below it.")
+                raise ConfigError(
+                    f"--set {assignment!r}: {key} is a value, not a table; nothing can stand below it."
+                )
         table[keys[-1]] = _value(text.strip())
     return result
 
@@ -63,7 +67,7 @@ def _value(text: str) -> Any:
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
-    """Say on one line what is wrong with settings, with the path and, for unknown keys, the nearest known one."""
+    """Say on one line what is wrong with settings: the path and, for unknown keys, the nearest known one."""
     first = error.errors(include_url=False)[0]
     keys = [str(key) for key in first["loc"]]
     path = ".".join([*([where] if where else []), *keys])

@@ -26,8 +26,8 @@ class Instances:
         boxes: Corners x0 y0 x1 y1 in original pixels, clipped to the image.
         tasks: Name of the task that found each object.
         rles: Mask of each object as COCO run lengths, None where an object has none.
-        keypoints: x, y in original pixels and a score in [0, 1] per keypoint; NaN rows where an object has none.
-            K is the most keypoints of any category, so K may be 0.
+        keypoints: x, y in original pixels and a score in [0, 1] per keypoint; NaN rows where an object has
+            none. K is the most keypoints of any category, so K may be 0.
         image_id: Id in the data set, 0 where there is none.
         file_name: Where the image came from, empty where unknown.
     """
@@ -72,7 +72,9 @@ class Instances:
         """Masks at original size; all False where an object has none. Costs M * H * W bytes."""
         empty = np.zeros((self.height, self.width), dtype=bool)
         planes = [empty if rle is None else decode_rle(rle) for rle in self.rles]
-        return torch.from_numpy(np.stack(planes)) if planes else torch.zeros(0, self.height, self.width, dtype=torch.bool)
+        if not planes:
+            return torch.zeros(0, self.height, self.width, dtype=torch.bool)
+        return torch.from_numpy(np.stack(planes))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ class Instances:
         return self[self.scores >= score]
 
     def to_coco(self) -> list[dict[str, Any]]:
-        """Return COCO result entries: image_id, category_id, score, bbox xywh, and segmentation, keypoints if found."""
+        """Return COCO result entries, with segmentation and keypoints where found; bbox is x y w h."""
         entries = []
         for i, rle in enumerate(self.rles):
             x0, y0, x1, y1 = self.boxes[i].tolist()
@@ -120,7 +122,7 @@ class Instances:
         return entries
 
     def to_json(self) -> dict[str, Any]:
-        """Return the image's name, id and size, and its objects as ``to_coco`` entries with names and tasks."""
+        """Return the image's name, id and size, and objects as ``to_coco`` entries with names and tasks."""
         objects = [
             {"task": task, "category": name, **entry}
             for task, name, entry in zip(self.tasks, self.names, self.to_coco(), strict=True)
@@ -137,7 +139,7 @@ class Instances:
 
 
 def concatenate(parts: Sequence[Instances]) -> Instances:
-    """Join the results that several tasks found in the same image, in the order given; ``parts`` is not empty."""
+    """Join what several tasks found in the same image, in the order given; ``parts`` is not empty."""
     return replace(
         parts[0],
         labels=torch.cat([part.labels for part in parts]),

@@ -13,9 +13,10 @@ class KeypointSchema:
     Attributes:
         names: One name per keypoint, in the order of the annotations.
         skeleton: Pairs of 0-based keypoint indices that are drawn as bones.
-        flip_pairs: Pairs of 0-based indices that a horizontal flip swaps. Empty: left and right are unknown, so
-            images with this category are never flipped.
-        sigmas: Per-keypoint constants of OKS (COCO's ``k_i = 2 sigma_i``). Empty: unknown; OKS cannot be computed.
+        flip_pairs: Pairs of 0-based indices that a horizontal flip swaps. Empty: left and right are unknown,
+            so images with this category are never flipped.
+        sigmas: Per-keypoint constants of OKS (COCO's ``k_i = 2 sigma_i``). Empty: unknown; OKS cannot be
+            computed.
     """
 
     names: tuple[str, ...]
@@ -35,12 +36,13 @@ class KeypointSchema:
                 )
         if self.sigmas and len(self.sigmas) != count:
             raise DataError(
-                f"keypoint schema: {len(self.sigmas)} sigmas for {count} keypoints; give one for each, or none."
+                f"keypoint schema: {len(self.sigmas)} sigmas for {count} keypoints; "
+                "give one for each, or none."
             )
 
     @property
     def flip_order(self) -> tuple[int, ...]:
-        """The permutation that a horizontal flip applies: keypoint i of the mirrored object is old ``order[i]``."""
+        """The permutation of a horizontal flip: keypoint i of the mirrored object is old ``order[i]``."""
         order = list(range(len(self.names)))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left

@@ -1,7 +1,9 @@
 """Losses that several tasks share.
 
-    focal      FL(p, t)  = -alpha_t (1 - p_t)^gamma log p_t             (Lin et al. 2017, eq. 5)
-    quality    QFL(p, q) = |q - p|^beta BCE(p, q), q in [0, 1]          (Li et al. 2020, eq. 3)
+    focal      FL(p, t)  = -alpha_t (1 - p_t)^gamma log p_t
+    quality    QFL(p, q) = |q - p|^beta BCE(p, q), q in [0, 1]
+
+Sources: Lin et al. 2017, eq. 5 (focal); Li et al. 2020, eq. 3 (quality).
 """
 
 from jaxtyping import Float

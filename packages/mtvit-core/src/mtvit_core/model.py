@@ -29,7 +29,7 @@ class TaskModules(nn.Module):
         """Build them.
 
         Raises:
-            PluginError: a group's name does not belong to the task, or it enters at a block that does not exist.
+            PluginError: a group's name does not belong to the task, or it enters at no block of the backbone.
         """
         super().__init__()
         self.groups = tuple(task.tokens(spec))
@@ -137,7 +137,9 @@ class MultiTaskViT(nn.Module):
 
     def parameter_owner(self) -> Mapping[str, str]:
         """Name of the task each parameter belongs to, or ``backbone``, by parameter name."""
-        return {n: n.split(".")[1] if n.startswith("tasks.") else "backbone" for n, _ in self.named_parameters()}
+        return {
+            n: n.split(".")[1] if n.startswith("tasks.") else "backbone" for n, _ in self.named_parameters()
+        }
 
 
 @contextmanager
@@ -152,14 +154,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-
-
 def _check_group(task: str, group: TokenGroup, spec: BackboneSpec) -> None:
     where = f"task {task!r}: token group {group.name!r}"
     if group.name != task and not group.name.startswith(f"{task}-"):
         raise PluginError(f"{where} strays from its task; name it {task!r} or '{task}-...'.")
     if not 0 <= group.enter < spec.depth:
-        raise PluginError(f"{where} enters at block {group.enter}, but blocks run from 0 to {spec.depth - 1}.")
+        raise PluginError(
+            f"{where} enters at block {group.enter}, but blocks run from 0 to {spec.depth - 1}."
+        )
     bad = [layer for layer in group.layers if not group.enter <= layer <= spec.depth]
     if bad:
         raise PluginError(

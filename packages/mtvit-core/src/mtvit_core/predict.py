@@ -33,8 +33,8 @@ def predict(
     Args:
         model: The model; its mode is restored afterwards.
         images: One uint8 tensor B x 3 x H x W, or a list of uint8 tensors 3 x H x W and paths, of any sizes.
-        boxes: People of each image for top-down tasks, xyxy in original pixels. Without them, the people that the
-            model's other tasks find are taken; where it has none, the whole image is one person.
+        boxes: People of each image for top-down tasks, xyxy in original pixels. Without them, the people that
+            the model's other tasks find are taken; where it has none, the whole image is one person.
         min_score: Leave out objects below this score.
         batch_size: Images (or crops) per pass.
 
@@ -99,7 +99,9 @@ def _crops(
         height, width = image.shape[-2:]
         rows = [(0.0, 0.0, float(width), float(height), 1.0)] if people is None else _with_scores(people)
         for x0, y0, x1, y1, score in rows:
-            meta = replace(person_meta((x0, y0, x1, y1), height, width, canvas), file_name=name, box_score=score)
+            meta = replace(
+                person_meta((x0, y0, x1, y1), height, width, canvas), file_name=name, box_score=score
+            )
             crops.append(crop_person(image, meta, canvas))
             metas.append(meta)
             owner.append(i)
@@ -131,6 +133,7 @@ def _load(item: ImageLike) -> tuple[Tensor, str]:
         return read_image(Path(item)), str(item)
     if item.dtype != torch.uint8 or item.ndim != 3 or item.shape[0] != 3 or 0 in item.shape:
         raise ShapeError(
-            f"predict: an image is {item.dtype} of shape {tuple(item.shape)}; give uint8, 3 x H x W, RGB, 0 to 255."
+            f"predict: an image is {item.dtype} of shape {tuple(item.shape)}; "
+            "give uint8, 3 x H x W, RGB, 0 to 255."
         )
     return item.cpu(), ""

@@ -5,8 +5,8 @@
     query      W LN(x_n) + MLP(sine(b_n)) + g
     training   each object teaches its k best-aligned patches: a = p^0.5 IoU^2
 
-Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); distinct picks, Zhang et al. 2023 (DDQ); alignment,
-Feng et al. 2021 (TOOD, eq. 1). The exponents are ours: gentler ones learn faster from few steps.
+Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); distinct picks, Zhang et al. 2023 (DDQ);
+alignment, Feng et al. 2021 (TOOD, eq. 1). The exponents are ours: gentler ones learn faster from few steps.
 """
 
 import math
@@ -28,7 +28,7 @@ ANCHOR = 0.25
 DUPLICATE_IOU = 0.8
 #: Patches that each object teaches.
 POSITIVES = 6
-#: Probability that an untrained patch gives each class; keeps the first steps stable (Lin et al. 2017, section 4.1).
+#: Probability that an untrained patch gives each class; keeps early steps stable (Lin et al. 2017, section 4.1).
 PRIOR = 0.01
 
 
@@ -54,7 +54,7 @@ class PickedQueries(QuerySource):
         self.group = nn.Parameter(torch.zeros(width))
 
     def forward(self, context: Context) -> Entry:
-        """Propose, pick, and make the query tokens; the picked boxes and tokens pass no gradient to the proposals."""
+        """Propose, pick, and make the tokens, through which no gradient reaches the scores and boxes."""
         x = self.norm(context.patches)
         boxes = apply_deltas(anchors(context.grid, x), self.box(x))
         pick = Pick(self.score(x), boxes, torch.empty(0))
@@ -66,7 +66,7 @@ class PickedQueries(QuerySource):
 
 
 def anchors(grid: tuple[int, int], like: Tensor) -> Float[Tensor, "N 4"]:
-    """Square boxes cx cy w h of side ``ANCHOR`` around every patch centre, relative to the canvas, row-major."""
+    """Square boxes cx cy w h of side ``ANCHOR`` around every patch centre, canvas 1 x 1, row-major."""
     rows, columns = grid
     y, x = torch.meshgrid(
         (torch.arange(rows, device=like.device, dtype=like.dtype) + 0.5) / rows,
@@ -102,7 +102,7 @@ def pick_distinct(
 
 
 def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any E"]:
-    """Sines and cosines of each value in [0, 1] at ``features / 2`` octaves-spaced frequencies (Vaswani et al. 2017)."""
+    """Sines and cosines of each value in [0, 1] at ``features / 2`` frequencies, half an octave apart."""
     octaves = torch.arange(features // 2, device=values.device, dtype=values.dtype) / 2
     angles = values[..., None] * math.pi * 2**octaves
     return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)

@@ -52,7 +52,7 @@ class BackboneSpec:
 
 @runtime_checkable
 class Targets(Protocol):
-    """What a task's cost and loss read: a frozen dataclass of tensors padded to the most instances of the batch."""
+    """What a task's cost and loss read: a frozen dataclass of tensors, padded to the most instances."""
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -101,9 +101,9 @@ T = TypeVar("T", bound=Targets)
 class Task(ABC, Generic[C, P, T]):
     """One question about an image: its tokens, head, loss, decoding and evaluation.
 
-    A plugin subclasses it, sets the class attributes and returns the class from the hook ``mtvit_task``. The type
-    parameters are its config, its predictions and its targets. A task holds no weights: ``tokens`` and ``head`` build
-    the modules, and the model owns them under the task's name.
+    A plugin subclasses it, sets the class attributes and returns the class from the hook ``mtvit_task``. The
+    type parameters are its config, its predictions and its targets. A task holds no weights: ``tokens`` and
+    ``head`` build the modules, and the model owns them under the task's name.
 
     Attributes:
         name: Prefix of its config table, losses, metrics and state-dict keys.
@@ -159,17 +159,17 @@ class Task(ABC, Generic[C, P, T]):
     def loss(self, predictions: P, targets: T, match: Match | None) -> dict[str, Tensor]:
         """Return weighted scalar terms by name.
 
-        Every term is a function of the predictions even where nothing is labelled (then it is exactly 0 with zero
-        gradient), so that all processes of a distributed run reduce the same parameters.
+        Every term is a function of the predictions even where nothing is labelled (then it is exactly 0 with
+        zero gradient), so that all processes of a distributed run reduce the same parameters.
         """
 
     @abstractmethod
     def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[Instances]:
-        """Turn predictions into results in original pixels with original categories, one per image (or crop)."""
+        """Turn predictions into results in original pixels and categories, one per image (or crop)."""
 
     @abstractmethod
     def evaluator(self) -> Evaluator:
         """Return a fresh evaluator for the task's categories."""
 
-    def progress(self, head: nn.Module, fraction: float) -> None:  # noqa: B027  (optional hook)
-        """Tell the head how far training is, from 0 to 1, before each step; for schedules such as mask annealing."""
+    def progress(self, head: nn.Module, fraction: float) -> None:
+        """Tell the head how far training is, from 0 to 1, before each step; for schedules of its own."""

@@ -90,16 +90,17 @@ class TokenGroup:
     """A named set of query tokens.
 
     Attributes:
-        name: Unique in a model; the task's name, or ``"task.part"``.
-        count: Number of tokens Q. A source that picks from context gives fewer where an image has fewer patches.
-        enter: Index of the block before which the tokens join; the depth means "after the last block" and is refused.
+        name: Unique in a model; the task's name, or ``"task-part"``.
+        count: Number of tokens Q. A source that picks from context gives fewer where an image has fewer
+            patches.
+        enter: Index of the block before which the tokens join.
         source: Makes the tokens; its parameters belong to the model.
-        visibility: ``isolated``: queries attend to the context and their own group, and nothing attends to them.
-            ``joint``: context and all joint groups attend to each other (as YOLOS, EoMT, TokenPose).
-        layers: Depths at which the group is read: ``i`` means "before block i", the depth itself means the output.
-            Depths below the output are
-            computed in training only.
-        masked: Whether the head that reads the group supplies attention masks in training (it is a ``QueryMasker``).
+        visibility: ``isolated``: queries attend to the context and their own group, and nothing else attends
+            to them. ``joint``: context and all joint groups attend to each other (as YOLOS, EoMT, TokenPose).
+        layers: Depths at which the group is read: ``i`` means "before block i", the depth itself means the
+            output. Depths below the output are computed in training only.
+        masked: Whether the head that reads the group supplies attention masks in training (it is a
+            ``QueryMasker``).
     """
 
     name: str
@@ -123,7 +124,9 @@ class LearnedQueries(QuerySource):
             std: Standard deviation of the normal draw; YOLOS truncates at 0.02, EoMT draws from N(0, 1).
         """
         super().__init__()
-        self.weight = nn.Parameter(nn.init.trunc_normal_(Tensor(count, width), std=std, a=-2 * std, b=2 * std))
+        self.weight = nn.Parameter(
+            nn.init.trunc_normal_(Tensor(count, width), std=std, a=-2 * std, b=2 * std)
+        )
 
     def forward(self, context: Context) -> Entry:
         """Repeat the tokens for every image of the batch."""

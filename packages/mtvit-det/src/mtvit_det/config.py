@@ -2,16 +2,18 @@
 
 from typing import Literal
 
-from mtvit_core.task import TaskConfig
 from pydantic import Field
+
+from mtvit_core.task import TaskConfig
 
 
 class DetConfig(TaskConfig):
     """``[tasks.det]``.
 
     Attributes:
-        variant: ``picked``: queries picked from patches, boxes as offsets from theirs, focal losses; our default.
-            ``yolos``: learned tokens from block 0, joint attention, softmax with a no-object class (Fang et al. 2021).
+        variant: ``picked``: queries picked from patches, boxes as offsets from theirs, focal losses; our
+            default. ``yolos``: learned tokens from block 0, joint attention, softmax with a no-object class
+            (Fang et al. 2021).
         queries: Tokens Q; YOLOS has 100.
         blocks: Last blocks that the picked queries pass through.
         deep_supervision: Whether every one of these blocks is supervised, not only the last (picked).

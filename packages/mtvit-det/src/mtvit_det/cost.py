@@ -1,13 +1,16 @@
 """Matching costs of detection.
 
-    yolos   C = -p(c) lambda_class + L1 lambda_L1 - GIoU lambda_giou       (Carion et al. 2020, eq. 2)
-    picked  C = (FL(p, 1) - FL(p, 0)) lambda_class + the same box terms    (Zhu et al. 2021)
+    yolos   C = -p(c) lambda_class + L1 lambda_L1 - GIoU lambda_giou
+    picked  C = (FL(p, 1) - FL(p, 0)) lambda_class + the same box terms
+
+Sources: Carion et al. 2020, eq. 2 (yolos); Zhu et al. 2021 (picked).
 """
 
 from jaxtyping import Float, Int64
-from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
 from torch import Tensor
 from torch.nn import functional as F
+
+from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
 
 
 def box_cost(

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from mtvit_core.boxes import cxcywh_to_xyxy
 from mtvit_core.categories import Categories
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
-from torch import Tensor
-
 from mtvit_det.head import DetPredictions
 
 
@@ -28,7 +28,7 @@ def decode_sigmoid(
     categories: Categories,
     top_k: int,
 ) -> list[Instances]:
-    """The best (query, class) pairs; a query may give several boxes of different classes (Deformable DETR)."""
+    """The best (query, class) pairs; a query may give boxes of several classes (Deformable DETR)."""
     classes = predictions.logits.shape[-1]
     flat = predictions.logits[-1].sigmoid().flatten(1)
     scores, index = flat.topk(min(top_k, flat.shape[1]), 1)
@@ -44,7 +44,9 @@ def _instances(
     categories: Categories,
 ) -> list[Instances]:
     boxes, (rows, columns) = predictions.boxes[-1], predictions.canvas
-    corners = (cxcywh_to_xyxy(boxes) * boxes.new_tensor([columns, rows, columns, rows])).gather(1, query[..., None].expand(-1, -1, 4))
+    corners = (cxcywh_to_xyxy(boxes) * boxes.new_tensor([columns, rows, columns, rows])).gather(
+        1, query[..., None].expand(-1, -1, 4)
+    )
     results = []
     for image, at in enumerate(meta):
         order = scores[image].argsort(descending=True, stable=True)

@@ -1,18 +1,21 @@
 """Detection heads: from DET tokens to classes and boxes.
 
-    yolos   class = MLP3(q) over C + 1 classes,  box = sigmoid(MLP3(q))                  (Fang et al. 2021, section 3)
+    yolos   class = MLP3(q) over C + 1 classes,   box = sigmoid(MLP3(q))
     picked  class = s_pick + W q over C classes,  box = deltas(MLP3(q)) applied to the picked box
+
+Source of yolos: Fang et al. 2021, section 3.
 """
 
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from torch import Tensor, nn
+
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.features import Features
 from mtvit_core.mlp import MLP
 from mtvit_core.tokens import Pick
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class YolosHead(nn.Module):
     def forward(self, features: Features) -> DetPredictions:
         """Read the DET tokens of the output."""
         tokens = features.last.queries["det"][None]
-        return DetPredictions(self.class_embed(tokens), self.bbox_embed(tokens).sigmoid(), None, features.canvas)
+        return DetPredictions(
+            self.class_embed(tokens), self.bbox_embed(tokens).sigmoid(), None, features.canvas
+        )
 
 
 class PickedHead(nn.Module):
@@ -76,5 +81,7 @@ class PickedHead(nn.Module):
         depths = [i for i in self.layers if i in features.layers]
         tokens = torch.stack([features.layers[i].queries["det"] for i in depths])
         logits = pick.picked_logits.detach() + self.class_embed(tokens)
-        boxes = apply_deltas(pick.picked_boxes.detach().expand(len(depths), -1, -1, -1), self.bbox_embed(tokens))
+        boxes = apply_deltas(
+            pick.picked_boxes.detach().expand(len(depths), -1, -1, -1), self.bbox_embed(tokens)
+        )
         return DetPredictions(logits, boxes, pick, features.canvas)

@@ -2,22 +2,26 @@
 
     class (yolos)   cross-entropy over C + 1 classes, "no object" weighs 0.1, weighted mean over queries
     class (picked)  quality focal loss towards the IoU of the matched box, summed over queries / objects
-    box             (5 L1 + 2 (1 - GIoU)) summed over matched pairs / objects            (Carion et al. 2020, eq. 2)
+    box             (5 L1 + 2 (1 - GIoU)) summed over matched pairs / objects
+
+Source of the box terms: Carion et al. 2020, eq. 2.
 """
 
 import torch
 from jaxtyping import Bool, Float
-from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
-from mtvit_core.losses import quality_focal
-from mtvit_core.matching import Match
 from torch import Tensor
 from torch.nn import functional as F
 
+from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.losses import quality_focal
+from mtvit_core.matching import Match
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 
 
-def box_losses(predictions: DetPredictions, targets: DetTargets, match: Match) -> dict[str, Float[Tensor, ""]]:
+def box_losses(
+    predictions: DetPredictions, targets: DetTargets, match: Match
+) -> dict[str, Float[Tensor, ""]]:
     """L1 and GIoU of matched boxes: summed over layers, divided by the number of objects."""
     boxes, truth = match.gather(predictions.boxes), targets.boxes.expand(*match.query.shape, 4)
     weight = match.matched.to(boxes.dtype)
@@ -26,13 +30,16 @@ def box_losses(predictions: DetPredictions, targets: DetTargets, match: Match) -
     objects = max(1, sum(targets.counts))
     # Without objects the sums are over nothing; the term still hangs on the boxes, with zero gradient.
     tie = predictions.boxes.sum() * 0
-    return {"l1": (distance * weight).sum() / objects + tie, "giou": ((1 - overlap) * weight).sum() / objects + tie}
+    return {
+        "l1": (distance * weight).sum() / objects + tie,
+        "giou": ((1 - overlap) * weight).sum() / objects + tie,
+    }
 
 
 def softmax_class_loss(
     logits: Float[Tensor, "L B Q C"], targets: DetTargets, match: Match, no_object: float
 ) -> Float[Tensor, ""]:
-    """Weighted cross-entropy over classes and "no object", the weighted mean over labelled queries of each layer."""
+    """Cross-entropy with "no object": the weighted mean over labelled queries, summed over layers."""
     classes = logits.shape[-1] - 1
     truth = match.scatter(targets.labels, logits.shape[2], classes)
     weight = torch.where(truth == classes, no_object, 1.0) * _of_images(targets.labelled, truth)

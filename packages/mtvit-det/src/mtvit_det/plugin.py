@@ -4,7 +4,6 @@ from typing import Any
 
 from mtvit_core.hookspecs import hookimpl
 from mtvit_core.task import Task
-
 from mtvit_det.task import Detection
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
 from mtvit_core.annotations import Annotations
 from mtvit_core.boxes import xyxy_to_cxcywh
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float
+from torch import Tensor, nn
+
 from mtvit_core.annotations import Annotations
 from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.geometry import ImageMeta
@@ -13,8 +15,6 @@ from mtvit_core.matching import Match
 from mtvit_core.proposals import PickedQueries, proposal_loss
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, TokenGroup
-from torch import Tensor, nn
-
 from mtvit_det.config import DetConfig
 from mtvit_det.cost import box_cost, focal_cost, softmax_cost
 from mtvit_det.decode import decode_sigmoid, decode_softmax
@@ -62,7 +62,9 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         """Class cost plus box cost."""
         kind = softmax_cost if self.config.variant == "yolos" else focal_cost
         classes = self.config.cost_class * kind(predictions.logits, targets.labels)
-        return classes + box_cost(predictions.boxes, targets.boxes, self.config.cost_l1, self.config.cost_giou)
+        return classes + box_cost(
+            predictions.boxes, targets.boxes, self.config.cost_l1, self.config.cost_giou
+        )
 
     def loss(
         self, predictions: DetPredictions, targets: DetTargets, match: Match | None
@@ -75,7 +77,9 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             entropy = softmax_class_loss(predictions.logits, targets, match, config.no_object)
             return {"class": config.loss_class * entropy, **terms}
         terms = {"class": config.loss_class * quality_class_loss(predictions, targets, match), **terms}
-        dense = proposal_loss(predictions.pick, targets.labels, targets.boxes, targets.valid, targets.labelled)
+        dense = proposal_loss(
+            predictions.pick, targets.labels, targets.boxes, targets.valid, targets.labelled
+        )
         return {**terms, **{name: config.loss_proposal * value for name, value in dense.items()}}
 
     def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
