@@ -25,9 +25,7 @@ IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif
 
 # Decoders that read pixels and run nothing else; Pillow's others stay out (EPS starts Ghostscript).
 Image.init()
-_FORMATS = [
-    name for name in ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM") if name in Image.OPEN
-]
+_FORMATS = tuple(sorted(Image.OPEN.keys() & {"JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM"}))
 # What Pillow raises on damaged files, by decoder.
 _DAMAGE = (
     OSError,

@@ -18,7 +18,7 @@ from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.images import MAX_PIXELS, read_image
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement
 from mtvit_train.data.colour import jitter_colour
-from mtvit_train.data.packed import ALL_KINDS, ImageRecord, PackedAnnotations
+from mtvit_train.data.packed import ALL_KINDS, PackedAnnotations
 from mtvit_train.data.sampler import Key
 from mtvit_train.data.transforms import may_flip, place_annotations
 
@@ -89,7 +89,7 @@ class ImageDataset(Dataset[Sample]):
         """
         epoch, index = key
         record = self.packed.image(index)
-        image = self._image(index, record)
+        image = self.image(index)
         rng = np.random.default_rng([_AUGMENT_STREAM, self.seed, epoch, index])
         labels = torch.from_numpy(self.packed.labels[self.packed.rows(index)].astype(np.int64))
         placement = draw_placement(
@@ -105,14 +105,16 @@ class ImageDataset(Dataset[Sample]):
             meta=placement.meta(record.image_id, record.file_name),
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the cached images behind when the data set is sent to another process."""
-        return {**self.__dict__, "_cache": {}}
+    def image(self, index: int) -> UInt8[Tensor, "3 H W"]:
+        """Load one image at its original size, upright.
 
-    def _image(self, index: int, record: ImageRecord) -> UInt8[Tensor, "3 H W"]:
+        Raises:
+            DataError: It cannot be read, or is not of the size that the annotations state.
+        """
         cached = self._cache.get(index)
         if cached is not None:
             return cached
+        record = self.packed.image(index)
         image = read_image(record.path, self.max_pixels)
         if image.shape[1:] != (record.height, record.width):
             raise DataError(
@@ -124,6 +126,10 @@ class ImageDataset(Dataset[Sample]):
             self._budget -= image.nbytes
             self._cache[index] = image
         return image
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the cached images behind when the data set is sent to another process."""
+        return {**self.__dict__, "_cache": {}}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
