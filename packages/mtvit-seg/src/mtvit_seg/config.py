@@ -1,0 +1,72 @@
+"""Settings of the segmentation task."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mtvit_core.task import TaskConfig
+
+
+class SegConfig(TaskConfig):
+    """``[tasks.seg]``.
+
+    Attributes:
+        variant: ``picked``: queries picked from patches, a mask prior from each query's box, focal losses;
+            our default. ``eomt``: learned queries, joint attention, softmax with a no-object class (Kerssies
+            et al. 2025).
+        queries: Tokens Q; EoMT has 200 on COCO.
+        blocks: Last blocks that the queries pass through; EoMT has 3 (S, B), 4 (L), 5 (g).
+        visibility: Who sees the queries, see ``TokenGroup``; by default joint for eomt, isolated for picked.
+        deep_supervision: Whether every depth the queries pass is supervised, not only the output.
+        mask_width: Channels of the mask embeddings and of the upscaled patches (picked); eomt has the token
+            width.
+        masked_attention: Whether queries attend inside their own intermediate mask in training (eomt).
+        anneal: Whether that masking fades out in the course of training.
+        prior_sharpness: Logit of the mask prior at the centre of a query's box; it is 0 on the ellipse that
+            touches the box (picked).
+        sampling: Where mask costs and losses are taken: ``points``: at random points, most of them uncertain
+            ones; ``dense``: at every pixel of the mask map; by default points for eomt, and for picked dense
+            where the map has at most ``points`` pixels.
+        points: Random points of each mask.
+        oversample: Points drawn for each one kept by uncertainty.
+        importance: Share of the points that are kept by uncertainty; the rest is uniform.
+        class_weight: Weight of the classification, in cost and loss.
+        mask_weight: Weight of the binary cross-entropy of the masks, in cost and loss.
+        dice_weight: Weight of the dice term of the masks, in cost and loss.
+        l1_weight: Weight of the L1 distance of relative boxes, in cost and loss (picked).
+        giou_weight: Weight of the GIoU of boxes, in cost and loss (picked).
+        proposal_weight: Weight of the losses of the dense proposals (picked).
+        no_object: Weight of the no-object class in the cross-entropy (eomt).
+        top_k: Most objects of an image in the results.
+        mask_threshold: Logit above which a pixel belongs to a mask.
+        stuff: Original ids of the categories whose segments are merged in panoptic results; the others are
+            things.
+        panoptic_score: Least class score of a panoptic segment.
+        panoptic_overlap: Least share of a mask that must be left to its segment.
+    """
+
+    variant: Literal["picked", "eomt"] = "picked"
+    queries: int = Field(100, ge=1)
+    blocks: int = Field(3, ge=1)
+    visibility: Literal["isolated", "joint"] | None = None
+    deep_supervision: bool = True
+    mask_width: int = Field(64, ge=1)
+    masked_attention: bool = True
+    anneal: bool = True
+    prior_sharpness: float = Field(2.0, ge=0)
+    sampling: Literal["dense", "points"] | None = None
+    points: int = Field(12544, ge=1)
+    oversample: float = Field(3.0, ge=1)
+    importance: float = Field(0.75, ge=0, le=1)
+    class_weight: float = Field(2.0, ge=0)
+    mask_weight: float = Field(5.0, ge=0)
+    dice_weight: float = Field(5.0, ge=0)
+    l1_weight: float = Field(5.0, ge=0)
+    giou_weight: float = Field(2.0, ge=0)
+    proposal_weight: float = Field(1.0, ge=0)
+    no_object: float = Field(0.1, gt=0)
+    top_k: int = Field(100, ge=1)
+    mask_threshold: float = 0.0
+    stuff: tuple[int, ...] = ()
+    panoptic_score: float = Field(0.8, ge=0, le=1)
+    panoptic_overlap: float = Field(0.8, ge=0, le=1)

@@ -1,0 +1,14 @@
+"""The entry point ``seg``: the task is imported only when asked for, so that commands start quickly."""
+
+from typing import Any
+
+from mtvit_core.hookspecs import hookimpl
+from mtvit_core.task import Task
+
+
+@hookimpl
+def mtvit_task() -> type[Task[Any, Any, Any]]:
+    """Return the segmentation task."""
+    from mtvit_seg.task import Segmentation
+
+    return Segmentation

@@ -1,0 +1,148 @@
+"""Segmentation: the parts wired to the task contract."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.proposals import PickedQueries, proposal_loss
+from mtvit_core.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tokens import LearnedQueries, QuerySource, TokenGroup
+from mtvit_seg.config import SegConfig
+from mtvit_seg.cost import (
+    box_cost,
+    dense_values,
+    focal_cost,
+    pair_dice,
+    pair_entropy,
+    point_values,
+    softmax_cost,
+)
+from mtvit_seg.decode import decode_instances
+from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
+from mtvit_seg.loss import box_losses, mask_losses, quality_class_loss, softmax_class_loss
+from mtvit_seg.points import Sampling
+from mtvit_seg.targets import SegTargets, make_targets
+
+
+class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
+    """Masks of every category."""
+
+    name: ClassVar[str] = "seg"
+    Config: ClassVar[type[TaskConfig]] = SegConfig
+    needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """One group: learned queries (eomt), or queries picked before the last blocks."""
+        config, width = self.config, backbone.width
+        learned = config.variant == "eomt"
+        source: QuerySource = (
+            LearnedQueries(config.queries, width, std=1.0)
+            if learned
+            else PickedQueries(config.queries, width, len(self.categories))
+        )
+        return [
+            TokenGroup(
+                name=self.name,
+                count=config.queries,
+                enter=self._enter(backbone),
+                source=source,
+                visibility=config.visibility or ("joint" if learned else "isolated"),
+                layers=self._layers(backbone),
+                masked=learned and config.masked_attention,
+            )
+        ]
+
+    def head(self, backbone: BackboneSpec) -> nn.Module:
+        """The head of the variant."""
+        classes, layers = len(self.categories), self._layers(backbone)
+        if self.config.variant == "eomt":
+            return MaskHead(backbone, classes, self._enter(backbone), layers)
+        return PickedHead(backbone, classes, layers, self.config.mask_width, self.config.prior_sharpness)
+
+    def _enter(self, backbone: BackboneSpec) -> int:
+        return max(0, backbone.depth - self.config.blocks)
+
+    def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
+        """Depths that are supervised: EoMT's first prediction is that of the queries at entry."""
+        if not self.config.deep_supervision:
+            return (backbone.depth,)
+        first = self._enter(backbone) + (self.config.variant == "picked")
+        return tuple(range(first, backbone.depth + 1))
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    ) -> SegTargets:
+        """Masks, their boxes and labels."""
+        return make_targets(annotations, canvas, device)
+
+    @torch.no_grad()
+    def cost(self, predictions: SegPredictions, targets: SegTargets) -> Float[Tensor, "L B Q M"]:
+        """Class, mask and dice cost, and for picked queries the box cost."""
+        config, masks = self.config, predictions.mask_logits
+        if self._sampling(predictions) is None:
+            logits, truth = dense_values(masks, targets)
+        else:
+            points = torch.rand(masks.shape[1], config.points, 2, device=masks.device)
+            logits, truth = point_values(masks, targets, points)
+        cost = config.mask_weight * pair_entropy(logits, truth)
+        cost = cost + config.dice_weight * pair_dice(logits, truth)
+        if predictions.boxes is None:
+            return cost + config.class_weight * softmax_cost(predictions.logits, targets.labels)
+        boxes = box_cost(predictions.boxes, targets.boxes, config.l1_weight, config.giou_weight)
+        return cost + boxes + config.class_weight * focal_cost(predictions.logits, targets.labels)
+
+    def loss(
+        self, predictions: SegPredictions, targets: SegTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        """Class, mask and dice terms; for picked queries also boxes and proposals."""
+        assert match is not None
+        config = self.config
+        masks = mask_losses(predictions, targets, match, self._sampling(predictions))
+        terms = {"mask": config.mask_weight * masks["mask"], "dice": config.dice_weight * masks["dice"]}
+        if predictions.boxes is None or predictions.pick is None:
+            entropy = softmax_class_loss(predictions.logits, targets, match, config.no_object)
+            return {"class": config.class_weight * entropy, **terms}
+        quality = quality_class_loss(predictions, targets, match)
+        boxes = box_losses(predictions.boxes, targets, match)
+        objects = (targets.labels, targets.boxes, targets.valid, targets.labelled)
+        dense = proposal_loss(predictions.pick, *objects)
+        return {
+            "class": config.class_weight * quality,
+            **terms,
+            "l1": config.l1_weight * boxes["l1"],
+            "giou": config.giou_weight * boxes["giou"],
+            **{name: config.proposal_weight * value for name, value in dense.items()},
+        }
+
+    def _sampling(self, predictions: SegPredictions) -> Sampling | None:
+        """How mask points are drawn; None for every pixel of the map."""
+        config = self.config
+        kind = config.sampling
+        if kind is None:
+            rows, columns = predictions.mask_logits.shape[-2:]
+            fits = predictions.pick is not None and rows * columns <= config.points
+            kind = "dense" if fits else "points"
+        return None if kind == "dense" else Sampling(config.points, config.oversample, config.importance)
+
+    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Instances in original pixels, best first."""
+        return decode_instances(
+            predictions, meta, self.categories, self.config.top_k, self.config.mask_threshold
+        )
+
+    def evaluator(self) -> CocoEvaluator:
+        """COCO mask AP."""
+        return CocoEvaluator(self.name, "segm", self.categories)
+
+    def progress(self, head: nn.Module, fraction: float) -> None:
+        """Fade the masked attention out."""
+        if isinstance(head, MaskHead) and self.config.anneal:
+            head.anneal(fraction)
