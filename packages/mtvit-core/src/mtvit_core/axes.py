@@ -12,9 +12,13 @@ AXES: dict[str, str] = {
     "Q": "query tokens of one group",
     "D": "width of a token",
     "A": "attention heads",
+    "d": "width of one attention head, D / A",
+    "O": "outputs of a layer",
     "L": "supervised layers",
     "C": "classes",
     "K": "keypoints of one object",
     "M": "ground-truth instances, padded to the most of a batch",
+    "T": "ground-truth instances of a batch, its images end to end",
+    "I": "images of a data set",
     "P": "points sampled from a mask, or persons cropped from a batch",
 }

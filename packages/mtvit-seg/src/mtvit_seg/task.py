@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
+from mtvit_core.categories import Categories
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
@@ -28,7 +30,9 @@ from mtvit_seg.cost import (
 from mtvit_seg.decode import decode_instances
 from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
 from mtvit_seg.loss import box_losses, mask_losses, quality_class_loss, softmax_class_loss
+from mtvit_seg.panoptic import PanopticResult, PanopticRule, decode_panoptic
 from mtvit_seg.points import Sampling
+from mtvit_seg.semantic import decode_semantic
 from mtvit_seg.targets import SegTargets, make_targets
 
 
@@ -38,6 +42,24 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
     name: ClassVar[str] = "seg"
     Config: ClassVar[type[TaskConfig]] = SegConfig
     needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+
+    def __init__(self, config: SegConfig, categories: Categories) -> None:
+        """Keep the settings and the categories.
+
+        Args:
+            config: Settings.
+            categories: Classes of the data.
+
+        Raises:
+            ConfigError: ``stuff`` names an id that is no category.
+        """
+        super().__init__(config, categories)
+        unknown = sorted(set(config.stuff) - set(categories.label_of_id))
+        if unknown:
+            known = ", ".join(str(category.id) for category in categories)
+            raise ConfigError(
+                f"config: tasks.seg.stuff holds {unknown[0]}, which is no category id; the ids are {known}."
+            )
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: learned queries (eomt), or queries picked before the last blocks."""
@@ -137,6 +159,17 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         return decode_instances(
             predictions, meta, self.categories, self.config.top_k, self.config.mask_threshold
         )
+
+    def panoptic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[PanopticResult]:
+        """One segment for every pixel of the original images; ``stuff`` of the config is merged by class."""
+        config, label_of_id = self.config, self.categories.label_of_id
+        stuff = frozenset(label_of_id[id_] for id_ in config.stuff)
+        rule = PanopticRule(stuff, config.panoptic_score, config.panoptic_overlap)
+        return decode_panoptic(predictions, meta, self.categories, rule)
+
+    def semantic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Int64[Tensor, "H W"]]:
+        """One class for every pixel of the original images, as an index into the categories."""
+        return decode_semantic(predictions, meta)
 
     def evaluator(self) -> CocoEvaluator:
         """COCO mask AP."""
