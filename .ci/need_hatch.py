@@ -1,4 +1,4 @@
-"""Stops when hatch is too old: before 1.18 it ignores `requires-hatch`, and before 1.16 it knows no workspaces."""
+"""Stops when hatch is too old: before 1.18 it ignores `requires-hatch`, before 1.16 also `workspace`."""
 
 import re
 import shutil
@@ -13,12 +13,13 @@ def main() -> str | None:
     hatch = shutil.which("hatch")
     if hatch is None:
         return "hatch: not found on PATH, so its version is unknown. Fix: pip install --upgrade hatch"
-    settings = tomllib.loads((Path(__file__).parent.parent / "hatch.toml").read_text(encoding="utf-8"))
-    needed = re.findall(r"\d+", settings["requires-hatch"])
+    settings = Path(__file__).parent.parent / "hatch.toml"
+    needs = tomllib.loads(settings.read_text(encoding="utf-8"))["requires-hatch"]
     found = re.findall(r"\d+", subprocess.run([hatch, "--version"], capture_output=True, text=True).stdout)
-    if [int(n) for n in found[:2]] >= [int(n) for n in needed]:
+    if [int(n) for n in found[:2]] >= [int(n) for n in re.findall(r"\d+", needs)]:
         return None
-    return f"hatch.toml: hatch {'.'.join(found)} is too old, {'.'.join(needed)} is needed. Fix: pip install --upgrade hatch"
+    version = ".".join(found)
+    return f"hatch.toml: hatch {version} is too old, allowed is {needs}. Fix: pip install -U hatch"
 
 
 sys.exit(main())

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; commands that tests start inherit it
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; children inherit it
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def coco_mini() -> Path:
     """Folder of a small COCO sample: train2017, val2017 and annotations."""
     folder = Path(os.environ.get("MTVIT_COCO_MINI", ROOT.parent / "shared" / "data" / "coco-mini"))
     if not (folder / "annotations").is_dir():
-        pytest.skip(f"{folder}: no coco-mini here. Set MTVIT_COCO_MINI to a folder with annotations and images.")
+        pytest.skip(f"{folder}: no coco-mini here. Set MTVIT_COCO_MINI to a folder that has it.")
     return folder
 
 

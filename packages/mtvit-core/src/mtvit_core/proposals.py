@@ -101,7 +101,7 @@ def pick_distinct(
     return rank.topk(count, 1).indices
 
 
-def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any E"]:
+def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any features"]:
     """Sines and cosines of each value in [0, 1] at ``features / 2`` frequencies, half an octave apart."""
     octaves = torch.arange(features // 2, device=values.device, dtype=values.dtype) / 2
     angles = values[..., None] * math.pi * 2**octaves

@@ -37,7 +37,7 @@ def decode_sigmoid(
 
 def _instances(
     predictions: DetPredictions,
-    scores: Float[Tensor, "B T"],
+    scores: Float[Tensor, "B kept"],
     labels: Tensor,
     query: Tensor,
     meta: Sequence[ImageMeta],
