@@ -1,0 +1,172 @@
+"""Pictures of results and of annotations: masks, boxes, skeletons, names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.boxes import box_iou
+from mtvit_core.categories import Categories
+from mtvit_core.contact_sheet import contact_sheet
+from mtvit_core.instances import Instances
+from mtvit_core.keypoints import KeypointSchema
+from mtvit_core.masks import decode_rle
+from mtvit_core.overlay import Overlay, Rectangle
+from mtvit_core.palette import LEFT, MIDDLE, RIGHT, Colour, class_colour
+
+__all__ = ["contact_sheet", "draw_annotations", "draw_instances"]
+
+#: Overlap from which boxes of one class, found by different tasks, are drawn once.
+_SAME = 0.5
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """One object as it is drawn.
+
+    Attributes:
+        name: What is written at it.
+        colour: Colour of its box, mask and name.
+        box: Corners in pixels.
+        framed: Whether box and name are drawn.
+        mask: Its pixels, None where unknown.
+        points: x, y and visibility (0 not drawn, 1 inferred, 2 seen) of its keypoints, None where unknown.
+        schema: How the keypoints connect.
+    """
+
+    name: str
+    colour: Colour
+    box: Rectangle
+    framed: bool
+    mask: Bool[ndarray, "H W"] | None
+    points: Float[ndarray, "K 3"] | None
+    schema: KeypointSchema | None
+
+
+def draw_instances(
+    image: UInt8[Tensor, "3 H W"], instances: Instances, min_keypoint_score: float = 0.3
+) -> Image.Image:
+    """Draw what a model found.
+
+    Where several tasks found the same object, its box and name are drawn once.
+
+    Args:
+        image: The original image, RGB.
+        instances: Results in its pixels; choose scores before with ``instances.above(score)``.
+        min_keypoint_score: Keypoints below it are left out.
+
+    Returns:
+        A picture of the image's size, or a whole multiple of it where the image is small.
+    """
+    framed = _framed(instances)
+    things = []
+    for i, rle in enumerate(instances.rles):
+        label = int(instances.labels[i])
+        category = instances.categories[label]
+        points = instances.keypoints[i].numpy(force=True).copy()
+        points[:, 2] = np.where(points[:, 2] >= min_keypoint_score, 2, 0)
+        things.append(
+            _Thing(
+                name=f"{category.name} {float(instances.scores[i]):.2f}",
+                colour=class_colour(label),
+                box=_rectangle(instances.boxes[i]),
+                framed=framed[i],
+                mask=None if rle is None else decode_rle(rle),
+                points=None if np.isnan(points).any() else points,
+                schema=category.keypoints,
+            )
+        )
+    return _draw(image, things)
+
+
+def draw_annotations(
+    image: UInt8[Tensor, "3 H W"], annotations: Annotations, categories: Categories
+) -> Image.Image:
+    """Draw what is annotated; keypoints that are hidden in the image are drawn as rings.
+
+    Args:
+        image: RGB.
+        annotations: In its pixels.
+        categories: Classes that the labels index.
+
+    Returns:
+        A picture of the image's size, or a whole multiple of it where the image is small.
+    """
+    things = []
+    for i, label in enumerate(annotations.labels.tolist()):
+        crowd = bool(annotations.is_crowd[i])
+        things.append(
+            _Thing(
+                name=f"{categories[label].name} (crowd)" if crowd else categories[label].name,
+                colour=class_colour(label),
+                box=_rectangle(annotations.boxes[i]),
+                framed=True,
+                mask=None if annotations.masks is None else annotations.masks[i].numpy(force=True),
+                points=None if annotations.keypoints is None else annotations.keypoints[i].numpy(force=True),
+                schema=categories[label].keypoints,
+            )
+        )
+    return _draw(image, things)
+
+
+def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing]) -> Image.Image:
+    overlay = Overlay(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy(force=True)))
+    # Large ones first, so that small ones stay in sight.
+    things = sorted(things, key=lambda thing: -(thing.box[2] - thing.box[0]) * (thing.box[3] - thing.box[1]))
+    for thing in things:
+        if thing.mask is not None:
+            overlay.mask(thing.mask, thing.colour)
+    for thing in things:
+        if thing.framed:
+            overlay.box(thing.box, thing.colour)
+    for thing in things:
+        if thing.points is not None and thing.schema is not None:
+            size = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
+            _skeleton(overlay, thing.points, thing.schema, size)
+    for thing in things:
+        if thing.framed:
+            overlay.tag(thing.name, thing.box, thing.colour)
+    return overlay.picture()
+
+
+def _skeleton(overlay: Overlay, points: Float[ndarray, "K 3"], schema: KeypointSchema, size: float) -> None:
+    sides = _sides(schema)
+    drawn = [i for i in range(len(schema.names)) if points[i, 2] > 0]
+    places = {i: (float(points[i, 0]), float(points[i, 1])) for i in drawn}
+    for start, end in schema.skeleton:
+        if start in places and end in places:
+            # A bone between the two sides, such as the shoulders, belongs to neither.
+            colour = sides[start] if sides[end] in (sides[start], MIDDLE) else MIDDLE
+            overlay.bone(places[start], places[end], colour, size)
+    for i, place in places.items():
+        overlay.joint(place, sides[i], size, filled=bool(points[i, 2] > 1))
+
+
+def _sides(schema: KeypointSchema) -> list[Colour]:
+    colours = [MIDDLE] * len(schema.names)
+    for left, right in schema.flip_pairs:
+        colours[left], colours[right] = LEFT, RIGHT
+    return colours
+
+
+def _framed(instances: Instances) -> list[bool]:
+    """Tell which results get box and name: one of those that several tasks found for the same object."""
+    seen = [not bool(points.isnan().any()) for points in instances.keypoints]
+    chosen: list[int] = []
+    for i in sorted(range(len(instances)), key=lambda i: (instances.rles[i] is not None, seen[i])):
+        rivals = [j for j in chosen if instances.tasks[j] != instances.tasks[i]]
+        rivals = [j for j in rivals if instances.labels[j] == instances.labels[i]]
+        others = instances.boxes[rivals]
+        if not bool((box_iou(instances.boxes[i].expand_as(others), others) >= _SAME).any()):
+            chosen.append(i)
+    return [i in chosen for i in range(len(instances))]
+
+
+def _rectangle(box: Float[Tensor, " 4"]) -> Rectangle:
+    x0, y0, x1, y1 = box.tolist()
+    return x0, y0, x1, y1
