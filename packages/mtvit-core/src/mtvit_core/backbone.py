@@ -8,7 +8,9 @@ The final norm of the backbone applies at every depth that is read.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -35,6 +37,8 @@ class Backbone(nn.Module):
         options: timm arguments it was built with.
         spec: What tasks may know about it.
         checkpointing: Whether blocks are recomputed in the backward pass to save memory.
+        precision: Type that the blocks multiply in, such as ``torch.bfloat16``; None for that of the weights.
+            Query sources and heads stay in the type of the weights.
     """
 
     mean: Tensor
@@ -65,6 +69,7 @@ class Backbone(nn.Module):
             vit.embed_dim, len(vit.blocks), (rows, columns), canvas, vit.blocks[0].attn.num_heads
         )
         self.checkpointing = False
+        self.precision: torch.dtype | None = None
         _check_divides(canvas, self.spec.patch, ConfigError)
         normalisation = vit.pretrained_cfg
         self.register_buffer(
@@ -103,7 +108,8 @@ class Backbone(nn.Module):
         canvas = (int(images.shape[-2]), int(images.shape[-1]))
         _check_divides(canvas, self.spec.patch, ShapeError)
         grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
-        embedded = adapters.embed(self.vit, self.normalise(images))
+        with self._autocast():
+            embedded = adapters.embed(self.vit, self.normalise(images))
         tokens, layout = embedded.tokens, Layout(self.prefix, embedded.tokens.shape[1])
         wanted = {layer for group in groups for layer in group.layers} if self.training else set()
         layers: dict[int, LayerFeatures] = {}
@@ -115,9 +121,14 @@ class Backbone(nn.Module):
                 layers[i] = self._read(tokens, layout, grid)
             masks = _ask_masks(i, layers[i], masked, maskers or {}) if masked else {}
             rope = None if embedded.rope is None else embedded.rope[i]
-            tokens = self._block(block, tokens, rope, layout, masks)
+            with self._autocast():
+                tokens = self._block(block, tokens, rope, layout, masks)
         layers[self.spec.depth] = self._read(tokens, layout, grid)
         return Features(layers, self.spec.depth, picks, canvas)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        kind = self.mean.device.type
+        return nullcontext() if self.precision is None else torch.autocast(kind, self.precision)
 
     def _enter(
         self,
@@ -155,7 +166,7 @@ class Backbone(nn.Module):
         return run(tokens)
 
     def _read(self, tokens: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> LayerFeatures:
-        normed = self.vit.norm(tokens)
+        normed = self.vit.norm(tokens.to(self.vit.norm.weight.dtype))
         patches = normed[:, layout.prefix : layout.context].transpose(1, 2).unflatten(2, grid)
         queries = {span.name: normed[:, span.start : span.stop] for span in layout.spans}
         return LayerFeatures(patches, normed[:, : layout.prefix], queries)

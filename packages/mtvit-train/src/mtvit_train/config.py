@@ -71,7 +71,7 @@ class TrainConfig(Table):
         final_lr: Share of the peak left at the end of the cosine.
         clip: Largest gradient norm.
         ema: Decay of the averaged weights that are evaluated and saved; 0 switches the average off.
-        precision: ``auto``: bfloat16 autocast on a GPU that has it, else fp32.
+        precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
         task_weights: Factor on the losses of a task, by name; 1 where absent.
         workers: Loader processes; 0 loads in the main process.

@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from mtvit_train.data.dataset import collate
 from mtvit_train.data.sampler import EpochSampler
 from mtvit_train.ema import AveragedWeights
 from mtvit_train.optim import make_optimizer
+from mtvit_train.precision import compute_type
 from mtvit_train.schedule import rate
 
 
@@ -68,6 +68,7 @@ class Trainer:
         self.config = config
         self.device = pick_device(config.device)
         self.model = model.to(self.device).train()
+        self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema)
         self.optimizer = make_optimizer(self.model, config)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -108,10 +109,9 @@ class Trainer:
             group["lr"] = config.lr * factor * group["scale"]
         self.model.progress(self.step / config.steps)
         losses: dict[str, Tensor] = {}
-        with self._autocast():
-            for view, batch in batches.items():
-                for name, value in self.model.losses(batch, view).items():
-                    losses[name] = value * config.task_weights.get(name.split("/")[0], 1.0)
+        for view, batch in batches.items():
+            for name, value in self.model.losses(batch, view).items():
+                losses[name] = value * config.task_weights.get(name.split("/")[0], 1.0)
         total = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -141,12 +141,6 @@ class Trainer:
             pin_memory=self.device.type == "cuda",
         )
         return iter(loader)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        wanted = self.config.precision
-        has = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        use = wanted == "bf16" or (wanted == "auto" and has)
-        return torch.autocast(self.device.type, torch.bfloat16) if use else nullcontext()
 
 
 class Meter:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtvit_train.config import ModelConfig
 from mtvit_train.mae import MaskedAutoencoder
+from mtvit_train.precision import compute_type
 from mtvit_train.scenes import render_scene
 from mtvit_train.schedule import rate
 
@@ -44,12 +45,14 @@ def pretrain(
     scenes = render_images(images, seed, table.image_size[0])
     model = MaskedAutoencoder(create_backbone(table.backbone, table.image_size, options=table.options))
     optimizer = make_optimizer(model)
+    precision = compute_type("auto", torch.device("cpu"))
     tail: list[float] = []
     started = time.perf_counter()
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * rate(step, steps, warmup=min(200, steps // 10), final=0.01)
-        loss = model(draw(scenes, batch_size))
+        with torch.autocast("cpu", precision, enabled=precision is not None):
+            loss = model(draw(scenes, batch_size))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
@@ -57,10 +60,15 @@ def pretrain(
         tail = [*tail, loss.item()][-max(1, steps // 100) :]
         if (step + 1) % max(1, steps // 50) == 0:
             minutes = (time.perf_counter() - started) / 60
+            save_encoder(model, out)
             console.print(f"step {step + 1}/{steps}  loss {sum(tail) / len(tail):.4f}  {minutes:.1f} min", highlight=False)
+    return math.fsum(tail) / len(tail)
+
+
+def save_encoder(model: MaskedAutoencoder, out: Path) -> None:
+    """Write the encoder in half precision and timm's keys."""
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().half().contiguous() for k, v in model.encoder.vit.state_dict().items()}, out)
-    return math.fsum(tail) / len(tail)
 
 
 def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
