@@ -25,7 +25,7 @@ from mtvit_core.features import Features, LayerFeatures
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import Context, Pick, QueryMasker, TokenGroup
 
-Option = float | str | bool
+Option = bool | int | float | str
 
 
 class Backbone(nn.Module):
