@@ -1,4 +1,4 @@
-"""Bipartite matching of queries to targets: the assignment of least total cost (Carion et al. 2020, eq. 1)."""
+"""Matching of queries to targets: the assignment of least total cost (Carion et al. 2020, eq. 1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mtvit_core.errors import ShapeError
+
+#: Stands for infinity: above any sum of costs, yet small enough that double precision keeps the others apart.
+FORBIDDEN = 1e9
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,11 @@ class Match:
 def match_all(costs: Mapping[str, tuple[Float[Tensor, "..."], tuple[int, ...]]]) -> dict[str, Match]:
     """Solve every assignment of a step with a single copy from the device to the host.
 
+    An infinite cost forbids a pair: a target with no other pair left stays unmatched.
+
     Args:
-        costs: Per name, a cost tensor L B Q M and the number of targets of each image (length B). Columns past that
-            number are ignored.
+        costs: Per name, a cost tensor L B Q M and the number of targets of each image (length B). Columns
+            past that number are ignored.
 
     Returns:
         One match per name, on the device of its costs.
@@ -82,11 +87,19 @@ def _match(name: str, cost: Tensor, counts: tuple[int, ...], device: torch.devic
             block = cost[layer, image, :, :count]
             if torch.isnan(block).any():
                 raise ShapeError(
-                    f"matching of {name!r}: the cost of image {image} of the batch at supervised layer {layer} is "
-                    "NaN; the predictions have diverged. Lower the learning rate or check the targets."
+                    f"matching of {name!r}: the cost of image {image} of the batch at supervised layer "
+                    f"{layer} is NaN; the predictions have diverged. Lower the learning rate or check the "
+                    "targets."
                 )
-            # An infinite cost means "never"; the solver wants finite numbers.
-            rows, columns = linear_sum_assignment(torch.nan_to_num(block, posinf=1e12, neginf=-1e12).numpy())
-            query[layer, image, torch.from_numpy(columns)] = torch.from_numpy(rows)
-            matched[layer, image, torch.from_numpy(columns)] = True
+            rows, columns = _assign(block)
+            query[layer, image, columns] = rows
+            matched[layer, image, columns] = block[rows, columns] < torch.inf
     return Match(query.to(device), matched.to(device))
+
+
+def _assign(cost: Float[Tensor, "Q M"]) -> tuple[Tensor, Tensor]:
+    """Queries and targets of the pairs whose costs sum to the least."""
+    # The solver wants finite numbers; pairs that cost infinity are dropped afterwards.
+    finite = torch.nan_to_num(cost, posinf=FORBIDDEN, neginf=-FORBIDDEN)
+    rows, columns = linear_sum_assignment(finite.numpy())
+    return torch.from_numpy(rows), torch.from_numpy(columns)
