@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -122,3 +122,12 @@ def crop_person(
         0
     ]
     return crop.round().clamp(0, 255).to(torch.uint8)
+
+
+def points_to_crop(points: Float[Tensor, "*any 2"], meta: ImageMeta) -> Float[Tensor, "*any 2"]:
+    """Map x y points from the original image to the crop, unclipped."""
+    a, b, c, d, e, f = meta.to_original
+    forward = torch.tensor([[a, d], [b, e]], dtype=torch.float64)
+    shift = torch.tensor([c, f], dtype=torch.float64)
+    inverse: Tensor = torch.linalg.inv(forward)
+    return ((points.double() - shift) @ inverse).to(points.dtype)

@@ -1,11 +1,11 @@
-"""Random changes of person crops: moved, half bodies, scaled, turned, mirrored (ViTPose's training transforms).
+"""Random changes of person crops: moved, half bodies, scaled, turned, mirrored, as ViTPose was trained.
 
     shift      with p = 0.3, the centre moves by up to 0.2 of the box
-    half body  with p = 0.3 where more than 8 joints are labelled: only the upper (p = 0.69) or lower ones are shown
+    half body  with p = 0.3 where more than 8 joints are labelled: only upper (p = 0.69) or lower ones show
     scale      factor N(1, 0.5) within 0.5 to 1.5
     turn       with p = 0.6, N(0, 40 degrees) within 80 degrees
 
-Sources: Xu et al. 2022 (ViTPose) and its code. There the shift is drawn once for a whole run, here for every sample.
+Source: the code of Xu et al. 2022. There the shift is drawn once for a whole run, here for every sample.
 """
 
 import math
@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float32
+from numpy import ndarray
+
 from mtvit_core.crops import Roi, person_roi
 from mtvit_core.geometry import Affine
 from mtvit_core.keypoints import KeypointSchema
-from numpy import ndarray
 
 #: Padding around the joints of a half body.
 HALF_PADDING = 1.5
@@ -73,7 +74,8 @@ def _half_body(
     for shown in halves if prefer_upper else halves[::-1]:
         if shown.sum() > HALF_SHOWN:
             points = keypoints[: len(schema.names)][shown, :2]
-            (x0, y0), (x1, y1), (x, y) = points.min(0).tolist(), points.max(0).tolist(), points.mean(0).tolist()
+            x, y = points.mean(0).tolist()
+            (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
             return replace(person_roi((x0, y0, x1, y1), canvas, HALF_PADDING), x=x, y=y)
     return None
 

@@ -5,16 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float32
+from numpy import ndarray
+from torch.utils.data import Dataset
+
 from mtvit_core.annotations import Annotations
 from mtvit_core.crops import crop_person, person_roi, points_to_crop
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.images import MAX_PIXELS
-from numpy import ndarray
-from torch import Tensor
-from torch.utils.data import Dataset
-
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.colour import jitter_colour
 from mtvit_train.data.dataset import ImageDataset, Sample
@@ -49,8 +48,8 @@ class PersonDataset(Dataset[Sample]):
             packed: Images and annotations.
             canvas: Rows and columns of a crop.
             needs: Kinds of label that some task reads; masks are never given for crops.
-            augment: Random changes; of its settings ``hflip`` and those of colour apply, the others are ViTPose's
-                own for crops.
+            augment: Random changes; of its settings ``hflip`` and those of colour apply, the others are
+                ViTPose's own for crops.
             seed: Number of the run.
             cache_bytes: Decoded images are kept in memory up to this many bytes, in each loader process.
             max_pixels: Most pixels an image file may have.
