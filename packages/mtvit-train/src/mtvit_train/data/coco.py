@@ -31,6 +31,7 @@ class CocoConfig(BaseModel):
         instances: File of boxes and masks, below the data folder; empty where there is none.
         keypoints: File of keypoints; empty where there is none, or where ``instances`` holds the keypoints
             too.
+        only: Ids of the images to use, of both splits; all where empty.
         degenerate: What happens to annotations that cover nothing: ``error``, or ``drop`` to leave them out,
             counted.
     """
@@ -42,6 +43,7 @@ class CocoConfig(BaseModel):
     images: str = "{split}"
     instances: str = "annotations/instances_{split}.json"
     keypoints: str = "annotations/person_keypoints_{split}.json"
+    only: tuple[int, ...] = ()
     degenerate: Degenerate = "error"
 
     def path(self, root: Path, name: str, split: Split) -> Path:
@@ -76,12 +78,27 @@ def read_coco(
         raise DataError(f"{root}: no such data folder; check the path.")
     files = _read_files(root, split, config)
     folder = config.path(root, config.images, split)
-    images = merge_images(files)
+    images = keep_only(merge_images(files), config.only, files[0].path)
     _check_images_exist(folder, list(images.values()))
     own = merge_categories(files)
     if categories is not None:
         check_known(own, categories, str(files[0].path))
-    return _pack(folder, files, list(images.values()), merge_instances(files), categories or own)
+    instances = [instance for instance in merge_instances(files) if instance.image_id in images]
+    return _pack(folder, files, list(images.values()), instances, categories or own)
+
+
+def keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:
+    """Keep the images of these ids, all where there are none.
+
+    Raises:
+        DataError: An id is not in the file.
+    """
+    missing = sorted(set(ids) - images.keys())
+    if missing:
+        raise DataError(
+            f"{path}: image {missing[0]} of coco.only is not among its {len(images)} images; correct coco.only."
+        )
+    return {id_: image for id_, image in images.items() if id_ in ids or not ids}
 
 
 def _read_files(root: Path, split: Split, config: CocoConfig) -> list[CocoFile]:
