@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mtvit_core.categories import Category
 from mtvit_core.errors import DataError
+from mtvit_core.images import MAX_PIXELS
 from mtvit_core.masks import Rle, rle_area
 from mtvit_train.data.coco_categories import parse_category
 from mtvit_train.data.fields import Entry, entries, need, number_id, numbers, text
@@ -178,8 +179,12 @@ def _image(entry: Entry, where: str, path: Path) -> ImageEntry:
     if below.is_absolute() or ".." in below.parts or "\\" in name or "\0" in name:
         raise DataError(f"{where}: file name {name!r} leads out of the image folder; give a path below it.")
     sides = [need(entry, key, where) for key in ("height", "width")]
-    if not all(type(side) is int and 1 <= side < 2**31 for side in sides):
+    if not all(type(side) is int and side >= 1 for side in sides):
         raise DataError(f"{where}: height and width are {sides!r:.60}; both must be whole numbers from 1.")
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise DataError(
+            f"{where} has {sides[1]} x {sides[0]} pixels, over the cap of {MAX_PIXELS}; shrink it."
+        )
     return ImageEntry(number, str(below), *sides)
 
 

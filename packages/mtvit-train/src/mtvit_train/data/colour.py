@@ -43,12 +43,13 @@ def change_colour(
         saturation: Factor; 0 is grey.
         hue: Turn of the colour circle, as a share of it; 0 for no change.
     """
-    pixels = image.flatten(1).float()
-    mean = brightness * float(_LUMA @ pixels.mean(1).double().numpy())
-    matrix = brightness * contrast * hue_matrix(hue) @ saturation_matrix(saturation)
-    offset = torch.full((3, 1), (1 - contrast) * mean)
-    changed = torch.addmm(offset, torch.from_numpy(matrix).float(), pixels)
-    return changed.round_().clamp_(0, 255).to(torch.uint8).reshape(image.shape)
+    means = image.sum((1, 2), dtype=torch.int64).numpy() / (image.shape[1] * image.shape[2])
+    offset = (1 - contrast) * brightness * float(_LUMA @ means)
+    matrix = torch.from_numpy(brightness * contrast * hue_matrix(hue) @ saturation_matrix(saturation)).float()
+    # Pixel by pixel and not as a matrix product, whose rounding depends on the number of threads.
+    pixels = image.float()
+    changed = sum((matrix[:, i, None, None] * pixels[i] for i in range(3)), start=torch.tensor(offset))
+    return changed.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def saturation_matrix(factor: float) -> Float64[ndarray, "3 3"]:

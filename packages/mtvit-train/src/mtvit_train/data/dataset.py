@@ -71,7 +71,7 @@ class ImageDataset(Dataset[Sample]):
         """
         self.packed, self.canvas, self.needs = packed, canvas, frozenset(needs)
         self.augment, self.seed, self.max_pixels = augment, seed, max_pixels
-        self._budget = cache_bytes
+        self.cache_bytes, self._cached_bytes = cache_bytes, 0
         self._cache: dict[int, UInt8[Tensor, "3 H W"]] = {}
 
     def __len__(self) -> int:
@@ -122,14 +122,14 @@ class ImageDataset(Dataset[Sample]):
                 f"annotations say {record.width} x {record.height}; correct the size of image "
                 f"{record.image_id} or annotate the upright image."
             )
-        if image.nbytes <= self._budget:
-            self._budget -= image.nbytes
+        if self._cached_bytes + image.nbytes <= self.cache_bytes:
+            self._cached_bytes += image.nbytes
             self._cache[index] = image
         return image
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the cached images behind when the data set is sent to another process."""
-        return {**self.__dict__, "_cache": {}}
+        return {**self.__dict__, "_cache": {}, "_cached_bytes": 0}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

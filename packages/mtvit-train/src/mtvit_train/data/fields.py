@@ -1,6 +1,5 @@
 """Reading single fields of annotation files: of the right type, or an error that says where."""
 
-import math
 from typing import Any
 
 from mtvit_core.errors import DataError
@@ -9,6 +8,8 @@ Entry = dict[str, Any]
 
 # Ids are kept as 64-bit integers.
 _ID_LIMIT = 2**63
+# Far beyond any pixel, and safe to square in single precision.
+_NUMBER_LIMIT = 1e9
 
 
 def need(entry: Entry, key: str, where: str) -> Any:
@@ -47,7 +48,7 @@ def text(entry: Entry, key: str, where: str) -> str:
 
 
 def numbers(value: Any, what: str, where: str, count: int | None = None) -> list[float]:
-    """Return a list of finite numbers, ``count`` of them if given.
+    """Return a list of numbers from -1e9 to 1e9, ``count`` of them if given.
 
     Raises:
         DataError: It is something else.
@@ -56,9 +57,9 @@ def numbers(value: Any, what: str, where: str, count: int | None = None) -> list
         raise DataError(f"{where}: {what} is {_show(value)}; it must be a list of numbers.")
     if count is not None and len(value) != count:
         raise DataError(f"{where}: {what} holds {len(value)} numbers; it must hold {count}.")
-    bad = [v for v in value if type(v) not in (int, float) or not math.isfinite(v)]
+    bad = [v for v in value if type(v) not in (int, float) or not abs(v) <= _NUMBER_LIMIT]
     if bad:
-        raise DataError(f"{where}: {what} holds {_show(bad[0])}; only finite numbers are allowed.")
+        raise DataError(f"{where}: {what} holds {_show(bad[0])}; allowed are numbers from -1e9 to 1e9.")
     return value
 
 
