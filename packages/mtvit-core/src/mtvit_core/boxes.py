@@ -27,21 +27,21 @@ def box_area(boxes: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
 
 
 def _overlap(
-    a: Float[Tensor, "*any 4"], b: Float[Tensor, "*any 4"]
-) -> tuple[Float[Tensor, "*any"], Float[Tensor, "*any"]]:
+    a: Float[Tensor, "*#any 4"], b: Float[Tensor, "*#any 4"]
+) -> tuple[Float[Tensor, "*#any"], Float[Tensor, "*#any"]]:
     low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
     intersection = (high - low).clamp(min=0).prod(-1)
     return intersection, box_area(a) + box_area(b) - intersection
 
 
-def box_iou(a: Float[Tensor, "*any 4"], b: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
-    """Intersection over union of xyxy boxes, elementwise; two boxes without area give 0."""
+def box_iou(a: Float[Tensor, "*#any 4"], b: Float[Tensor, "*#any 4"]) -> Float[Tensor, "*#any"]:
+    """Intersection over union of xyxy boxes, broadcast; two boxes without area give 0."""
     intersection, union = _overlap(a, b)
     return intersection / union.clamp(min=torch.finfo(union.dtype).tiny)
 
 
-def generalized_box_iou(a: Float[Tensor, "*any 4"], b: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
-    """Generalised IoU of xyxy boxes, elementwise.
+def generalized_box_iou(a: Float[Tensor, "*#any 4"], b: Float[Tensor, "*#any 4"]) -> Float[Tensor, "*#any"]:
+    """Generalised IoU of xyxy boxes, broadcast.
 
     Args:
         a: Boxes in any unit; reversed corners count as no area.
