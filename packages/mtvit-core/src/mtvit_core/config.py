@@ -18,11 +18,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing or not TOML; the message gives line and column.
     """
+    if not path.is_file():
+        raise ConfigError(f"config {path}: there is no such file.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"config {path}: there is no such file.") from None
-    except tomllib.TOMLDecodeError as cause:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise ConfigError(f"config {path}: not valid TOML: {cause}.") from None
 
 
@@ -74,10 +74,14 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = sorted(_fields(model, keys[:-1]))
-        return (
-            f"config: {path} is not a setting.{did_you_mean(keys[-1], known)} "
-            f"Settings of {'.'.join(path.split('.')[:-1]) or 'the top level'}: {', '.join(known)}.{more}"
+        allowed = (
+            f" Settings of {path.rpartition('.')[0] or 'the top level'}: {', '.join(known)}." if known else ""
         )
+        return f"config: {path} is not a setting.{did_you_mean(keys[-1], known)}{allowed}{more}"
+    if first["type"] == "missing":
+        return f"config: {path} is missing; it has no default.{more}"
+    if first["type"] == "value_error":  # the words of a validator, which say what was found
+        return f"config: {path or 'settings'}: {first['ctx']['error']}.{more}"
     return f"config: {path} is {first['input']!r}: {first['msg'][:1].lower()}{first['msg'][1:]}.{more}"
 
 
