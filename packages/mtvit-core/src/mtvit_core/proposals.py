@@ -56,10 +56,11 @@ class PickedQueries(QuerySource):
     def forward(self, context: Context) -> Entry:
         """Propose, pick, and make the tokens, through which no gradient reaches the scores and boxes."""
         x = self.norm(context.patches)
-        boxes = apply_deltas(anchors(context.grid, x), self.box(x))
-        pick = Pick(self.score(x), boxes, torch.empty(0))
-        index = pick_distinct(pick.logits.detach(), boxes.detach(), min(self.count, x.shape[1]))
-        pick = Pick(pick.logits, boxes, index)
+        deltas = self.box(x)
+        boxes = apply_deltas(anchors(context.grid, x).expand_as(deltas), deltas)
+        logits = self.score(x)
+        index = pick_distinct(logits.detach(), boxes.detach(), min(self.count, x.shape[1]))
+        pick = Pick(logits, boxes, index)
         features = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
         place = self.position(sine_embedding(pick.picked_boxes.detach()))
         return Entry(self.content(features) + place + self.group, pick)
