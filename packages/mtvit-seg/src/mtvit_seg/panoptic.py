@@ -1,7 +1,7 @@
 """One label for every pixel, and objects told apart, from the queries of the last layer.
 
-With class c_q and score p_q of each query, and its mask probability s_q at a pixel, the rule of Kerssies et al.
-2025 (after Cheng et al. 2021):
+With class c_q and score p_q of each query, and its mask probability s_q at a pixel, the rule of Kerssies et
+al. 2025 (after Cheng et al. 2021) is:
 
     kept     c_q is a class and p_q > 0.8
     owner    argmax_q p_q s_q over kept queries
