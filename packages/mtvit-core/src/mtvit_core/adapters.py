@@ -5,6 +5,7 @@ Two families share every trunk that mtvit takes: ``VisionTransformer`` (ImageNet
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from mtvit_core.errors import ConfigError
 
-#: Sine and cosine of every patch's rotary angle: one table, or one per block.
-Rope = Tensor | list[Tensor] | None
+#: The two families, and their blocks.
+PlainViT: TypeAlias = VisionTransformer | Eva
+PlainBlock: TypeAlias = Block | EvaBlock
 
 
 @dataclass(frozen=True)
@@ -32,39 +34,41 @@ class Embedded:
     rope: tuple[Tensor, ...] | None
 
 
-def check_plain(model: nn.Module, name: str) -> None:
-    """Refuse a timm model that is not a plain pre-norm ViT.
+def check_plain(model: nn.Module, name: str) -> PlainViT:
+    """The model itself, if it is a plain pre-norm ViT.
 
     Raises:
         ConfigError: naming the model and the part that does not fit.
     """
-    allowed = "take a plain pre-norm ViT of timm, such as vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
-    if not isinstance(model, VisionTransformer | Eva):
+    allowed = (
+        "take a plain pre-norm ViT, as timm's vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
+    )
+    if not isinstance(model, PlainViT):
         raise ConfigError(f"backbone {name!r}: {type(model).__name__} is not a plain ViT; {allowed}")
     for block in model.blocks:
-        if not isinstance(block, Block | EvaBlock):
+        if not isinstance(block, PlainBlock):
             raise ConfigError(f"backbone {name!r}: its blocks are of type {type(block).__name__}; {allowed}")
+    return model
 
 
-def embed(model: nn.Module, images: Float[Tensor, "B 3 H W"]) -> Embedded:
+def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"]) -> Embedded:
     """Turn normalised images into tokens with positions; timm resizes the positions to the grid."""
     if isinstance(model, Eva):
         tokens, table = model._pos_embed(model.patch_embed(images))
         tokens = model.norm_pre(tokens)
         return Embedded(tokens, _rope_per_block(table, model.rope_mixed, len(model.blocks)))
-    assert isinstance(model, VisionTransformer)
     tokens = model.patch_embed(images)
     return Embedded(model.norm_pre(model.patch_drop(model._pos_embed(tokens))), None)
 
 
-def _rope_per_block(table: Rope, is_mixed: bool, depth: int) -> tuple[Tensor, ...] | None:
+def _rope_per_block(table: Any, is_mixed: bool, depth: int) -> tuple[Tensor, ...] | None:
     if table is None:
         return None
-    return tuple(table) if is_mixed else (table,) * depth  # type: ignore[arg-type]  # one table for all blocks
+    return tuple(table) if is_mixed else (table,) * depth  # mixed: one table per block, else one for all
 
 
 def project(
-    block: nn.Module, x: Float[Tensor, "B S D"], rope: Tensor | None, patches: slice
+    block: PlainBlock, x: Float[Tensor, "B S D"], rope: Tensor | None, patches: slice
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values B A S d of every token; rotary positions on the patch tokens only."""
     attention = block.attn
@@ -79,7 +83,7 @@ def project(
     return q, k, v
 
 
-def _qkv(attention: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _qkv(attention: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     images, tokens, _ = x.shape
     if attention.qkv is None:
         parts = (attention.q_proj(x), attention.k_proj(x), attention.v_proj(x))
@@ -100,7 +104,7 @@ def _rotate(x: Tensor, rope: Tensor, patches: slice, half: bool) -> Tensor:
 
 
 def absorb(
-    block: nn.Module, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B A S d"]
+    block: PlainBlock, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B A S d"]
 ) -> Float[Tensor, "B S D"]:
     """Finish a block: project the attention output, add it, then add the feed-forward part."""
     attention = block.attn
@@ -110,16 +114,18 @@ def absorb(
     mixed = attention.proj_drop(attention.proj(mixed))
     if isinstance(block, EvaBlock):
         x = x + block.drop_path1(_scaled(mixed, block.gamma_1))
-        return x + block.drop_path2(_scaled(block.mlp(block.norm2(x)), block.gamma_2))
-    x = x + block.drop_path1(block.ls1(mixed))
-    return x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
+        fed: Tensor = block.drop_path2(_scaled(block.mlp(block.norm2(x)), block.gamma_2))
+    else:
+        x = x + block.drop_path1(block.ls1(mixed))
+        fed = block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
+    return x + fed
 
 
 def _scaled(x: Tensor, gamma: Tensor | None) -> Tensor:
     return x if gamma is None else gamma * x
 
 
-def drop_unused(model: nn.Module) -> None:
+def drop_unused(model: PlainViT) -> None:
     """Remove the parts after ``forward_features`` (pooling norm and classifier); mtvit never runs them."""
     model.reset_classifier(0)
     for name in ("fc_norm", "head_drop", "attn_pool"):

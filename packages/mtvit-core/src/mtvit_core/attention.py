@@ -111,12 +111,12 @@ def attend(
 
 
 def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Fused attention, except for small bfloat16 problems on a CPU, where plain products are 1.5 times faster."""
+    """Fused attention; for small bfloat16 problems on a CPU plain products, which are 1.5 times faster."""
     scores = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
     if q.device.type != "cpu" or q.dtype != torch.bfloat16 or mask is not None or scores > PLAIN_SCORES:
         return scaled_dot_product_attention(q, k, v, attn_mask=mask)
     weights = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
-    return weights.to(v.dtype) @ v
+    return torch.matmul(weights.to(v.dtype), v)
 
 
 def _mask(

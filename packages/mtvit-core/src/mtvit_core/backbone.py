@@ -59,19 +59,17 @@ class Backbone(nn.Module):
             ConfigError: the model is not a plain ViT, or the patch size does not divide the canvas.
         """
         super().__init__()
-        adapters.check_plain(vit, name)
-        adapters.drop_unused(vit)
-        self.vit = vit
+        self.vit = adapters.check_plain(vit, name)
+        adapters.drop_unused(self.vit)
         self.name = name
         self.options = dict(options or {})
-        rows, columns = vit.patch_embed.patch_size
-        self.spec = BackboneSpec(
-            vit.embed_dim, len(vit.blocks), (rows, columns), canvas, vit.blocks[0].attn.num_heads
-        )
+        rows, columns = self.vit.patch_embed.patch_size
+        heads = self.vit.blocks[0].attn.num_heads
+        self.spec = BackboneSpec(self.vit.embed_dim, len(self.vit.blocks), (rows, columns), canvas, heads)
         self.checkpointing = False
         self.precision: torch.dtype | None = None
         _check_divides(canvas, self.spec.patch, ConfigError)
-        normalisation = vit.pretrained_cfg
+        normalisation = self.vit.pretrained_cfg
         self.register_buffer(
             "mean", 255 * torch.tensor(normalisation["mean"]).view(3, 1, 1), persistent=False
         )
@@ -151,7 +149,7 @@ class Backbone(nn.Module):
 
     def _block(
         self,
-        block: nn.Module,
+        block: adapters.PlainBlock,
         tokens: Float[Tensor, "B S D"],
         rope: Tensor | None,
         layout: Layout,
@@ -162,11 +160,11 @@ class Backbone(nn.Module):
             return adapters.absorb(block, x, attend(q, k, v, layout, masks))
 
         if self.checkpointing and self.training:
-            return checkpoint(run, tokens, use_reentrant=False)  # type: ignore[no-any-return]  # torch is untyped here
+            return checkpoint(run, tokens, use_reentrant=False)
         return run(tokens)
 
     def _read(self, tokens: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> LayerFeatures:
-        normed = self.vit.norm(tokens.to(self.vit.norm.weight.dtype))
+        normed = self.vit.norm(tokens.to(self.mean.dtype))
         patches = normed[:, layout.prefix : layout.context].transpose(1, 2).unflatten(2, grid)
         queries = {span.name: normed[:, span.start : span.stop] for span in layout.spans}
         return LayerFeatures(patches, normed[:, : layout.prefix], queries)

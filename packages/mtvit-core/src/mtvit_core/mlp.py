@@ -22,10 +22,11 @@ class MLP(nn.Module):
         """
         super().__init__()
         widths = [inputs, *[hidden] * (layers - 1), outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        linear = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        self.layers = nn.ModuleList(linear)
         if zero_last:
-            nn.init.zeros_(self.layers[-1].weight)
-            nn.init.zeros_(self.layers[-1].bias)
+            nn.init.zeros_(linear[-1].weight)
+            nn.init.zeros_(linear[-1].bias)
 
     def forward(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any O"]:
         """Apply the layers to the last axis."""

@@ -100,7 +100,8 @@ class MultiTaskViT(nn.Module):
 
     def features(self, images: UInt8[Tensor, "B 3 H W"], view: View = "image") -> Features:
         """Run the trunk once with the token groups of every task of this view."""
-        groups, maskers = [], {}
+        groups: list[TokenGroup] = []
+        maskers: dict[str, QueryMasker] = {}
         for task in self.of_view(view):
             modules = self.modules_of(task.name)
             groups += modules.groups

@@ -65,7 +65,9 @@ def _predict_batch(
 ) -> list[Instances]:
     found: list[list[Instances]] = [[] for _ in chunk]
     if model.of_view("image"):
-        metas = [model.letterbox.meta(*image.shape[-2:], file_name=name) for image, name in chunk]
+        metas = [
+            model.letterbox.meta(image.shape[-2], image.shape[-1], file_name=name) for image, name in chunk
+        ]
         canvases = torch.stack([model.letterbox.apply(image) for image, _ in chunk])
         _decode(model, "image", canvases, metas, list(range(len(chunk))), found)
     if model.of_view("person"):

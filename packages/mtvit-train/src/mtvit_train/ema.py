@@ -4,7 +4,7 @@ import copy
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -14,8 +14,8 @@ class AveragedWeights(Generic[Net]):
 
     Attributes:
         model: The averaged copy.
-        decay: Share of the old average kept at each update; smaller in the first steps, so that the random start
-            is forgotten.
+        decay: Share of the old average kept at each update; smaller in the first steps, so that the random
+            start is forgotten.
     """
 
     def __init__(self, model: Net, decay: float) -> None:
@@ -27,7 +27,8 @@ class AveragedWeights(Generic[Net]):
     def update(self, model: Net, step: int) -> None:
         """Move towards the model after update number ``step``, from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averaged, current = list(self.model.parameters()), list(model.parameters())
+        averaged: list[Tensor] = list(self.model.parameters())
+        current: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(averaged, current, 1 - decay)
         for ours, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             ours.copy_(theirs)

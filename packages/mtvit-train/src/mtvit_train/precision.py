@@ -9,8 +9,8 @@ def compute_type(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) 
     """Return the type for the backbone's products, None for that of the weights.
 
     Args:
-        wanted: ``auto`` takes bfloat16 where the device multiplies it faster than fp32: GPUs from Ampere on, CPUs with
-            AVX512-BF16 or AMX (2.7 times faster training of a 192-wide ViT there).
+        wanted: ``auto`` takes bfloat16 where the device multiplies it faster than fp32: GPUs from Ampere on,
+            CPUs with AVX512-BF16 or AMX (2.7 times faster training of a 192-wide ViT there).
         device: Where the model runs.
     """
     if wanted == "auto":
@@ -20,6 +20,6 @@ def compute_type(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) 
 
 def _has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capability = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))

@@ -54,7 +54,7 @@ def pretrain(
         with torch.autocast("cpu", precision, enabled=precision is not None):
             loss = model(draw(scenes, batch_size))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
         optimizer.step()
         tail = [*tail, loss.item()][-max(1, steps // 100) :]
