@@ -12,12 +12,12 @@ from torch import Tensor
 from mtvit_core.annotations import Annotations
 from mtvit_core.boxes import box_iou
 from mtvit_core.categories import Categories
-from mtvit_core.contact_sheet import contact_sheet
 from mtvit_core.instances import Instances
 from mtvit_core.keypoints import KeypointSchema
 from mtvit_core.masks import decode_rle
 from mtvit_core.overlay import Overlay, Rectangle
 from mtvit_core.palette import LEFT, MIDDLE, RIGHT, Colour, class_colour
+from mtvit_core.sheet import contact_sheet
 
 __all__ = ["contact_sheet", "draw_annotations", "draw_instances"]
 
