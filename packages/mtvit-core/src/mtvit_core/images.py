@@ -6,7 +6,8 @@ the file.
 
 import struct
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,9 @@ _DAMAGE = (
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, "3 H W"]:
     """Read an image file as upright RGB.
 
-    The EXIF orientation is applied. Transparent pixels are laid over white, as image viewers show them.
-    16-bit grey values are scaled to 8 bits (65535 becomes 255). Of animations the first frame is taken.
-    Formats: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM.
+    The EXIF orientation is applied; damaged metadata counts as none. Transparent pixels are laid over white,
+    as image viewers show them. 16-bit grey values are scaled to 8 bits (65535 becomes 255). Of animations the
+    first frame is taken. Formats: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM.
 
     Args:
         path: The file.
@@ -59,28 +60,23 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
     path = Path(path)
     _check_file(path)
     try:
-        with _open(path, max_pixels) as image:
-            _check_pixels(path, image, max_pixels)
+        with _quiet(), _open(path, max_pixels) as image:
             pixels = np.array(_to_rgb(path, image))
     except _DAMAGE as error:
-        raise DataError(
-            f"{path}: the image is damaged ({_one_line(error)}); restore it from its source or leave it out."
-        ) from error
+        raise _damaged(path, error) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return rows and columns of an image once upright, from its header.
+    """Return the rows and columns that a file's header states, as stored: before any EXIF orientation.
 
     Raises:
         DataError: As ``read_image``, as far as the header tells.
     """
     path = Path(path)
     _check_file(path)
-    with _open(path, max_pixels) as image:
-        _check_pixels(path, image, max_pixels)
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
+    with _quiet(), _open(path, max_pixels) as image:
+        return image.height, image.width
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -123,12 +119,17 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: the file is empty; restore it from its source or leave it out.")
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Pillow: large sizes are checked here, damaged metadata counts as none, damaged pixels raise."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
 def _open(path: Path, max_pixels: int) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            # Our own cap, checked right after, replaces Pillow's warning.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path, formats=_FORMATS)
+        image = Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:
         raise DataError(
             f"{path}: not an image in a known format; allowed are JPEG, PNG, BMP, GIF, WebP, TIFF and PPM."
@@ -141,18 +142,14 @@ def _open(path: Path, max_pixels: int) -> Image.Image:
     except PermissionError:
         raise DataError(f"{path}: the file may not be read; change its permissions.") from None
     except _DAMAGE as error:
-        raise DataError(
-            f"{path}: the image's header is damaged ({_one_line(error)}); "
-            f"restore the file from its source or leave it out."
-        ) from error
-
-
-def _check_pixels(path: Path, image: Image.Image, max_pixels: int) -> None:
+        raise _damaged(path, error) from error
     if image.width * image.height > max_pixels:
+        image.close()
         raise DataError(
             f"{path}: the header claims {image.width} x {image.height} pixels, over the cap of {max_pixels}; "
             f"shrink the image or raise the cap."
         )
+    return image
 
 
 def _to_rgb(path: Path, file: Image.Image) -> Image.Image:
@@ -177,5 +174,6 @@ def _check_sixteen_bits(path: Path, file: Image.Image) -> None:
         )
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _damaged(path: Path, error: Exception) -> DataError:
+    cause = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"{path}: the image is damaged ({cause}); restore it from its source or leave it out.")
