@@ -1,5 +1,6 @@
 """Keypoint schemas: what the keypoints of a category are called, how they connect, mirror and score."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,11 @@ class KeypointSchema:
     sigmas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that every index and every length fits the names."""
+        """Check that every index and every length fits the names.
+
+        Raises:
+            DataError: one does not, a keypoint has two mirror images, or a sigma is not positive.
+        """
         count = len(self.names)
         for field, pairs in (("skeleton", self.skeleton), ("flip_pairs", self.flip_pairs)):
             bad = [pair for pair in pairs if not all(0 <= i < count for i in pair)]
@@ -34,11 +39,20 @@ class KeypointSchema:
                     f"keypoint schema: {field} holds {bad[0]}, but there are {count} keypoints; "
                     f"use 0-based indices below {count}."
                 )
+        swapped = [i for pair in self.flip_pairs for i in pair]
+        twice = sorted({i for i in swapped if swapped.count(i) > 1})
+        if twice:
+            raise DataError(
+                f"keypoint schema: flip_pairs holds keypoint {twice[0]} ({self.names[twice[0]]}) more than "
+                "once; a keypoint has one mirror image at most."
+            )
         if self.sigmas and len(self.sigmas) != count:
             raise DataError(
                 f"keypoint schema: {len(self.sigmas)} sigmas for {count} keypoints; "
                 "give one for each, or none."
             )
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise DataError(f"keypoint schema: the sigmas {self.sigmas} are not all positive numbers.")
 
     @property
     def flip_order(self) -> tuple[int, ...]:
