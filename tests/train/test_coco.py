@@ -170,6 +170,14 @@ def test_other_names_by_config(tmp_path):
     assert len(read_coco(tmp_path, "val", config)) == 3
 
 
+def test_only_some_images_are_used_on_request(tmp_path):
+    tiny_coco.write(tmp_path)
+    (tmp_path / "train2017" / "c.png").unlink()  # an image that is not used need not be there
+    packed = read_coco(tmp_path, "train", CocoConfig(only=(3, 7)))
+    assert packed.image_ids.tolist() == [7, 3]
+    assert packed.ids.tolist() == [101, 102, 103]
+
+
 def test_given_categories_fix_the_labels(tmp_path):
     nose = KeypointSchema(("nose", "left_eye", "right_eye"), sigmas=(0.1, 0.1, 0.1))
     known = Categories((Category(18, "dog"), Category(5, "cat"), Category(1, "person", nose)))

@@ -121,7 +121,8 @@ def test_wrong_documents(tmp_path, case):
         (b"[]", "{i}: holds a list; a COCO file holds one object."),
         (
             b'{"images": [\n  1 2]}',
-            "{i}: malformed JSON in line 2, column 5: Expecting ',' delimiter; write the file again or restore it.",
+            "{i}: malformed JSON in line 2, column 5: Expecting ',' delimiter; write the file again or "
+            "restore it.",
         ),
         (
             b'{"images": [',
@@ -166,6 +167,12 @@ def test_missing_annotation_folder(tmp_path):
 def test_no_annotation_file_named(tmp_path):
     assert message(tiny_coco.write(tmp_path), CocoConfig(instances="", keypoints="")) == (
         "coco.instances and coco.keypoints are both empty; name at least one annotation file."
+    )
+
+
+def test_only_names_an_image_that_is_not_there(tmp_path):
+    assert message(tiny_coco.write(tmp_path), CocoConfig(only=(7, 8))) == (
+        "{i}: coco.only names image 8, none of the 3 images here; correct it."
     )
 
 

@@ -78,7 +78,7 @@ def read_coco(
         raise DataError(f"{root}: no such data folder; check the path.")
     files = _read_files(root, split, config)
     folder = config.path(root, config.images, split)
-    images = keep_only(merge_images(files), config.only, files[0].path)
+    images = _keep_only(merge_images(files), config.only, files[0].path)
     _check_images_exist(folder, list(images.values()))
     own = merge_categories(files)
     if categories is not None:
@@ -87,7 +87,7 @@ def read_coco(
     return _pack(folder, files, list(images.values()), instances, categories or own)
 
 
-def keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:
+def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:
     """Keep the images of these ids, all where there are none.
 
     Raises:
@@ -96,7 +96,7 @@ def keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> 
     missing = sorted(set(ids) - images.keys())
     if missing:
         raise DataError(
-            f"{path}: image {missing[0]} of coco.only is not among its {len(images)} images; correct coco.only."
+            f"{path}: coco.only names image {missing[0]}, none of the {len(images)} images here; correct it."
         )
     return {id_: image for id_, image in images.items() if id_ in ids or not ids}
 
