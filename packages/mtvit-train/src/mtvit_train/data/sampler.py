@@ -48,10 +48,14 @@ class EpochSampler(Sampler[list[Key]]):
             start: Step to start from; the batches are those a run from step 0 would give from there on.
             rank: Number of this process.
             world: Number of processes.
+
+        Raises:
+            ValueError: A number is out of its range.
         """
-        if min(length, batch_size, world) < 1 or start < 0 or not 0 <= rank < world:
+        if min(length, batch_size) < 1 or min(seed, start) < 0 or not 0 <= rank < world:
             raise ValueError(
-                f"length {length}, batch_size {batch_size}, start {start}, rank {rank} of {world}"
+                f"EpochSampler: length {length} and batch_size {batch_size} must be at least 1, seed {seed} and "
+                f"start {start} at least 0, rank {rank} from 0 to below world {world}."
             )
         self.length, self.batch_size, self.seed, self.shuffle = length, batch_size, seed, shuffle
         self.epochs, self.start, self.rank, self.world = epochs, start, rank, world
