@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,12 @@ from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+import mtvit_core
+from mtvit_core.predict import predict
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ("core", "det", "pose", "seg", "train")
@@ -24,6 +30,12 @@ for name in names:
     if not name.endswith("__main__"):
         importlib.import_module(name)
 print(*sorted(name for name in sys.modules if name.startswith("mtvit") and "." not in name))
+"""
+SAVE_RANDOM_MODEL = """
+import sys, mtvit_core
+people = mtvit_core.Categories((mtvit_core.Category(1, "person", mtvit_core.COCO_PERSON),))
+model = mtvit_core.build("vit_tiny_patch16_224", tasks=["pose"], categories=people, canvas=(64, 96))
+mtvit_core.save(model, sys.argv[1])
 """
 
 
@@ -177,3 +189,28 @@ def test_a_package_imports_with_core_alone(
     machine = Machine(tmp_path / "machine", third_parties, [wheels[name] for name in chosen])
     found = machine.run("-c", IMPORT_ALL, f"mtvit_{short}").split()
     assert found == [f"mtvit_{name}" for name in chosen]
+
+
+def test_poses_are_predicted_with_core_and_pose_alone(
+    wheels: dict[str, Path], third_parties: Path, tmp_path: Path
+) -> None:
+    machine = Machine(tmp_path / "machine", third_parties, [wheels["core"], wheels["pose"]])
+    plugins = json.loads(machine.run("-m", "mtvit_core", "plugins", "--json"))
+    assert [task["name"] for task in plugins["tasks"]] == ["pose"]
+    assert plugins["broken"] == []
+
+    model, image, out = tmp_path / "pose.safetensors", tmp_path / "noise.png", tmp_path / "out"
+    machine.run("-c", SAVE_RANDOM_MODEL, str(model))
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    Image.fromarray(pixels).save(image)
+    machine.run("-m", "mtvit_core", "predict", str(model), str(image), f"--out={out}", "--min-score=0")
+    (alone,) = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+    people = alone["objects"]
+    assert people
+    assert {(person["task"], person["category"]) for person in people} == {("pose", "person")}
+    assert (out / "noise.jpg").is_file()
+
+    (together,) = predict(mtvit_core.load(model), [image])
+    for key in ("score", "bbox", "keypoints"):
+        mine = [person[key] for person in together.to_json()["objects"]]
+        assert [person[key] for person in people] == [pytest.approx(value, abs=1e-4) for value in mine], key
