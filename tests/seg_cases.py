@@ -8,7 +8,7 @@ from torch import Tensor
 from mtvit_core.annotations import Annotations
 from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories, Category
-from mtvit_core.geometry import ImageMeta
+from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.matching import Match, match_all
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.task import BackboneSpec
@@ -120,8 +120,9 @@ def losses_of(
 
 
 def metas(*sizes: tuple[int, int]) -> list[ImageMeta]:
-    """Whole images of these sizes without letterbox."""
-    return [ImageMeta.whole(height, width, image_id=i + 1) for i, (height, width) in enumerate(sizes)]
+    """Images of these sizes on a canvas of 64 x 96."""
+    box = Letterbox(64, 96)
+    return [box.meta(height, width, image_id=i + 1) for i, (height, width) in enumerate(sizes)]
 
 
 def tiny_model(**settings: object) -> MultiTaskViT:

@@ -46,7 +46,7 @@ def decode_semantic(
     return [_best_class(semantic_scores(predictions, i, budget), at, budget) for i, at in enumerate(meta)]
 
 
-def _best_class(scores: Float[Tensor, "C H W"], at: ImageMeta, budget: int) -> Int64[Tensor, "H W"]:
+def _best_class(scores: Float[Tensor, "C H W"], at: ImageMeta, budget: int) -> Int64[Tensor, "H2 W2"]:
     """Resize the scores to the original image, a few classes at a time, and keep the best."""
     best = scores.new_full((at.height, at.width), -torch.inf)
     label = torch.zeros_like(best, dtype=torch.int64)

@@ -1,0 +1,145 @@
+"""Instances: the paper's rule derived again by hand, chunks, sizes, and perfect predictions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.geometry import ImageMeta, Letterbox
+from mtvit_core.masks import decode_rle
+from mtvit_seg.decode import at_original, decode_instances
+from mtvit_seg.extent import mask_boxes
+from mtvit_seg.head import SegPredictions
+from seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
+
+
+def resized(logits: Tensor, canvas: tuple[int, int], meta: ImageMeta) -> Tensor:
+    """The way of one mask h w to the original image."""
+    rows, columns = meta.content
+    big = F.interpolate(logits[None, None], canvas, mode="bilinear")[:, :, :rows, :columns]
+    return F.interpolate(big, (meta.height, meta.width), mode="bilinear")[0, 0]
+
+
+@pytest.mark.parametrize("variant", ["eomt", "picked"])
+def test_instances_follow_the_papers_rule(variant: str) -> None:
+    predictions = (learned if variant == "eomt" else picked)(layers=1, images=2)
+    meta = metas((50, 60), (30, 90))
+    found = task(variant=variant, top_k=10).decode(predictions, meta)
+    for image, at in enumerate(meta):
+        logits = predictions.logits[0, image].detach()
+        scores = logits.softmax(-1)[:, :-1] if variant == "eomt" else logits.sigmoid()
+        pairs = [(scores[q, c].item(), q, c) for q in range(6) for c in range(3)]
+        expected = []
+        for score, query, label in sorted(pairs, reverse=True)[:10]:
+            mask = resized(predictions.mask_logits[0, image, query].detach(), (64, 96), at)
+            inside = mask > 0
+            quality = mask.sigmoid()[inside].sum() / (inside.sum() + 1e-6)
+            rows, columns = inside.nonzero(as_tuple=True)
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            expected.append((score * quality.item(), label, [int(edge) for edge in box], inside))
+        expected.sort(key=lambda entry: -entry[0])
+        result = found[image]
+        assert (result.height, result.width, result.image_id) == (at.height, at.width, at.image_id)
+        assert result.scores.tolist() == pytest.approx([entry[0] for entry in expected], abs=1e-5)
+        assert result.labels.tolist() == [entry[1] for entry in expected]
+        assert result.boxes.tolist() == [entry[2] for entry in expected]
+        assert torch.equal(result.masks, torch.stack([entry[3] for entry in expected]))
+        assert set(result.tasks) == {"seg"}
+
+
+def test_chunks_change_nothing() -> None:
+    logits = torch.randn(7, 16, 24)
+    meta = Letterbox(64, 96).meta(100, 130)
+    whole = list(at_original(logits, (64, 96), meta, budget=2**30))
+    chunks = list(at_original(logits, (64, 96), meta, budget=3 * 4 * (64 * 96 + 100 * 130)))
+    single = list(at_original(logits, (64, 96), meta, budget=1))
+    assert [len(part) for part in chunks] == [3, 3, 1]
+    assert [len(part) for part in single] == [1] * 7
+    torch.testing.assert_close(torch.cat(chunks), whole[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.cat(single), whole[0], atol=1e-5, rtol=0)
+
+
+def test_masks_without_a_pixel_are_left_out() -> None:
+    predictions = learned()
+    with torch.no_grad():
+        predictions.mask_logits[0, 0, :4] = -5.0
+    found = decode_instances(predictions, metas((40, 40)), CATEGORIES, top_k=100)[0]
+    assert len(found) == 6
+    assert found.masks.flatten(1).any(1).all()
+    with torch.no_grad():
+        predictions.mask_logits.fill_(-5.0)
+    assert len(decode_instances(predictions, metas((40, 40)), CATEGORIES, top_k=100)[0]) == 0
+
+
+def test_threshold_moves_the_border() -> None:
+    predictions = learned()
+    wide = task(variant="eomt").decode(predictions, metas((64, 96)))[0]
+    narrow = task(variant="eomt", mask_threshold=2.0).decode(predictions, metas((64, 96)))[0]
+    assert 0 < narrow.masks.sum() < wide.masks.sum()
+
+
+def test_decoding_a_batch_is_decoding_its_images() -> None:
+    predictions = learned(images=3)
+    meta = metas((64, 96), (50, 40), (20, 30))
+    together = task(variant="eomt").decode(predictions, meta)
+    for image, at in enumerate(meta):
+        rows = slice(image, image + 1)
+        masks = predictions.mask_logits[:, rows]
+        one = replace(predictions, logits=predictions.logits[:, rows], mask_logits=masks)
+        alone = task(variant="eomt").decode(one, [at])[0]
+        assert torch.equal(alone.scores, together[image].scores)
+        assert torch.equal(alone.labels, together[image].labels)
+        assert alone.rles == together[image].rles
+
+
+def perfect(annotations: list[Annotations], queries: int) -> SegPredictions:
+    """Queries that know the masks, on a map as fine as the canvas."""
+    images = len(annotations)
+    logits = torch.full((1, images, queries, 4), 0.0)
+    logits[..., 3] = 12.0
+    masks = torch.full((1, images, queries, 64, 96), -12.0)
+    for image, annotation in enumerate(annotations):
+        assert annotation.masks is not None
+        for row, label in enumerate(annotation.labels.tolist()):
+            query = queries - 1 - row
+            logits[0, image, query, 3], logits[0, image, query, label] = 0.0, 12.0
+            masks[0, image, query] = 24.0 * annotation.masks[row] - 12.0
+    return SegPredictions(logits, masks, None, None, (64, 96))
+
+
+def test_perfect_predictions_give_the_masks_back_and_ap_1() -> None:
+    annotations = []
+    for labels in ([0, 1], [2], [1, 1, 0]):
+        masks = blobs(len(labels), 64, 96)
+        annotations.append(replace(annotate(masks, labels), boxes=mask_boxes(masks)))
+    seg, meta = task(variant="eomt"), metas((64, 96), (64, 96), (64, 96))
+    found = seg.decode(perfect(annotations, queries=5), meta)
+    for result, annotation in zip(found, annotations, strict=True):
+        best = result[result.scores > 0.9]
+        assert len(best) == len(annotation)
+        assert annotation.masks is not None
+        assert {rle.counts for rle in best.rles if rle is not None} == {
+            rle.counts for rle in found_rles(annotation.masks)
+        }
+        assert np.array_equal(decode_rle(found_rles(annotation.masks)[0]), annotation.masks[0].numpy())
+    evaluator = seg.evaluator()
+    evaluator.update(found, annotations, meta)
+    assert evaluator.compute()["AP"] == pytest.approx(1.0)
+
+
+def found_rles(masks: Tensor) -> list:
+    from mtvit_core.masks import encode_rle
+
+    return [encode_rle(mask.numpy()) for mask in masks]
+
+
+def test_boxes_of_masks_lie_on_pixel_edges() -> None:
+    masks = torch.zeros(3, 10, 12, dtype=torch.bool)
+    masks[0, 2:5, 3:9] = True
+    masks[1, 9, 11] = True
+    assert mask_boxes(masks).tolist() == [[3, 2, 9, 5], [11, 9, 12, 10], [0, 0, 0, 0]]
+    assert mask_boxes(masks[:0]).shape == (0, 4)

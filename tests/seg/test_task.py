@@ -1,0 +1,86 @@
+"""The task as the model sees it: registration, settings, isolation, and learning."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from mtvit_core.batch import Batch
+from mtvit_core.config import validate
+from mtvit_core.errors import ConfigError
+from mtvit_core.predict import predict
+from mtvit_core.tokens import LearnedQueries, QueryMasker
+from mtvit_seg import plugin
+from mtvit_seg.config import SegConfig
+from mtvit_seg.task import Segmentation
+from seg_cases import CATEGORIES, SPEC, annotate, metas, task, tiny_model
+
+
+def test_the_hook_gives_the_task() -> None:
+    assert plugin.mtvit_task() is Segmentation
+    assert Segmentation.name == "seg"
+    assert Segmentation.needs == {"masks"}
+
+
+def test_eomt_queries_are_joint_learned_and_masked() -> None:
+    (group,) = task(variant="eomt", queries=7, blocks=2).tokens(SPEC)
+    assert (group.count, group.enter, group.visibility, group.masked) == (7, 3, "joint", True)
+    assert group.layers == (3, 4, 5)
+    assert isinstance(group.source, LearnedQueries)
+    # The published queries are drawn with a deviation of 1.
+    assert 0.6 < LearnedQueries(200, 24, std=1.0).weight.std().item() < 1.1
+    assert isinstance(task(variant="eomt").head(SPEC), QueryMasker)
+
+
+def test_settings_reach_the_group() -> None:
+    (group,) = task(variant="eomt", masked_attention=False, visibility="isolated").tokens(SPEC)
+    assert (group.visibility, group.masked) == ("isolated", False)
+    (group,) = task(blocks=2, deep_supervision=False).tokens(SPEC)
+    assert (group.enter, group.layers, group.visibility, group.masked) == (3, (5,), "isolated", False)
+    (group,) = task(blocks=50).tokens(SPEC)
+    assert group.enter == 0
+
+
+def test_unknown_setting_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(SegConfig, {"querys": 3}, "tasks.seg")
+    assert str(caught.value).startswith("config: tasks.seg.querys is not a setting. Did you mean 'queries'?")
+    with pytest.raises(ValidationError, match="'picked' or 'eomt'"):
+        SegConfig.model_validate({"variant": "sam"})
+
+
+@pytest.mark.parametrize("variant", ["picked", "eomt"])
+def test_two_objects_are_learned_by_heart(variant: str) -> None:
+    model = tiny_model(variant=variant, sampling="dense").train()
+    images = torch.randint(0, 40, (2, 3, 64, 96), dtype=torch.uint8)
+    masks = torch.zeros(2, 1, 64, 96, dtype=torch.bool)
+    masks[0, 0, 8:40, 10:50], masks[1, 0, 20:60, 48:90] = True, True
+    colours = torch.tensor([[200, 0, 0], [0, 0, 200]], dtype=torch.uint8)
+    for image, mask, colour in zip(images, masks, colours, strict=True):
+        image[:, mask[0]] = colour[:, None]
+    batch = Batch(
+        images, tuple(annotate(mask, [row]) for row, mask in enumerate(masks)), tuple(metas((64, 96)) * 2)
+    )
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(60):
+        model.progress(step / 60)
+        loss = sum(model.losses(batch).values(), torch.zeros(()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for row, result in enumerate(predict(model, images)):
+        assert result.labels[0] == row
+        truth, found = masks[row, 0], result.masks[0]
+        assert (truth & found).sum() / (truth | found).sum() > 0.7
+
+
+def test_predictions_of_an_image_do_not_depend_on_the_batch() -> None:
+    model = tiny_model().eval()
+    images = torch.randint(0, 255, (3, 3, 64, 96), dtype=torch.uint8)
+    together = model(images)["seg"]
+    for i in range(3):
+        alone = model(images[i : i + 1])["seg"]
+        torch.testing.assert_close(
+            together.mask_logits[:, i : i + 1], alone.mask_logits, atol=1e-4, rtol=1e-4
+        )
+        torch.testing.assert_close(together.logits[:, i : i + 1], alone.logits, atol=1e-4, rtol=1e-4)
+    assert len(CATEGORIES) == together.logits.shape[-1]
