@@ -4,21 +4,27 @@ Two families share every trunk that mtvit takes: ``VisionTransformer`` (ImageNet
 ``Eva`` (EVA-02, DINOv3: rotary positions, fused or separate q k v, SwiGLU).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import timm
 import torch
 from jaxtyping import Float
-from timm.layers import apply_rot_embed_cat
-from timm.models.eva import Eva, EvaBlock
+from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat
+from timm.models.eva import Eva, EvaAttention, EvaBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from mtvit_core.errors import ConfigError
+from mtvit_core.errors import ConfigError, did_you_mean
 
 #: The two families, and their blocks.
 PlainViT: TypeAlias = VisionTransformer | Eva
 PlainBlock: TypeAlias = Block | EvaBlock
+#: Modules of timm whose models are of these families.
+MODULES = ("vision_transformer", "deit", "eva")
+#: What to do where a model is not of them.
+ALLOWED = "take a plain pre-norm ViT, as timm's vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
 
 
 @dataclass(frozen=True)
@@ -34,21 +40,50 @@ class Embedded:
     rope: tuple[Tensor, ...] | None
 
 
+def check_known(name: str) -> None:
+    """Refuse a name that timm does not know, or that it knows as another kind of model.
+
+    Raises:
+        ConfigError: naming the nearest known one, or timm's module.
+    """
+    stem = name.split(".")[0]
+    if not timm.is_model(stem):
+        hint = did_you_mean(stem, timm.list_models(module=list(MODULES)))
+        raise ConfigError(
+            f"backbone: timm knows no model {name!r}.{hint} timm.list_models('vit*') lists them."
+        )
+    if not timm.models.is_model_in_modules(stem, MODULES):
+        module = timm.model_entrypoint(stem).__module__.rpartition(".")[2]
+        raise ConfigError(f"backbone {name!r}: a model of timm's {module} is not a plain ViT; {ALLOWED}")
+
+
 def check_plain(model: nn.Module, name: str) -> PlainViT:
     """The model itself, if it is a plain pre-norm ViT.
 
     Raises:
         ConfigError: naming the model and the part that does not fit.
     """
-    allowed = (
-        "take a plain pre-norm ViT, as timm's vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
-    )
     if not isinstance(model, PlainViT):
-        raise ConfigError(f"backbone {name!r}: {type(model).__name__} is not a plain ViT; {allowed}")
+        raise ConfigError(f"backbone {name!r}: {type(model).__name__} is not a plain ViT; {ALLOWED}")
+    for part in _odd_parts(model):
+        raise ConfigError(f"backbone {name!r}: {part}; {ALLOWED}")
+    dropped = [block.attn.attn_drop.p for block in model.blocks if block.attn.attn_drop.p]
+    if dropped or not isinstance(model.patch_drop, nn.Identity | None):
+        option = "attn_drop_rate" if dropped else "patch_drop_rate"
+        raise ConfigError(
+            f"backbone {name!r}: {option} is not 0, which mtvit does not apply; take drop_path_rate."
+        )
+    return model
+
+
+def _odd_parts(model: PlainViT) -> Iterator[str]:
+    if not isinstance(model.patch_embed, PatchEmbed):
+        yield f"its patches are made by {type(model.patch_embed).__name__}"
     for block in model.blocks:
         if not isinstance(block, PlainBlock):
-            raise ConfigError(f"backbone {name!r}: its blocks are of type {type(block).__name__}; {allowed}")
-    return model
+            yield f"its blocks are of type {type(block).__name__}"
+        elif not isinstance(block.attn, Attention | AttentionRope | EvaAttention):
+            yield f"its attention is of type {type(block.attn).__name__}"
 
 
 def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"]) -> Embedded:
@@ -57,8 +92,7 @@ def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"]) -> Embedded:
         tokens, table = model._pos_embed(model.patch_embed(images))
         tokens = model.norm_pre(tokens)
         return Embedded(tokens, _rope_per_block(table, model.rope_mixed, len(model.blocks)))
-    tokens = model.patch_embed(images)
-    return Embedded(model.norm_pre(model.patch_drop(model._pos_embed(tokens))), None)
+    return Embedded(model.norm_pre(model._pos_embed(model.patch_embed(images))), None)
 
 
 def _rope_per_block(table: Any, is_mixed: bool, depth: int) -> tuple[Tensor, ...] | None:

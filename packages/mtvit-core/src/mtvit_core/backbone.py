@@ -20,8 +20,9 @@ from torch.utils.checkpoint import checkpoint
 
 from mtvit_core import adapters
 from mtvit_core.attention import Layout, attend
-from mtvit_core.errors import ConfigError, ShapeError, did_you_mean
+from mtvit_core.errors import ConfigError, ShapeError
 from mtvit_core.features import Features, LayerFeatures
+from mtvit_core.pretrained import load_pretrained
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import Context, Pick, QueryMasker, TokenGroup
 
@@ -208,32 +209,24 @@ def create_backbone(
         The backbone in training mode.
 
     Raises:
-        ConfigError: the name is unknown, the file is missing, or the model is not a plain ViT.
+        ConfigError: the name is unknown, an option is wrong, the model is not a plain ViT, or its weights
+            cannot be had.
+        CheckpointError: the file does not hold the weights of this model.
     """
-    if not name.startswith("hf-hub:") and name.split(".")[0] not in timm.list_models():
-        hint = did_you_mean(name.split(".")[0], timm.list_models())
-        raise ConfigError(
-            f"backbone: timm knows no model {name!r}.{hint} timm.list_models('vit*') lists them."
-        )
-    overlay = None
-    if isinstance(pretrained, str | Path):
-        if not Path(pretrained).is_file():
-            raise ConfigError(
-                f"backbone: the weight file {str(pretrained)!r} does not exist; check model.pretrained."
-            )
-        overlay = {"file": str(pretrained)}
+    is_on_hub = name.startswith("hf-hub:")
+    if not is_on_hub:
+        adapters.check_known(name)
     try:
         vit = timm.create_model(
-            name,
-            pretrained=bool(pretrained),
-            pretrained_cfg_overlay=overlay,
-            img_size=canvas,
-            dynamic_img_size=True,
-            num_classes=0,
-            **(options or {}),
+            name, img_size=canvas, dynamic_img_size=True, num_classes=0, **(options or {})
         )
-    except TypeError as cause:
-        raise ConfigError(
-            f"backbone {name!r}: timm refuses the options {dict(options or {})}: {cause}."
-        ) from cause
-    return Backbone(vit, name, canvas, options)
+    except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as cause:
+        words = " ".join(str(cause).split())
+        what = (
+            "cannot be had from the hub" if is_on_hub else f"timm refuses the options {dict(options or {})}"
+        )
+        raise ConfigError(f"backbone {name!r}: {what}: {words}") from cause
+    backbone = Backbone(vit, name, canvas, options)
+    if pretrained:
+        load_pretrained(backbone.vit, name, None if pretrained is True else pretrained)
+    return backbone

@@ -8,7 +8,6 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from mtvit_core.__about__ import __version__
 from mtvit_core.backbone import Backbone, create_backbone
@@ -18,6 +17,7 @@ from mtvit_core.config import validate
 from mtvit_core.errors import CheckpointError, PluginError
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.plugins import tasks as installed
+from mtvit_core.pretrained import differences
 from mtvit_core.task import Task
 
 #: Version of the file's layout; readers refuse others.
@@ -164,22 +164,7 @@ def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) ->
     with safe_open(path, framework="pt") as file:
         found = {key: file.get_tensor(key) for key in file.keys() if not key.startswith(skip)}  # noqa: SIM118
     own = model.state_dict()
-    problems = _differences(own, found)
+    problems = differences(own, found)
     if problems:
         raise CheckpointError(f"checkpoint {path}: its weights do not fit the model: {'; '.join(problems)}.")
     model.load_state_dict(found)
-
-
-def _differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    reshaped = [k for k in own if k in found and own[k].shape != found[k].shape]
-    shapes = [f"{k} is {tuple(found[k].shape)} instead of {tuple(own[k].shape)}" for k in reshaped]
-    problems = []
-    for what, keys in (
-        ("missing", sorted(own.keys() - found.keys())),
-        ("unexpected", sorted(found.keys() - own.keys())),
-        ("of another shape", shapes),
-    ):
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            problems.append(f"{what}: {', '.join(keys[:3])}{more}")
-    return problems
