@@ -1,0 +1,218 @@
+"""The trunk without tasks is timm's own, for every family; what is no plain ViT is refused by name."""
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from mtvit_core.backbone import Backbone, create_backbone
+from mtvit_core.errors import ConfigError, ShapeError
+from mtvit_core.features import LayerFeatures
+
+FAMILIES = {
+    "ImageNet": ("vit_tiny_patch16_224", {}),
+    "ImageNet, averaged": ("vit_medium_patch16_gap_240", {}),
+    "query and key norm": ("vit_tiny_patch16_224", {"qk_norm": True, "scale_attn_norm": True}),
+    "DeiT": ("deit_tiny_patch16_224", {}),
+    "DeiT, distilled": ("deit_tiny_distilled_patch16_224", {}),
+    "DeiT III": ("deit3_small_patch16_224", {}),
+    "MAE": ("vit_base_patch16_224.mae", {"embed_dim": 192, "num_heads": 3}),
+    "CLIP": ("vit_xsmall_patch16_clip_224", {}),
+    "SigLIP": ("vit_base_patch16_siglip_224", {"embed_dim": 192, "num_heads": 3}),
+    "DINOv2": ("vit_small_patch14_dinov2", {}),
+    "DINOv2 with registers": ("vit_small_patch14_reg4_dinov2", {}),
+    "DINOv3": ("vit_small_patch16_dinov3", {}),
+    "DINOv3 with qkv bias": ("vit_small_patch16_dinov3_qkvb", {}),
+    "DINOv3, SwiGLU": ("vit_small_plus_patch16_dinov3", {}),
+    "EVA-02": ("eva02_tiny_patch14_224", {}),
+    "EVA-02, q k v apart": ("eva02_base_patch14_224", {"embed_dim": 192, "num_heads": 3}),
+    "rotary, axial": ("vit_small_patch16_rope_224", {}),
+    "rotary, mixed": ("vit_small_patch16_rope_mixed_ape_224", {}),
+    "perception encoder": ("vit_pe_core_tiny_patch16_384", {}),
+    "gated, grouped queries": (
+        "vit_base_patch16_sapiens2",
+        {"embed_dim": 256, "num_heads": 8, "num_kv_heads": 4},
+    ),
+}
+
+
+def make(family: str, canvas: tuple[int, int] | None = None) -> Backbone:
+    """Return a backbone of two blocks with every parameter drawn at random, in evaluation mode."""
+    name, options = FAMILIES[family]
+    patch = 14 if "patch14" in name else 16
+    backbone = create_backbone(name, canvas or (8 * patch, 8 * patch), options={"depth": 2, **options}).eval()
+    for key, value in backbone.named_parameters():
+        scale = 1.0 if value.ndim == 1 or "token" in key or "pos_embed" in key else value[0].numel() ** -0.5
+        nn.init.normal_(value, mean=0.3 * (value.ndim == 1), std=scale)
+    return backbone
+
+
+def tokens(features: LayerFeatures) -> Tensor:
+    """Return prefix and patches as timm lays them out."""
+    return torch.cat([features.prefix, features.patches.flatten(2).transpose(1, 2)], 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_features_are_those_of_timm(family: str) -> None:
+    backbone = make(family)
+    rows, columns = backbone.spec.patch
+    for grid in ((8, 8), (5, 11)):
+        canvas = (grid[0] * rows, grid[1] * columns)
+        images = torch.randint(0, 256, (2, 3, *canvas), dtype=torch.uint8)
+        with torch.no_grad():
+            features = backbone(images)
+            expected = backbone.vit.forward_features(backbone.normalise(images))
+        assert features.last.patches.shape == (2, backbone.spec.width, *grid)
+        assert features.last.prefix.shape[1] == backbone.prefix
+        assert features.canvas == canvas
+        assert set(features.layers) == {2}
+        assert expected.std() > 0.1
+        torch.testing.assert_close(tokens(features.last), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["MAE", "DINOv3", "EVA-02", "rotary, mixed"])
+def test_gradients_are_those_of_timm(family: str) -> None:
+    backbone = make(family).train()
+    images = torch.randint(0, 256, (1, 3, *backbone.spec.canvas), dtype=torch.uint8)
+    parameters = [p for p in backbone.vit.blocks.parameters() if p.requires_grad]
+    weight = torch.randn(backbone.spec.width)
+    ours = torch.autograd.grad((tokens(backbone(images).last) @ weight).square().mean(), parameters)
+    expected = backbone.vit.forward_features(backbone.normalise(images))
+    theirs = torch.autograd.grad((expected @ weight).square().mean(), parameters)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5 * float(b.abs().max()), rtol=1e-4)
+
+
+def test_a_backbone_built_for_another_size_resizes_its_positions() -> None:
+    small = make("ImageNet", (64, 128))
+    assert small.spec.grid == (4, 8)
+    assert small.vit.pos_embed.shape[1] == 1 + 4 * 8
+
+
+def test_images_are_normalised_as_the_weights_want() -> None:
+    backbone = make("CLIP")
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    config = backbone.vit.pretrained_cfg
+    mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
+    torch.testing.assert_close(backbone.normalise(images), (images / 255 - mean) / std)
+
+
+def test_nothing_behind_the_features_is_kept() -> None:
+    for family in ("ImageNet", "SigLIP", "EVA-02", "ImageNet, averaged"):
+        keys = make(family).vit.state_dict()
+        assert not [key for key in keys if key.startswith(("head", "fc_norm", "attn_pool"))]
+
+
+def test_every_parameter_is_used() -> None:
+    """Processes of a distributed run wait for the gradient of every parameter."""
+    for family in FAMILIES:
+        backbone = make(family).train()
+        features = backbone(torch.zeros(1, 3, *backbone.spec.canvas, dtype=torch.uint8))
+        tokens(features.last).square().sum().backward()
+        assert not [name for name, p in backbone.named_parameters() if p.requires_grad and p.grad is None]
+
+
+def test_a_prediction_leaves_nothing_behind_that_hinders_training() -> None:
+    """What rotary models compute in inference mode must not reach a backward pass."""
+    for family in ("DINOv3", "EVA-02", "rotary, mixed", "ImageNet"):
+        backbone = make(family)
+        images = torch.zeros(1, 3, *backbone.spec.canvas, dtype=torch.uint8)
+        with torch.inference_mode():
+            backbone(images)
+        tokens(backbone.train()(images).last).sum().backward()
+
+
+ALLOWED = "take a plain pre-norm ViT, as timm's vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("swin_tiny_patch4_window7_224", "a model of timm's swin_transformer is not a plain ViT"),
+        ("beit_base_patch16_224", "a model of timm's beit is not a plain ViT"),
+        ("vit_relpos_small_patch16_224", "a model of timm's vision_transformer_relpos is not a plain ViT"),
+        ("vit_tiny_r_s16_p8_224", "a model of timm's vision_transformer_hybrid is not a plain ViT"),
+        ("resnet18", "a model of timm's resnet is not a plain ViT"),
+        ("vit_small_patch16_18x2_224", "its blocks are of type ParallelThingsBlock"),
+        ("vit_pwee_patch16_reg1_gap_256", "its blocks are of type ParallelScalingBlock"),
+        ("vit_base_patch16_rpn_224", "its blocks are of type ResPostBlock"),
+        ("vit_dwee_patch16_reg1_gap_256", "its attention is of type DiffAttention"),
+    ],
+)
+def test_other_models_are_refused(name: str, part: str) -> None:
+    options = {"depth": 1} if name.startswith("vit") else {}
+    with pytest.raises(ConfigError) as error:
+        create_backbone(name, (224, 224), options=options)
+    assert str(error.value) == f"backbone {name!r}: {part}; {ALLOWED}"
+
+
+def test_models_that_timm_built_elsewhere_are_checked_too() -> None:
+    for name, part in (
+        ("resnet18", "ResNet is not a plain ViT"),
+        ("vit_tiny_r_s16_p8_224", "its patches are made by HybridEmbed"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            Backbone(timm.create_model(name), name, (224, 224))
+        assert str(error.value) == f"backbone {name!r}: {part}; {ALLOWED}"
+
+
+@pytest.mark.parametrize("option", ["attn_drop_rate", "patch_drop_rate"])
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "eva02_tiny_patch14_224"])
+def test_options_that_would_do_nothing_are_refused(name: str, option: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        create_backbone(name, (224, 224), options={"depth": 1, option: 0.1})
+    assert str(error.value) == (
+        f"backbone {name!r}: {option} is not 0, which mtvit does not apply; take drop_path_rate."
+    )
+
+
+def test_unknown_models_are_refused_with_the_nearest_known() -> None:
+    for name in ("vit_tiny_patch16_225", "vit_tiny_patch16_225.augreg"):
+        with pytest.raises(ConfigError) as error:
+            create_backbone(name, (224, 224))
+        assert str(error.value) == (
+            f"backbone: timm knows no model {name!r}. Did you mean 'vit_tiny_patch16_224'? "
+            "timm.list_models('vit*') lists them."
+        )
+
+
+def refused_options(**options: bool | int | float | str) -> str:
+    """Return the message that wrong options of a timm model cause."""
+    with pytest.raises(ConfigError) as error:
+        create_backbone("vit_tiny_patch16_224", (224, 224), options=options)
+    return str(error.value)
+
+
+def test_wrong_options_are_refused() -> None:
+    start = "backbone 'vit_tiny_patch16_224': timm refuses the options "
+    assert refused_options(deep=3) == (
+        start + "{'deep': 3}: VisionTransformer.__init__() got an unexpected keyword argument 'deep'"
+    )
+    assert refused_options(num_heads=5) == start + "{'num_heads': 5}: dim should be divisible by num_heads"
+    assert "multiple values for keyword argument 'num_classes'" in refused_options(num_classes=10)
+
+
+def test_unknown_tag_of_published_weights() -> None:
+    with pytest.raises(ConfigError) as error:
+        create_backbone("vit_tiny_patch16_224.none", (224, 224))
+    assert str(error.value) == (
+        "backbone 'vit_tiny_patch16_224.none': timm refuses the options {}: "
+        "Invalid pretrained tag (none) for vit_tiny_patch16_224."
+    )
+
+
+def test_a_canvas_that_the_patch_does_not_divide() -> None:
+    with pytest.raises(ConfigError) as error:
+        create_backbone("vit_small_patch14_dinov2", (224, 230), options={"depth": 1})
+    assert str(error.value) == (
+        "canvas: 224 x 230 pixels is not a multiple of the patch, 14 x 14; "
+        "the nearest that fits is 224 x 224."
+    )
+
+
+def test_an_image_that_the_patch_does_not_divide() -> None:
+    with pytest.raises(ShapeError) as error:
+        make("ImageNet")(torch.zeros(1, 3, 5, 200, dtype=torch.uint8))
+    assert str(error.value) == (
+        "canvas: 5 x 200 pixels is not a multiple of the patch, 16 x 16; the nearest that fits is 16 x 192."
+    )
