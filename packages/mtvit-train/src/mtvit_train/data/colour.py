@@ -60,5 +60,5 @@ def saturation_matrix(factor: float) -> Float64[ndarray, "3 3"]:
 def hue_matrix(turn: float) -> Float64[ndarray, "3 3"]:
     """Turn the chroma plane of YIQ; grey pixels and luma stay as they are."""
     cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
-    rotation = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    rotation = np.array([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
     return np.asarray(np.linalg.inv(_YIQ) @ rotation @ _YIQ)

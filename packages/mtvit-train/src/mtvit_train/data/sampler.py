@@ -54,8 +54,8 @@ class EpochSampler(Sampler[list[Key]]):
         """
         if min(length, batch_size) < 1 or min(seed, start) < 0 or not 0 <= rank < world:
             raise ValueError(
-                f"EpochSampler: length {length} and batch_size {batch_size} must be at least 1, seed {seed} and "
-                f"start {start} at least 0, rank {rank} from 0 to below world {world}."
+                f"EpochSampler: length {length} and batch_size {batch_size} must be at least 1, seed {seed} "
+                f"and start {start} at least 0, rank {rank} from 0 to below world {world}."
             )
         self.length, self.batch_size, self.seed, self.shuffle = length, batch_size, seed, shuffle
         self.epochs, self.start, self.rank, self.world = epochs, start, rank, world
