@@ -1,10 +1,5 @@
 """Plugins are loaded from real entry points of packages made on the spot; every message is quoted."""
 
-import sys
-from collections.abc import Callable
-from importlib.metadata import distributions
-from pathlib import Path
-
 import pytest
 
 from mtvit_core.errors import PluginError
@@ -48,37 +43,6 @@ def task_plugin(task: str, extra: str = "") -> str:
 def returning(expression: str, extra: str = "pass") -> str:
     """Return the source of a module whose hook returns something else than the task class it defines."""
     return TASK.format(name="Odd", task="odd", extra=extra) + HOOK.format(body=f"return {expression}")
-
-
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Return a function that installs a package of one module with one entry point."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(package: str, source: str, entry_point: str = "odd", version: str = "1.2") -> None:
-        module = package.replace("-", "_")
-        (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{module}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[mtvit]\n{entry_point} = {module}\n")
-        monkeypatch.delitem(sys.modules, module, raising=False)
-
-    return write
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Callable[[], Registry]:
-    """Return a function that reads the packages installed by this test, and only these."""
-
-    def read() -> Registry:
-        found = distributions(path=[str(tmp_path)])
-        return Registry(e for d in found for e in d.entry_points if e.group == "mtvit")
-
-    return read
 
 
 def complaint(found: Registry) -> str:
@@ -239,6 +203,13 @@ def test_a_name_that_two_plugins_claim_goes_to_neither(install, registry):
     assert str(error.value) == f"tasks: 'det' is broken: {found.broken[0]}"
 
 
+def test_commands_come_with_their_origin(install, registry):
+    source = "import click\n" + HOOK.format(body="return [click.Command('evaluate')]")
+    install("acme", source.replace("mtvit_task", "mtvit_commands"))
+    (command,) = registry().commands.values()
+    assert (command.name, command.distribution, command.command.name) == ("evaluate", "acme", "evaluate")
+
+
 def test_two_plugins_may_not_bring_the_same_command(install, registry):
     source = "import click\n" + HOOK.format(body="return [click.Command('evaluate')]")
     for package in ("acme", "zebra"):
@@ -292,7 +263,7 @@ def test_a_task_is_named_once(install, registry):
 
 
 def test_an_entry_point_without_metadata_is_still_named(tmp_path, registry):
-    info = tmp_path / "ghost-1.0.dist-info"
+    info = tmp_path / "site" / "ghost-1.0.dist-info"
     info.mkdir()
     (info / "entry_points.txt").write_text("[mtvit]\nodd = not_there\n")
     assert "entry point 'odd': import failed" in complaint(registry())

@@ -85,6 +85,19 @@ class PluginTask(Origin):
     cls: "type[Task[Any, Any, Any]]"
 
 
+@dataclass(frozen=True)
+class PluginCommand(Origin):
+    """A command that a plugin adds to ``mtvit``.
+
+    Attributes:
+        name: Name of the command.
+        command: What click runs.
+    """
+
+    name: str
+    command: "click.Command"
+
+
 class Registry:
     """What a set of entry points provides; nothing is imported before it is asked for, and then only once."""
 
@@ -98,12 +111,14 @@ class Registry:
         self._broken: list[BrokenPlugin] = []
 
     @cached_property
-    def commands(self) -> "Mapping[str, click.Command]":
+    def commands(self) -> Mapping[str, PluginCommand]:
         """Commands of all plugins by name."""
-        claims: list[tuple[Origin, str, click.Command]] = []
+        claims: list[tuple[Origin, str, PluginCommand]] = []
         for origin, hook in self._hooks("mtvit_commands"):
             with self._phase(origin, "commands"):
-                claims += [(origin, str(command.name), command) for command in check_commands(hook())]
+                for command in check_commands(hook()):
+                    name = str(command.name)
+                    claims.append((origin, name, PluginCommand(*_fields(origin), name, command)))
         return self._grant("commands", claims)
 
     @cached_property
@@ -203,7 +218,7 @@ def _fields(origin: Origin) -> tuple[str, str, str]:
 @cache
 def registry() -> Registry:
     """Return the registry of this environment; it is read once per process."""
-    return Registry(entry_points(group=GROUP))
+    return Registry(tuple(entry_points(group=GROUP)))
 
 
 def installed_tasks() -> Mapping[str, PluginTask]:

@@ -24,7 +24,7 @@ PERSON_SCORE = 0.3
 def predict(
     model: MultiTaskViT,
     images: Tensor | Sequence[ImageLike],
-    boxes: Sequence[Float[Tensor, "M 4"]] | None = None,
+    boxes: Sequence[Float[Tensor, "_ 4"]] | None = None,
     min_score: float = 0.0,
     batch_size: int = 8,
 ) -> list[Instances]:

@@ -1,0 +1,48 @@
+"""The command ``mtvit``: its own commands, and those that plugins add."""
+
+import click
+
+from mtvit_core.one_line_errors import OneLineErrors, verbose_option
+from mtvit_core.plugins import registry
+from mtvit_core.plugins_command import plugins_command
+from mtvit_core.predict_command import predict_command
+
+
+class WithPlugins(OneLineErrors):
+    """A group that asks the plugins for commands when one is not its own; a broken plugin costs one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, sorted."""
+        return sorted([*super().list_commands(ctx), *registry().commands])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        found = registry().commands.get(cmd_name)
+        if found is None:
+            _report_broken()
+            return None
+        return found.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands into the help."""
+        super().format_commands(ctx, formatter)
+        _report_broken()
+
+
+def _report_broken() -> None:
+    for broken in registry().broken:
+        click.echo(f"warning: {broken}", err=True)
+
+
+@click.group(cls=WithPlugins, context_settings={"max_content_width": 100})
+@verbose_option
+@click.version_option(package_name="mtvit-core")
+def main() -> None:
+    """One plain Vision Transformer, several tasks: predict with a model, see which tasks are installed."""
+
+
+main.add_command(plugins_command)
+main.add_command(predict_command)
