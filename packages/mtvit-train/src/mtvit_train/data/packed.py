@@ -134,7 +134,7 @@ class PackedAnnotations:
         height, width = self.sizes[index].tolist()
         return Rle((height, width), counts.tobytes().decode("ascii")) if len(counts) else None
 
-    def points(self, rows: slice) -> Float32[ndarray, "m K 3"]:
+    def points(self, rows: slice) -> Float32[ndarray, "M K 3"]:
         """Return the keypoints of instances; zeros for those without."""
         index = self.keypoint_rows[rows]
         points = np.zeros((len(index), *self.keypoints.shape[1:]), np.float32)
