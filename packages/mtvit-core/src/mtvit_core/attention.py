@@ -96,9 +96,7 @@ def attend(
     shared = layout.joint_stop
     joint = [span for span in layout.spans if span.visibility == "joint"]
     mask = _mask(q, layout, shared, range(shared), joint, masks)
-    parts = [
-        scaled_dot_product_attention(q[:, :, :shared], k[:, :, :shared], v[:, :, :shared], attn_mask=mask)
-    ]
+    parts = [_softmax_attention(q[:, :, :shared], k[:, :, :shared], v[:, :, :shared], mask)]
     for span in layout.spans:
         if span.visibility == "joint":
             continue
