@@ -40,6 +40,9 @@ class MaskedAutoencoder(nn.Module):
         self.hidden = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
         self.position = nn.Parameter(nn.init.normal_(torch.empty(patches, width), std=0.02))
         self.blocks = nn.Sequential(*[Block(width, heads, qkv_bias=True) for _ in range(depth)])
+        for block in self.blocks:
+            # The fused kernel is the slower one for short sequences in bfloat16 on a CPU.
+            block.attn.fused_attn = False
         self.norm = nn.LayerNorm(width)
         self.pixels = nn.Linear(width, 3 * spec.patch[0] * spec.patch[1])
 
