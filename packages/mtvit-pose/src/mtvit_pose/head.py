@@ -1,5 +1,6 @@
 """The one-pass head: every query is one person, with a box and keypoints relative to it."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,6 +27,7 @@ class PosePredictions:
         quality: Logits of the OKS the query expects of its own keypoints.
         embeddings: What each keypoint looks for in its window; None without refinement.
         maps: Upscaled patch features the windows read; None without refinement.
+        heat: Logits of "some person's keypoint k is here", on the maps' grid; None without refinement.
         pick: The dense proposals the queries were picked from.
         canvas: Rows H and columns W in pixels.
         window: Points along one side of a refinement window.
@@ -39,6 +41,7 @@ class PosePredictions:
     quality: Float[Tensor, "L B Q"]
     embeddings: Float[Tensor, "L B Q K D"] | None
     maps: Float[Tensor, "L B D h w"] | None
+    heat: Float[Tensor, "L B K h w"] | None
     pick: Pick
     canvas: tuple[int, int]
     window: int
@@ -67,6 +70,7 @@ class PosePredictions:
             quality=self.quality[-1:],
             embeddings=None if self.embeddings is None else self.embeddings[-1:],
             maps=None if self.maps is None else self.maps[-1:],
+            heat=None if self.heat is None else self.heat[-1:],
         )
 
     def take(
@@ -123,6 +127,7 @@ class OnePassHead(nn.Module):
         if config.refine:
             self.embed = nn.Linear(width, keypoints * config.embedding)
             self.upscale = Upscale(width, config.embedding)
+            self.rarity = nn.Parameter(torch.full((keypoints,), -4.6))
         nn.init.zeros_(self.classify.weight)
         nn.init.zeros_(self.classify.bias)
 
@@ -134,6 +139,7 @@ class OnePassHead(nn.Module):
         boxes, points = self._pose(queries, pick)
         judged = self.judge(queries)
         refine = self.config.refine
+        maps = torch.stack([self.upscale(layer.patches) for layer in layers]) if refine else None
         return PosePredictions(
             logits=pick.picked_logits.detach() + self.classify(queries),
             boxes=boxes,
@@ -143,12 +149,19 @@ class OnePassHead(nn.Module):
             embeddings=self.embed(queries).reshape(*queries.shape[:3], self.keypoints, -1)
             if refine
             else None,
-            maps=torch.stack([self.upscale(layer.patches) for layer in layers]) if refine else None,
+            maps=maps,
+            heat=None if maps is None else self._heat(maps),
             pick=pick,
             canvas=features.canvas,
             window=self.config.window,
             reach=self.config.reach,
         )
+
+    def _heat(self, maps: Float[Tensor, "L B D h w"]) -> Float[Tensor, "L B K h w"]:
+        """What people share: the constant part of the embeddings against every place of the map."""
+        shared = self.embed.bias.view(self.keypoints, -1)
+        score = torch.einsum("kd,lbdhw->lbkhw", shared, maps) / math.sqrt(shared.shape[1])
+        return score + self.rarity[:, None, None]
 
     def _pose(
         self, queries: Float[Tensor, "L B Q D"], pick: Pick

@@ -16,6 +16,7 @@ from mtvit_core.losses import sigmoid_focal
 from mtvit_core.matching import Match
 from mtvit_core.proposals import proposal_loss
 from mtvit_pose.config import PoseConfig
+from mtvit_pose.dense import dense_loss
 from mtvit_pose.head import PosePredictions
 from mtvit_pose.oks import masked_mean, oks
 from mtvit_pose.targets import PoseTargets
@@ -132,6 +133,8 @@ def _matched_losses(
         heatmap = windows.loss(pairs.true_points.flatten(0, 1)).view_as(pairs.known)
         refined = config.loss_keypoint * pairs.keypoint_distance() + config.loss_oks * (1 - pairs.oks())
         terms["refined"] = _mean(refined, posed)
+        assert predictions.heat is not None
+        terms["dense"] = config.loss_dense * dense_loss(predictions.heat, targets, predictions.canvas)
         terms["heatmap"] = config.loss_heatmap * _mean(heatmap, pairs.known & posed[..., None])
     pairs = _pairs(boxes, points.detach(), targets, people, predictions.scale)
     quality = predictions.quality.gather(2, query)

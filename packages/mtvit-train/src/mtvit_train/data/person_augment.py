@@ -50,7 +50,7 @@ def draw_roi(
         box = _moved(box, 0.4 * (across - 0.5), 0.4 * (down - 0.5))
     roi = person_roi(box, canvas)
     if half < 0.3:
-        roi = _half_body(keypoints, schema, canvas, prefer_upper=upper < 0.69) or roi
+        roi = _half_body(keypoints, schema, canvas, prefer_upper=bool(upper < 0.69)) or roi
     factor = float(np.clip(1 + 0.5 * scale, 0.5, 1.5))
     degrees = float(np.clip(40 * angle, -80, 80)) if turn < 0.6 else 0.0
     return replace(roi, width=roi.width * factor, height=roi.height * factor, angle=math.radians(degrees))
