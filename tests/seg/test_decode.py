@@ -10,10 +10,12 @@ from torch.nn import functional as F
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.geometry import ImageMeta, Letterbox
-from mtvit_core.masks import decode_rle
-from mtvit_seg.decode import at_original, decode_instances
+from mtvit_core.masks import Rle, decode_rle, encode_rle
+from mtvit_seg.decode import decode_instances
 from mtvit_seg.extent import mask_boxes
 from mtvit_seg.head import SegPredictions
+from mtvit_seg.resize import at_original, crops
+from mtvit_seg.runs import crop_to_rle
 from seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
 
 
@@ -131,8 +133,7 @@ def test_perfect_predictions_give_the_masks_back_and_ap_1() -> None:
     assert evaluator.compute()["AP"] == pytest.approx(1.0)
 
 
-def found_rles(masks: Tensor) -> list:
-    from mtvit_core.masks import encode_rle
+def found_rles(masks: Tensor) -> list[Rle]:
 
     return [encode_rle(mask.numpy()) for mask in masks]
 
@@ -143,3 +144,43 @@ def test_boxes_of_masks_lie_on_pixel_edges() -> None:
     masks[1, 9, 11] = True
     assert mask_boxes(masks).tolist() == [[3, 2, 9, 5], [11, 9, 12, 10], [0, 0, 0, 0]]
     assert mask_boxes(masks[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 60), (200, 31), (7, 140)])
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -4.0])
+def test_crops_are_the_masks_where_they_are(size: tuple[int, int], threshold: float) -> None:
+    logits = torch.full((9, 16, 24), -3.0)
+    for mask in logits:
+        top, left = int(torch.randint(0, 14, ())), int(torch.randint(0, 20, ()))
+        mask[top : top + 3, left : left + 5] = 3 * torch.randn(16, 24)[top : top + 3, left : left + 5]
+    logits[4] = -9.0
+    meta = Letterbox(64, 96).meta(*size)
+    whole = torch.cat(list(at_original(logits, (64, 96), meta)))
+    for mask, crop in zip(whole, crops(logits, (64, 96), meta, threshold), strict=True):
+        pasted = torch.full_like(mask, -torch.inf)
+        rows = slice(crop.top, crop.top + crop.logits.shape[0])
+        columns = slice(crop.left, crop.left + crop.logits.shape[1])
+        pasted[rows, columns] = crop.logits
+        torch.testing.assert_close(crop.logits, mask[rows, columns], atol=1e-5, rtol=1e-5)
+        assert torch.equal(crop.logits > threshold, crop.inside)
+        assert torch.equal(pasted > threshold, mask > threshold)
+
+
+def test_crops_of_small_masks_are_small() -> None:
+    logits = torch.full((1, 16, 24), -3.0)
+    logits[0, 5:7, 8:11] = 3.0
+    (crop,) = crops(logits, (64, 96), Letterbox(64, 96).meta(128, 192), 0.0)
+    # Two rows and three columns of 8 pixels, and at most 8 pixels on each side that a bilinear step reaches.
+    assert crop.logits.shape[0] <= 2 * 8 + 16
+    assert crop.logits.shape[1] <= 3 * 8 + 16
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 0.95, 1.0])
+@pytest.mark.parametrize("box", [(0, 0, 9, 7), (2, 1, 5, 6), (0, 3, 9, 4), (8, 6, 9, 7)])
+def test_run_lengths_of_a_part_are_those_of_the_whole(density: float, box: tuple[int, int, int, int]) -> None:
+    top, left, bottom, right = box
+    for _ in range(20):
+        mask = torch.zeros(9, 7, dtype=torch.bool)
+        mask[top:bottom, left:right] = torch.rand(bottom - top, right - left) < density
+        crop = mask[top:bottom, left:right].numpy()
+        assert crop_to_rle(crop, top, left, 9, 7) == encode_rle(mask.numpy())

@@ -7,41 +7,20 @@ The rule is that of Kerssies et al. 2025, from Cheng et al. 2022:
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from mtvit_core.categories import Categories
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
-from mtvit_core.masks import Rle, encode_rle
+from mtvit_core.masks import Rle
 from mtvit_seg.extent import mask_boxes
 from mtvit_seg.head import SegPredictions
-
-#: Bytes that upscaled masks of one image may take at a time.
-BUDGET = 64 * 2**20
-
-
-def at_original(
-    logits: Float[Tensor, "Q h w"], canvas: tuple[int, int], meta: ImageMeta, budget: int = BUDGET
-) -> Iterator[Float[Tensor, "Q H W"]]:
-    """Resize mask logits to the canvas, cut its padding off, and resize to the original image, in parts.
-
-    Args:
-        logits: Masks of one image.
-        canvas: Rows and columns of the canvas.
-        meta: The original image.
-        budget: Bytes that the resized masks of one step may take; at least one mask is done.
-
-    Yields:
-        Consecutive masks at original size.
-    """
-    bytes_each = 4 * (canvas[0] * canvas[1] + meta.height * meta.width)
-    for part in torch.split(logits, max(1, budget // bytes_each)):
-        on_canvas = F.interpolate(part[None], size=canvas, mode="bilinear", align_corners=False)[0]
-        yield meta.masks_to_original(on_canvas)
+from mtvit_seg.resize import Crop, crops
+from mtvit_seg.runs import crop_to_rle
 
 
 def class_scores(predictions: SegPredictions) -> Float[Tensor, "B Q C"]:
@@ -73,51 +52,57 @@ def decode_instances(
     results = []
     for i, at in enumerate(meta):
         distinct, row = torch.unique(query[i], return_inverse=True)
-        masks = at_original(predictions.mask_logits[-1, i, distinct], predictions.canvas, at)
-        results.append(_instances(best[i], labels[i], row, masks, at, categories, threshold))
+        masks = crops(predictions.mask_logits[-1, i, distinct], predictions.canvas, at, threshold)
+        results.append(_instances(best[i], labels[i], row, masks, at, categories))
     return results
 
 
 def _instances(
-    scores: Tensor,
-    labels: Tensor,
-    row: Tensor,
-    masks: Iterator[Float[Tensor, "Q H W"]],
-    at: ImageMeta,
-    categories: Categories,
-    threshold: float,
+    scores: Tensor, labels: Tensor, row: Tensor, masks: Iterator[Crop], at: ImageMeta, categories: Categories
 ) -> Instances:
     """Instances of one image; ``row`` is the place of each one's mask among ``masks``."""
-    quality, boxes, rles = _describe(masks, threshold)
-    scores = (scores * quality[row]).cpu()
-    row = row.cpu()
+    found = [_describe(crop, at) for crop in masks]
+    quality = torch.tensor([mask.quality for mask in found])
+    scores, row = scores.float().cpu() * quality[row.cpu()], row.cpu()
     order = scores.argsort(descending=True, stable=True)
-    order = order[torch.tensor([rles[i] is not None for i in row[order].tolist()], dtype=torch.bool)]
+    order = order[torch.tensor([found[i].rle is not None for i in row[order].tolist()], dtype=torch.bool)]
+    chosen = [found[i] for i in row[order].tolist()]
     return Instances(
         height=at.height,
         width=at.width,
         categories=categories,
         labels=labels.cpu()[order],
-        scores=scores[order].float(),
-        boxes=boxes.cpu()[row[order]],
-        tasks=("seg",) * len(order),
-        rles=tuple(rles[i] for i in row[order].tolist()),
-        keypoints=torch.full((len(order), categories.max_keypoints, 3), torch.nan),
+        scores=scores[order],
+        boxes=torch.tensor([mask.box for mask in chosen]).reshape(-1, 4),
+        tasks=("seg",) * len(chosen),
+        rles=tuple(mask.rle for mask in chosen),
+        keypoints=torch.full((len(chosen), categories.max_keypoints, 3), torch.nan),
         image_id=at.image_id,
         file_name=at.file_name,
     )
 
 
-def _describe(
-    masks: Iterator[Float[Tensor, "Q H W"]], threshold: float
-) -> tuple[Float[Tensor, " Q"], Float[Tensor, "Q 4"], list[Rle | None]]:
-    """Quality, box and run lengths of every mask; None for masks without a pixel."""
-    quality, boxes, rles = [], [], []
-    for logits in masks:
-        inside: Bool[Tensor, "Q H W"] = logits > threshold
-        area = inside.sum((1, 2))
-        quality.append((logits.sigmoid() * inside).sum((1, 2)) / (area + 1e-6))
-        boxes.append(mask_boxes(inside))
-        planes = zip(inside.cpu().numpy(), area.tolist(), strict=True)
-        rles += [encode_rle(plane) if pixels else None for plane, pixels in planes]
-    return torch.cat(quality), torch.cat(boxes), rles
+@dataclass(frozen=True)
+class FoundMask:
+    """A mask at original size.
+
+    Attributes:
+        quality: Mean probability of its pixels.
+        box: Tight box x0 y0 x1 y1 in pixels.
+        rle: Its run lengths; None where it has no pixel.
+    """
+
+    quality: float
+    box: tuple[float, float, float, float]
+    rle: Rle | None
+
+
+def _describe(crop: Crop, at: ImageMeta) -> FoundMask:
+    probabilities = crop.logits[crop.inside].sigmoid()
+    if not len(probabilities):
+        return FoundMask(0.0, (0.0, 0.0, 0.0, 0.0), None)
+    x0, y0, x1, y1 = mask_boxes(crop.inside[None])[0].tolist()
+    box = (x0 + crop.left, y0 + crop.top, x1 + crop.left, y1 + crop.top)
+    quality = float(probabilities.sum() / (len(probabilities) + 1e-6))
+    rle = crop_to_rle(crop.inside.numpy(), crop.top, crop.left, at.height, at.width)
+    return FoundMask(quality, box, rle)

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from mtvit_core.categories import Categories
 from mtvit_core.geometry import ImageMeta
-from mtvit_seg.decode import at_original
 from mtvit_seg.head import SegPredictions
+from mtvit_seg.resize import at_original
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """The entry point ``seg``: the task is imported only when asked for, so that commands start quickly."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtvit_core.hookspecs import hookimpl
-from mtvit_core.task import Task
+
+if TYPE_CHECKING:
+    from mtvit_core.task import Task
 
 
 @hookimpl
-def mtvit_task() -> type[Task[Any, Any, Any]]:
+def mtvit_task() -> "type[Task[Any, Any, Any]]":
     """Return the segmentation task."""
     from mtvit_seg.task import Segmentation
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.geometry import ImageMeta
-from mtvit_seg.decode import BUDGET, class_scores
+from mtvit_seg.decode import class_scores
 from mtvit_seg.head import SegPredictions
+from mtvit_seg.resize import BUDGET
 
 
 def semantic_scores(predictions: SegPredictions, image: int, budget: int = BUDGET) -> Float[Tensor, "C H W"]:
