@@ -1,7 +1,7 @@
 """Mask logits at the size of the original image.
 
 The way is mask map -> canvas -> cut off the padding -> original, bilinear. Each step is separable and linear,
-so the whole way is one matrix per axis: y = R x C^T. A pixel of y is a weighted mean of a few pixels of x, and
+so the whole way is one matrix per axis: y = R x C^T. A pixel of y is a weighted mean of a few of x, and
 exceeds a threshold only if one of them does: a mask needs work only near where it is.
 """
 
