@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
 import shapes_data
 import tiny_coco
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import Letterbox
-from mtvit_train.data import NO_AUGMENT, AugmentConfig, EpochSampler, ImageDataset, collate, read_coco
+from mtvit_train.data import NO_AUGMENT, AugmentConfig, EpochSampler, ImageDataset, collate, load, read_coco
 from mtvit_train.scenes import write_scenes
 
 AUGMENT = AugmentConfig(scale=(0.5, 2))
@@ -78,7 +77,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(scenes):
 def loaded(packed, workers, **options):
     data = ImageDataset(packed, CANVAS, augment=AUGMENT, seed=1, **options)
     sampler = EpochSampler(len(packed), 4, seed=1, epochs=2)
-    return list(DataLoader(data, batch_sampler=sampler, collate_fn=collate, num_workers=workers))
+    return list(load(data, sampler, workers))
 
 
 def test_the_number_of_loader_processes_changes_nothing(scenes):
@@ -93,10 +92,21 @@ def test_the_number_of_loader_processes_changes_nothing(scenes):
         assert all(same_batches(a, b) for a, b in zip(alone, batches, strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_is_one_line_from_loader_processes_too(tmp_path, tiny, workers):
+    path = tmp_path / "train2017" / "a.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError) as caught:
+        list(load(ImageDataset(tiny, CANVAS), EpochSampler(3, 3, epochs=1), workers))
+    assert str(caught.value) == (
+        f"{path}: the image is damaged (image file is truncated); restore it from its source or leave it out."
+    )
+
+
 def test_a_run_that_resumes_sees_the_same_batches(scenes):
     data = ImageDataset(scenes, CANVAS, augment=AUGMENT, seed=1)
     later = EpochSampler(len(scenes), 4, seed=1, epochs=2, start=3)
-    rest = list(DataLoader(data, batch_sampler=later, collate_fn=collate))
+    rest = list(load(data, later))
     assert all(same_batches(a, b) for a, b in zip(loaded(scenes, 0)[3:], rest, strict=True))
 
 
@@ -172,8 +182,7 @@ def test_an_image_of_another_size_than_annotated_is_refused(tmp_path, tiny):
         ImageDataset(tiny, CANVAS)[0, 0]
     assert str(caught.value) == (
         f"{path}: the upright image has 30 x 40 pixels, but its annotations say 40 x 30; correct the size of "
-        f"image 7 "
-        "or annotate the upright image."
+        "image 7 or annotate the upright image."
     )
 
 

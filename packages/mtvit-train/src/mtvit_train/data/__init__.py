@@ -3,6 +3,7 @@
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.coco import CocoConfig, read_coco
 from mtvit_train.data.dataset import ImageDataset, Sample, collate
+from mtvit_train.data.loader import load
 from mtvit_train.data.packed import ImageRecord, PackedAnnotations
 from mtvit_train.data.sampler import EpochSampler, Key
 
@@ -17,5 +18,6 @@ __all__ = [
     "PackedAnnotations",
     "Sample",
     "collate",
+    "load",
     "read_coco",
 ]
