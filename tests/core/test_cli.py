@@ -107,7 +107,7 @@ def test_predict_writes_pictures_and_one_json(model, images, tmp_path):
     out = tmp_path / "out"
     result = run("predict", model, images, "--out", out)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"2 images, 2 objects: pictures and predictions.json are in {out}.\n"
+    assert result.stdout == f"Images: 2, objects: 2. Pictures and predictions.json are in {out}.\n"
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.jpg", "predictions.json"]
     first, second = json.loads((out / "predictions.json").read_text())
     assert (first["file_name"], first["height"], first["width"]) == (str(images / "a.png"), 20, 40)
@@ -122,7 +122,7 @@ def test_predict_writes_pictures_and_one_json(model, images, tmp_path):
 
 def test_predict_takes_files_and_leaves_out_low_scores(model, images, tmp_path):
     result = run("predict", model, images / "b.jpg", "--out", tmp_path / "out", "--min-score", "0.999")
-    assert result.stdout.startswith("1 images, 0 objects")
+    assert result.stdout.startswith("Images: 1, objects: 0.")
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())[0]["objects"] == []
 
 
@@ -192,7 +192,7 @@ def test_damaged_pixels_are_named_and_cost_no_other_result(model, images, tmp_pa
     out = tmp_path / "out"
     result = run("predict", model, images, "--out", out)
     assert result.exit_code == 2
-    assert result.stdout.startswith("2 images, 2 objects")
+    assert result.stdout.startswith("Images: 2, objects: 2.")
     assert result.stderr.startswith(
         f"error: 1 of 3 images were left out: {images / 'aa.jpg'}: the image is damaged"
     )
@@ -242,7 +242,7 @@ def test_predict_looks_at_the_people_of_a_file(person_model, images, tmp_path):
     ]
     boxes = write_boxes(tmp_path, entries)
     result = run("predict", person_model, images, "--out", tmp_path / "out", "--boxes", boxes)
-    assert result.stdout.startswith("2 images, 2 objects")
+    assert result.stdout.startswith("Images: 2, objects: 2.")
     first, second = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert first["objects"] == []
     assert [thing["bbox"] for thing in second["objects"]] == [[50, 30, 20, 20], [5, 5, 10, 10]]

@@ -74,7 +74,7 @@ def predict_command(
         damaged += unread
     _write_json(out / _JSON, [result.to_json() for result in results])
     objects = sum(len(result) for result in results)
-    click.echo(f"{len(results)} images, {objects} objects: pictures and {_JSON} are in {out}.")
+    click.echo(f"Images: {len(results)}, objects: {objects}. Pictures and {_JSON} are in {out}.")
     if damaged:
         raise DataError(f"{len(damaged)} of {len(paths)} images were left out: {damaged[0]}")
 
