@@ -214,5 +214,5 @@ def test_an_image_that_the_patch_does_not_divide() -> None:
     with pytest.raises(ShapeError) as error:
         make("ImageNet")(torch.zeros(1, 3, 5, 200, dtype=torch.uint8))
     assert str(error.value) == (
-        "canvas: 5 x 200 pixels is not a multiple of the patch, 16 x 16; the nearest that fits is 16 x 192."
+        "image: 5 x 200 pixels is not a multiple of the patch, 16 x 16; the nearest that fits is 16 x 192."
     )

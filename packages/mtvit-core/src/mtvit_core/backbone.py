@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mtvit_core import adapters
 from mtvit_core.attention import Layout, attend
-from mtvit_core.errors import ConfigError, ShapeError
+from mtvit_core.errors import ConfigError, MtvitError, ShapeError
 from mtvit_core.features import Features, LayerFeatures
 from mtvit_core.pretrained import load_pretrained
 from mtvit_core.task import BackboneSpec
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         self.spec = BackboneSpec(self.vit.embed_dim, len(self.vit.blocks), (rows, columns), canvas, heads)
         self.checkpointing = False
         self.precision: torch.dtype | None = None
-        _check_divides(canvas, self.spec.patch, ConfigError)
+        check_divides(canvas, self.spec.patch, "canvas")
         normalisation = self.vit.pretrained_cfg
         self.register_buffer(
             "mean", 255 * torch.tensor(normalisation["mean"]).view(3, 1, 1), persistent=False
@@ -105,7 +105,7 @@ class Backbone(nn.Module):
             ShapeError: the patch size does not divide the image.
         """
         canvas = (int(images.shape[-2]), int(images.shape[-1]))
-        _check_divides(canvas, self.spec.patch, ShapeError)
+        check_divides(canvas, self.spec.patch, "image", ShapeError)
         grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
         with self._autocast():
             embedded = adapters.embed(self.vit, self.normalise(images))
@@ -180,13 +180,18 @@ def _ask_masks(
     return {name: mask for name, mask in asked.items() if mask is not None}
 
 
-def _check_divides(
-    canvas: tuple[int, int], patch: tuple[int, int], error: type[ConfigError] | type[ShapeError]
+def check_divides(
+    canvas: tuple[int, int], patch: tuple[int, int], what: str, error: type[MtvitError] = ConfigError
 ) -> None:
+    """Refuse rows and columns that are not multiples of the patch, naming the nearest that are.
+
+    Raises:
+        ConfigError: (or ``error``) they are not.
+    """
     if canvas[0] % patch[0] or canvas[1] % patch[1]:
         fit = tuple(max(1, round(c / p)) * p for c, p in zip(canvas, patch, strict=True))
         raise error(
-            f"canvas: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, "
+            f"{what}: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, "
             f"{patch[0]} x {patch[1]}; the nearest that fits is {fit[0]} x {fit[1]}."
         )
 

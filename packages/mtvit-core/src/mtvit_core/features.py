@@ -29,8 +29,8 @@ class Features:
     """The backbone's answer for one batch.
 
     Attributes:
-        layers: Features by depth: ``i`` is the state before block i, ``depth`` the output. Depths that no
-            group asked for are absent.
+        layers: Features by depth: ``i`` is the state before block i, ``depth`` the output. Depths
+            below the output are there in training only, where a group asks for them.
         depth: Number of blocks; ``layers[depth]`` is always there.
         picks: Proposals of the groups that were picked from context, by group name.
         canvas: Rows H and columns W of the input in pixels.

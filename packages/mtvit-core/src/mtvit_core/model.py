@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from mtvit_core.backbone import Backbone
+from mtvit_core.backbone import Backbone, check_divides
 from mtvit_core.batch import Batch
 from mtvit_core.categories import Categories
 from mtvit_core.errors import PluginError
 from mtvit_core.features import Features
 from mtvit_core.geometry import Letterbox
+from mtvit_core.instances import Instances
 from mtvit_core.matching import match_all
 from mtvit_core.task import BackboneSpec, Task
 from mtvit_core.tokens import QueryMasker, TokenGroup
@@ -29,14 +31,21 @@ class TaskModules(nn.Module):
         """Build them.
 
         Raises:
-            PluginError: a group's name does not belong to the task, or it enters at no block of the backbone.
+            PluginError: a group's name does not belong to the task, it enters at no block of the backbone, or
+                its head is to mask attention but cannot.
         """
         super().__init__()
         self.groups = tuple(task.tokens(spec))
+        self.head = task.head(spec)
         for group in self.groups:
             _check_group(task.name, group, spec)
+            if group.masked and not isinstance(self.head, QueryMasker):
+                head = type(self.head).__name__
+                raise PluginError(
+                    f"task {task.name!r}: token group {group.name!r} is masked, but {head} has no method "
+                    "query_mask; add it, or leave masked out."
+                )
         self.tokens = nn.ModuleDict({group.name: group.source for group in self.groups})
-        self.head = task.head(spec)
 
 
 class MultiTaskViT(nn.Module):
@@ -64,14 +73,22 @@ class MultiTaskViT(nn.Module):
             tasks: What it is to answer, with distinct names.
             categories: Classes of the data.
             person_canvas: Rows and columns of person crops, for top-down tasks.
+
+        Raises:
+            PluginError: two tasks or two token groups bear the same name, or a group is wrong.
+            ConfigError: the patch does not divide the person canvas, and a task looks at persons.
         """
         super().__init__()
+        _check_names(tasks)
+        if any(task.view == "person" for task in tasks):
+            check_divides(person_canvas, backbone.spec.patch, "person canvas")
         self.backbone = backbone
         self.task_list = tuple(tasks)
         self.categories = categories
         self.canvases: dict[View, tuple[int, int]] = {"image": backbone.spec.canvas, "person": person_canvas}
         specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
         self.tasks = nn.ModuleDict({task.name: TaskModules(task, specs[task.view]) for task in tasks})
+        _check_group_names([(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups])
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -116,9 +133,21 @@ class MultiTaskViT(nn.Module):
             images: RGB, 0 to 255, on canvases of this view; sides are multiples of the patch.
             view: ``image`` or ``person``; by default the one view that the tasks ask for, images first.
         """
-        view = view or self.views[0]
-        features = self.features(images.to(self.device), view)
-        return {task.name: self.modules_of(task.name).head(features) for task in self.of_view(view)}
+        shown = view or (self.views[0] if self.views else "image")
+        features = self.features(images.to(self.device), shown)
+        return {task.name: self.modules_of(task.name).head(features) for task in self.of_view(shown)}
+
+    def predict(
+        self,
+        images: Tensor | Sequence[Tensor | str | Path],
+        boxes: Sequence[Tensor] | None = None,
+        min_score: float = 0.0,
+        batch_size: int = 8,
+    ) -> list[Instances]:
+        """Find objects in images of any kind and size; see ``mtvit_core.predict.predict``."""
+        from mtvit_core.predict import predict  # which is written in terms of this class
+
+        return predict(self, images, boxes, min_score, batch_size)
 
     def losses(self, batch: Batch, view: View = "image") -> dict[str, Float[Tensor, ""]]:
         """Return every task's weighted loss terms, keyed ``task/term``."""
@@ -126,7 +155,8 @@ class MultiTaskViT(nn.Module):
         canvas = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
         tasks = self.of_view(view)
         targets = {t.name: t.targets(batch.annotations, canvas, self.device) for t in tasks}
-        costs = {t.name: t.cost(predictions[t.name], targets[t.name]) for t in tasks}
+        with torch.no_grad():
+            costs = {t.name: t.cost(predictions[t.name], targets[t.name]) for t in tasks}
         matches = match_all({n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None})
         terms = {t.name: t.loss(predictions[t.name], targets[t.name], matches.get(t.name)) for t in tasks}
         return {f"{name}/{term}": value for name, parts in terms.items() for term, value in parts.items()}
@@ -145,14 +175,33 @@ class MultiTaskViT(nn.Module):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to evaluation without gradients, and back to the mode before."""
-    was_training = model.training
+    """Switch to evaluation without gradients, and every module back to the mode it was in."""
+    was_training = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        model.train(was_training)
+        for module, training in was_training.items():
+            module.training = training
+
+
+def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise PluginError(f"model: task {name!r} stands twice; name each task once.")
+
+
+def _check_group_names(owned: Sequence[tuple[str, str]]) -> None:
+    owners: dict[str, str] = {}
+    for task, group in owned:
+        if group in owners:
+            raise PluginError(
+                f"model: token group {group!r} stands in task {owners[group]!r} and again in task {task!r}; "
+                "give each its own name."
+            )
+        owners[group] = task
 
 
 def _check_group(task: str, group: TokenGroup, spec: BackboneSpec) -> None:

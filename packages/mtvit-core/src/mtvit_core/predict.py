@@ -42,10 +42,11 @@ def predict(
         One ``Instances`` per image, in order; its rows are those of each task in turn.
 
     Raises:
-        ShapeError: a tensor is not uint8 or not 3 x H x W, or boxes and images differ in number.
+        ShapeError: images is a single image, a tensor is not uint8 or not 3 x H x W, or boxes and images
+            differ in number.
         DataError: a file cannot be read as an image.
     """
-    items = list(images)
+    items = _items(images)
     if boxes is not None and len(boxes) != len(items):
         raise ShapeError(f"predict: {len(boxes)} lists of boxes for {len(items)} images; give one per image.")
     results: list[Instances] = []
@@ -128,6 +129,17 @@ def _join(model: MultiTaskViT, parts: list[Instances], image: Tensor, name: str)
         return concatenate(parts)
     height, width = int(image.shape[-2]), int(image.shape[-1])
     return Instances.empty(height, width, model.categories, file_name=name)
+
+
+def _items(images: Tensor | Sequence[ImageLike]) -> list[ImageLike]:
+    if isinstance(images, str | Path):
+        raise ShapeError(f"predict: images is {str(images)!r}, a single path; give a list.")
+    if isinstance(images, Tensor) and images.ndim != 4:
+        raise ShapeError(
+            f"predict: images is a tensor of shape {tuple(images.shape)}; "
+            "give B x 3 x H x W, or a list of images."
+        )
+    return list(images)
 
 
 def _load(item: ImageLike) -> tuple[Tensor, str]:
