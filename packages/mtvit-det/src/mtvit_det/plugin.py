@@ -1,13 +1,16 @@
-"""What the entry point ``det`` registers."""
+"""The entry point ``det``: the task is imported only when asked for, so that commands start quickly."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtvit_core.hookspecs import hookimpl
-from mtvit_core.task import Task
-from mtvit_det.task import Detection
+
+if TYPE_CHECKING:
+    from mtvit_core.task import Task
 
 
 @hookimpl
-def mtvit_task() -> type[Task[Any, Any, Any]]:
+def mtvit_task() -> "type[Task[Any, Any, Any]]":
     """Return the detection task."""
+    from mtvit_det.task import Detection
+
     return Detection
