@@ -79,6 +79,13 @@ def test_whole_factors_move_every_pixel_of_image_and_mask_alike(flip, factor):
             assert placed[row, column]
 
 
+def test_a_smaller_mask_takes_the_pixel_under_each_centre():
+    mask = np.random.default_rng(0).random((9, 15)) < 0.5
+    placed = np.zeros((3, 5), bool)
+    Placement((9, 15), (3, 5), (3, 5)).mask(encode_rle(mask), placed)
+    assert np.array_equal(placed, mask[1::3, 1::3])
+
+
 def test_a_letterboxed_image_is_what_prediction_gives_the_model():
     image = torch.randint(0, 256, (3, 37, 61), dtype=torch.uint8)
     canvas = Letterbox(48, 32)
