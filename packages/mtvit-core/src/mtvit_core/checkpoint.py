@@ -14,7 +14,7 @@ from mtvit_core.backbone import Backbone, create_backbone
 from mtvit_core.categories import Categories
 from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.config import validate
-from mtvit_core.errors import CheckpointError, PluginError
+from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.plugins import tasks as installed
 from mtvit_core.pretrained import differences
@@ -22,6 +22,8 @@ from mtvit_core.task import Task
 
 #: Version of the file's layout; readers refuse others.
 FORMAT = "mtvit-1"
+#: What every header holds.
+HEADER = ("backbone", "canvases", "tasks", "categories")
 
 
 def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories) -> list[Task[Any, Any, Any]]:
@@ -32,16 +34,14 @@ def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories)
         categories: Classes of the data.
 
     Raises:
-        PluginError: a task is not installed or broken.
+        PluginError: a task is named twice, not installed or broken.
         ConfigError: a setting is unknown or has a wrong value.
     """
-    settings = tasks if isinstance(tasks, Mapping) else {name: {} for name in tasks}
-    classes = installed(list(settings))
-    made = []
-    for name, values in settings.items():
-        config = validate(classes[name].Config, values, f"tasks.{name}")
-        made.append(classes[name](config, categories))
-    return made
+    settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
+    return [
+        cls(validate(cls.Config, settings.get(name, {}), f"tasks.{name}"), categories)
+        for name, cls in installed(list(tasks)).items()
+    ]
 
 
 def build(
@@ -58,9 +58,9 @@ def build(
         backbone: timm's name of a plain ViT, a hub id, or a ``Backbone``.
         tasks: Names of installed tasks, or their settings by name, as ``{"det": {"queries": 50}}``.
         categories: Classes of the data; COCO's by default.
-        canvas: Rows and columns of the canvas that whole images are fitted to.
+        canvas: Rows and columns of the canvas that whole images are fitted to; a ``Backbone`` keeps its own.
         person_canvas: Rows and columns of person crops, for top-down tasks.
-        pretrained: True for timm's published weights, a path for a local file.
+        pretrained: True for timm's published weights, a path for a local file; a ``Backbone`` keeps its own.
 
     Raises:
         ConfigError: the backbone or a setting is unknown or does not fit.
@@ -77,7 +77,13 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         model: The model.
         path: File to write, usually ``model.safetensors``.
         extra: Plain data to keep with it, such as the training step.
+
+    Raises:
+        CheckpointError: the folder does not exist.
     """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise CheckpointError(f"checkpoint {target}: there is no folder {target.parent}; make it first.")
     header = {
         "format": FORMAT,
         "version": __version__,
@@ -87,7 +93,6 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         "categories": model.categories.to_json(),
         "extra": dict(extra or {}),
     }
-    target = Path(path)
     partial = target.with_name(target.name + ".partial")
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
@@ -110,13 +115,24 @@ def read_header(path: str | Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
     except SafetensorError as cause:
         raise CheckpointError(f"checkpoint {source}: not a readable safetensors file ({cause}).") from None
-    header = json.loads(metadata.get("mtvit", "{}"))
+    header = _parsed(metadata.get("mtvit", ""))
     if header.get("format") != FORMAT:
         raise CheckpointError(
             f"checkpoint {source}: its format is {header.get('format')!r}, this version reads {FORMAT!r}; "
             "it was not written by mtvit, or by another version."
         )
-    return dict(header)
+    missing = [key for key in HEADER if key not in header]
+    if missing:
+        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it anew.")
+    return header
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return header if isinstance(header, dict) else {}
 
 
 def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
@@ -132,6 +148,7 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
     Raises:
         CheckpointError: the file is missing, torn, lacks a task that was asked for, or does not fit.
         PluginError: a task of the checkpoint is not installed.
+        ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin.
     """
     header = read_header(path)
     unknown = sorted(set(tasks or ()) - set(header["tasks"]))
@@ -141,18 +158,20 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
             f"it holds {', '.join(header['tasks']) or 'none'}."
         )
     settings = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
-    categories = Categories.from_json(header["categories"])
-    canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
-    trunk = create_backbone(
-        header["backbone"]["name"], canvases["image"], options=header["backbone"]["options"]
-    )
     try:
-        made = make_tasks(settings, categories)
-    except PluginError as cause:
-        raise PluginError(f"checkpoint {path}: {cause}") from None
-    model = MultiTaskViT(trunk, made, categories, canvases["person"])
+        model = _rebuild(header, settings)
+    except (PluginError, ConfigError) as cause:
+        raise type(cause)(f"checkpoint {path}: {cause}") from None
     load_weights(model, Path(path), skip=tuple(f"tasks.{n}." for n in header["tasks"] if n not in settings))
     return model.eval()
+
+
+def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:
+    categories = Categories.from_json(header["categories"])
+    canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
+    name, options = header["backbone"]["name"], header["backbone"]["options"]
+    trunk = create_backbone(name, canvases["image"], options=options)
+    return MultiTaskViT(trunk, make_tasks(settings, categories), categories, canvases["person"])
 
 
 def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:
