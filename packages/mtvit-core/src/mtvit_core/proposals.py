@@ -28,7 +28,7 @@ ANCHOR = 0.25
 DUPLICATE_IOU = 0.8
 #: Patches that each object teaches.
 POSITIVES = 6
-#: Probability that an untrained patch gives each class; keeps early steps stable (Lin et al. 2017, section 4.1).
+#: Probability that an untrained patch gives each class; steadies the first steps (Lin et al. 2017, 4.1).
 PRIOR = 0.01
 
 
@@ -98,7 +98,8 @@ def pick_distinct(
     distinct = torch.zeros(images * patches, dtype=torch.bool, device=boxes.device)
     distinct[kept] = True
     # A duplicate ranks below every distinct patch, whatever its score.
-    rank = scores.sigmoid() + distinct.view(images, patches).to(scores.dtype)
+    span = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
+    rank = torch.where(distinct.view(images, patches), scores, scores - span)
     return rank.topk(count, 1).indices
 
 
@@ -130,7 +131,7 @@ def proposal_loss(
     """
     if not boxes.shape[1]:  # one slot that holds nothing, so that every index below is legal
         labels, boxes, valid = F.pad(labels, (0, 1)), F.pad(boxes, (0, 0, 0, 1)), F.pad(valid, (0, 1))
-    quality, owner = _align(pick, labels, boxes, valid)
+    quality, owner = _align(pick, labels, boxes, valid & labelled[:, None])
     target = torch.zeros_like(pick.logits)
     target.scatter_(2, labels.gather(1, owner)[..., None], quality[..., None])
     total = quality.sum().clamp(min=1)
@@ -156,7 +157,7 @@ def _align(
     overlaps = overlaps + 0.05 * (-offset.square().sum(-1)).exp()
     alignment = scores**0.5 * overlaps**2 * valid[:, None]
     best, index = alignment.topk(min(POSITIVES, patches), 1)  # B k M
-    share = best / best[:, :1].clamp(min=1e-9)
+    share = best / best[:, :1].clamp(min=torch.finfo(best.dtype).tiny)
     quality = torch.zeros_like(alignment).scatter_(1, index, share * (share > 0.1))
     quality, owner = quality.max(2)
     return quality, owner
