@@ -48,7 +48,10 @@ def change_colour(
     matrix = torch.from_numpy(brightness * contrast * hue_matrix(hue) @ saturation_matrix(saturation)).float()
     # Pixel by pixel and not as a matrix product, whose rounding depends on the number of threads.
     pixels = image.float()
-    changed = sum((matrix[:, i, None, None] * pixels[i] for i in range(3)), start=torch.tensor(offset))
+    columns = matrix[:, :, None, None].unbind(1)
+    changed = (columns[0] * pixels[0]).add_(offset)
+    for column, plane in zip(columns[1:], pixels[1:], strict=True):
+        changed.add_(column * plane)
     return changed.round_().clamp_(0, 255).to(torch.uint8)
 
 
