@@ -117,12 +117,15 @@ def test_a_cache_changes_nothing_but_the_reading(scenes, tmp_path):
 
 def test_a_cached_image_is_not_read_again(tmp_path):
     packed = read_coco(tiny_coco.write(tmp_path), "train")
-    data = ImageDataset(packed, CANVAS, cache_bytes=10_000)
+    data = ImageDataset(packed, CANVAS, cache_bytes=3 * (30 * 40 + 24 * 24))
     first, second = data[0, 0], data[0, 1]
+    copy = pickle.loads(pickle.dumps(data))
+    copy[0, 0], copy[0, 1]
     for name in ("a.png", "more/b.png"):
         (tmp_path / "train2017" / name).unlink()
-    assert same_samples(data[0, 0], first)  # 3 * 30 * 40 bytes
-    assert same_samples(data[0, 1], second)
+    for either in (data, copy):
+        assert same_samples(either[0, 0], first)
+        assert same_samples(either[0, 1], second)
     with pytest.raises(DataError, match="no such image file"):
         pickle.loads(pickle.dumps(data))[0, 0]
 
