@@ -1,0 +1,62 @@
+"""How well images are ranked: average precision per category, averaged over categories.
+
+AP = mean over images that show the category of (hits up to the image) / (rank of the image)
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.task import Evaluator
+
+
+class PresenceEvaluator(Evaluator):
+    """Keeps one score and one truth per image and category; images without box labels are left out."""
+
+    def __init__(self, task: str, classes: int) -> None:
+        """Start without images."""
+        self.task, self.classes = task, classes
+        self.images: dict[int, tuple[list[float], list[bool]]] = {}
+
+    def update(
+        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+    ) -> None:
+        """Add images; a category that is not in the results has score 0."""
+        for found, truth, image in zip(results, annotations, meta, strict=True):
+            if "boxes" not in truth.has:
+                continue
+            own = found.of(self.task)
+            scores = torch.zeros(self.classes).index_put((own.labels,), own.scores)
+            shown = torch.zeros(self.classes, dtype=torch.bool)
+            shown[truth.labels] = True
+            self.images[image.image_id] = scores.tolist(), shown.tolist()
+
+    def state(self) -> dict[str, Any]:
+        """Return the images by id."""
+        return {"images": self.images}
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Take the images of all states instead."""
+        self.images = {id_: image for state in states for id_, image in state["images"].items()}
+
+    def compute(self) -> dict[str, float]:
+        """Return the mean over the categories that some image shows; NaN where there is none."""
+        scores = torch.tensor([scores for scores, _ in self.images.values()]).reshape(-1, self.classes)
+        shown = torch.tensor([shown for _, shown in self.images.values()]).reshape(-1, self.classes) > 0
+        known = [c for c in range(self.classes) if shown[:, c].any()]
+        each = [average_precision(scores[:, c], shown[:, c]) for c in known]
+        return {"AP": sum(each) / len(each) if each else math.nan}
+
+
+def average_precision(scores: Float[Tensor, " I"], shown: Bool[Tensor, " I"]) -> float:
+    """Rank the images by score and average the precision at each one that shows the category."""
+    hits = shown[scores.argsort(descending=True, stable=True)]
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())

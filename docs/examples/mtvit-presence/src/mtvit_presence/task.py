@@ -1,0 +1,96 @@
+"""Presence: the parts wired to the task contract."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tokens import TokenGroup
+from mtvit_presence.evaluator import PresenceEvaluator
+from mtvit_presence.head import PresenceHead, PresencePredictions
+
+
+class PresenceConfig(TaskConfig):
+    """``[tasks.presence]``: the weight of its loss."""
+
+    loss_class: float = Field(1.0, ge=0)
+
+
+@dataclass(frozen=True)
+class PresenceTargets:
+    """Which categories each image shows, which images are labelled, and the number of categories of each."""
+
+    present: Bool[Tensor, "B C"]
+    labelled: Bool[Tensor, " B"]
+    counts: tuple[int, ...]
+
+
+class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
+    """Names the categories of an image."""
+
+    name: ClassVar[str] = "presence"
+    Config: ClassVar[type[TaskConfig]] = PresenceConfig
+    needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """No tokens: the head reads the patches, which are there anyway."""
+        return []
+
+    def head(self, backbone: BackboneSpec) -> PresenceHead:
+        """The linear layer."""
+        return PresenceHead(backbone.width, len(self.categories))
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    ) -> PresenceTargets:
+        """Mark the categories of every labelled image; a crowd shows its category too."""
+        present = torch.zeros(len(annotations), len(self.categories), dtype=torch.bool)
+        labelled = torch.tensor(["boxes" in a.has for a in annotations], dtype=torch.bool)
+        for row, annotation in zip(present, annotations, strict=True):
+            row[annotation.labels] = "boxes" in annotation.has
+        counts = tuple(present.sum(1).tolist())
+        return PresenceTargets(present.to(device), labelled.to(device), counts)
+
+    def loss(
+        self, predictions: PresencePredictions, targets: PresenceTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        """Binary cross-entropy, averaged over categories and labelled images; 0 where none is labelled."""
+        truth = targets.present.to(predictions.logits.dtype)
+        entropy = F.binary_cross_entropy_with_logits(predictions.logits, truth, reduction="none").mean(1)
+        mean = (entropy * targets.labelled).sum() / targets.labelled.sum().clamp(min=1)
+        return {"class": self.config.loss_class * mean}
+
+    def decode(self, predictions: PresencePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """One row per category, best first; its box is the whole image."""
+        scores, labels = predictions.logits.sigmoid().float().cpu().sort(1, descending=True)
+        return [self._instances(*entry) for entry in zip(scores, labels, meta, strict=True)]
+
+    def _instances(self, scores: Float[Tensor, " C"], labels: Tensor, at: ImageMeta) -> Instances:
+        count = len(labels)
+        return Instances(
+            height=at.height,
+            width=at.width,
+            categories=self.categories,
+            labels=labels,
+            scores=scores,
+            boxes=torch.tensor([0.0, 0.0, at.width, at.height]).repeat(count, 1),
+            tasks=(self.name,) * count,
+            rles=(None,) * count,
+            keypoints=torch.full((count, self.categories.max_keypoints, 3), torch.nan),
+            image_id=at.image_id,
+            file_name=at.file_name,
+        )
+
+    def evaluator(self) -> PresenceEvaluator:
+        """Mean average precision of the ranking of images."""
+        return PresenceEvaluator(self.name, len(self.categories))
