@@ -1,4 +1,4 @@
-"""The run-time type checker of the test suite: beartype, where an int may stand for a float as PEP 484 says."""
+"""The run-time type checker of the test suite: beartype, where an int may stand for a float (PEP 484)."""
 
 from beartype import BeartypeConf, beartype
 

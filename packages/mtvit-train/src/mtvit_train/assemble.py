@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories
 from mtvit_core.checkpoint import build
@@ -13,7 +14,6 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import Letterbox
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.plugins import installed_tasks
-
 from mtvit_train.config import ModelConfig, RunConfig
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.coco import read_coco
@@ -52,7 +52,9 @@ def task_names(config: RunConfig) -> tuple[str, ...]:
         raise ConfigError("plugins: no task is installed; install one, as in: pip install mtvit-det.")
     stray = sorted(set(config.tasks) - set(names) - set(installed_tasks()))
     if stray:
-        raise ConfigError(f"config: tasks.{stray[0]} is not an installed task; this run trains {', '.join(names)}.")
+        raise ConfigError(
+            f"config: tasks.{stray[0]} is not an installed task; this run trains {', '.join(names)}."
+        )
     return names
 
 
@@ -106,5 +108,7 @@ def read_splits(config: RunConfig, root: Path) -> tuple[PackedAnnotations, Packe
     """
     train, val = (read_coco(root, split, config.coco) for split in ("train", "val"))
     if train.categories != val.categories:
-        raise ConfigError(f"data {root}: the train and val annotations list different categories; make them equal.")
+        raise ConfigError(
+            f"data {root}: the train and val annotations list different categories; make them equal."
+        )
     return train, val

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import click
+
 from mtvit_core.errors import MtvitError
 
 
@@ -22,12 +23,20 @@ class OneLineErrors(click.Group):
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
-@click.option("--plugins", help="Tasks to train, comma-separated, as det,seg,pose. [default: every installed one]")
+@click.option(
+    "--plugins", help="Tasks to train, comma-separated, as det,seg,pose. [default: every installed one]"
+)
 @click.option("--data", help="A folder in COCO's layout, or 'scenes' for generated images. [default: scenes]")
-@click.option("--config", help="A TOML file, or the name of a recipe that ships with the trainer, as scenes-demo.")
-@click.option("--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated.")
+@click.option(
+    "--config", help="A TOML file, or the name of a recipe that ships with the trainer, as scenes-demo."
+)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated."
+)
 @click.option("--out", help="Run folder; must be empty or absent. [default: runs/mtvit]")
-@click.option("--steps", type=click.IntRange(min=1), help="Updates of the weights; short for --set train.steps=N.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Updates of the weights; short for --set train.steps=N."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="mtvit-train")
 @click.pass_context
@@ -63,7 +72,9 @@ def main(
 @click.option("--val", default=200, show_default=True, help="Validation images.")
 @click.option("--seed", default=0, show_default=True, help="Number of the data set.")
 @click.option("--size", default=128, show_default=True, help="Side of the images in pixels, 64 to 1024.")
-@click.option("--workers", default=0, show_default=True, help="Processes that render; the files are the same for any.")
+@click.option(
+    "--workers", default=0, show_default=True, help="Processes that render; the files are the same for any."
+)
 def scenes(out: Path, train: int, val: int, seed: int, size: int, workers: int) -> None:
     """Write generated scenes as ordinary COCO files: boxes, masks and keypoints."""
     from mtvit_train.scenes import write_scenes
@@ -73,21 +84,27 @@ def scenes(out: Path, train: int, val: int, seed: int, size: int, workers: int) 
 
 
 @main.command()
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, as vit.safetensors.")
-@click.option("--config", help="A TOML file or recipe; its [model] table says which backbone. [default: scenes-demo]")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="File to write, as vit.safetensors."
+)
+@click.option(
+    "--config", help="A TOML file or recipe; its [model] table says which backbone. [default: scenes-demo]"
+)
 @click.option("--images", default=12000, show_default=True, help="Unlabelled scenes to learn from.")
 @click.option("--steps", default=30000, show_default=True, help="Updates of the weights.")
 @click.option("--batch-size", default=32, show_default=True, help="Images per update.")
 @click.option("--seed", default=5, show_default=True, help="Stream of the scenes; runs use others.")
 def pretrain(out: Path, config: str | None, images: int, steps: int, batch_size: int, seed: int) -> None:
-    """Teach a backbone from unlabelled scenes by masked autoencoding; made the weights that ship with mtvit."""
+    """Teach a backbone from unlabelled scenes by masked autoencoding; made the weights that mtvit ships."""
     from rich.console import Console
 
     from mtvit_train.config import read_run
     from mtvit_train.pretrain import pretrain as pretrain_backbone
 
     table = read_run(config or "scenes-demo", {}, ()).model
-    pretrain_backbone(table, out, images=images, steps=steps, batch_size=batch_size, seed=seed, console=Console())
+    pretrain_backbone(
+        table, out, images=images, steps=steps, batch_size=batch_size, seed=seed, console=Console()
+    )
 
 
 if __name__ == "__main__":

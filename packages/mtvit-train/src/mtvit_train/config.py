@@ -4,10 +4,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from mtvit_core.config import apply_set, read_toml, validate
-from mtvit_core.errors import ConfigError, did_you_mean
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from mtvit_core.config import apply_set, read_toml, validate
+from mtvit_core.errors import ConfigError, did_you_mean
 from mtvit_train.data.augment import AugmentConfig
 from mtvit_train.data.coco import CocoConfig
 
@@ -27,8 +27,8 @@ class ModelConfig(Table):
     Attributes:
         backbone: timm's name of a plain ViT, or a hub id.
         options: Arguments of the timm model, such as ``depth`` or ``patch_size``.
-        pretrained: false: random weights; true: timm's published weights; ``"scenes"``: the small backbone that ships
-            with this package; any other text: a local file of weights in timm's keys.
+        pretrained: false: random weights; true: timm's published weights; ``"scenes"``: the small backbone that
+            ships with this package; any other text: a local file of weights in timm's keys.
         image_size: Rows and columns of the canvas; multiples of the patch.
         person_size: Rows and columns of person crops, for top-down tasks.
     """
@@ -71,7 +71,8 @@ class TrainConfig(Table):
         final_lr: Share of the peak left at the end of the cosine.
         clip: Largest gradient norm.
         ema: Decay of the averaged weights that are evaluated and saved; 0 switches the average off.
-        precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see ``compute_type``.
+        precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see
+            ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
         task_weights: Factor on the losses of a task, by name; 1 where absent.
         workers: Loader processes; 0 loads in the main process.

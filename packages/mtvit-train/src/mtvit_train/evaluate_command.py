@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="A folder in COCO's layout.")
-@click.option("--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part.")
+@click.option(
+    "--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part."
+)
 @click.option("--config", help="A TOML file whose [coco] table names other folders and files.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the metrics as JSON.")
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
@@ -29,10 +31,10 @@ def evaluate_command(
     device: str,
 ) -> None:
     """Score a model: a table, and a JSON with --out."""
-    from mtvit_core.checkpoint import load
-    from mtvit_core.errors import ConfigError
     from rich.console import Console
 
+    from mtvit_core.checkpoint import load
+    from mtvit_core.errors import ConfigError
     from mtvit_train.assemble import make_split
     from mtvit_train.config import read_run
     from mtvit_train.data.coco import read_coco

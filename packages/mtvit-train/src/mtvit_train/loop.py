@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mtvit_core.batch import Batch
-from mtvit_core.errors import MtvitError
-from mtvit_core.model import MultiTaskViT, View
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mtvit_core.batch import Batch
+from mtvit_core.errors import MtvitError
+from mtvit_core.model import MultiTaskViT, View
 from mtvit_train.assemble import Split
 from mtvit_train.config import TrainConfig
 from mtvit_train.data.dataset import collate
@@ -124,7 +124,9 @@ class Trainer:
         return {**losses, "loss": total}, norm
 
     def _diverged(self, losses: dict[str, Tensor], norm: Tensor) -> str:
-        bad = [name for name, value in losses.items() if not torch.isfinite(value)] or [f"gradient norm {norm:.3g}"]
+        bad = [name for name, value in losses.items() if not torch.isfinite(value)] or [
+            f"gradient norm {norm:.3g}"
+        ]
         return (
             f"step {self.step}: {', '.join(bad)} is not finite, so the weights were not updated; "
             "lower train.lr or raise train.warmup, or use train.precision=fp32."

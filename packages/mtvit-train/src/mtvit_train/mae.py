@@ -1,16 +1,17 @@
 """Masked autoencoding, to teach a backbone from images without labels (He et al. 2022).
 
-    hide 75 % of the patches, encode the rest, decode all, and predict the hidden pixels:
-    L = mean over hidden patches of |x_hat - (x - mean(x)) / std(x)|^2
+hide 75 % of the patches, encode the rest, decode all, and predict the hidden pixels:
+L = mean over hidden patches of |x_hat - (x - mean(x)) / std(x)|^2
 """
 
 import torch
 from jaxtyping import Float, Int64, UInt8
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
 from mtvit_core import adapters
 from mtvit_core.attention import Layout, attend
 from mtvit_core.backbone import Backbone
-from timm.models.vision_transformer import Block
-from torch import Tensor, nn
 
 
 class MaskedAutoencoder(nn.Module):
@@ -21,7 +22,9 @@ class MaskedAutoencoder(nn.Module):
         ratio: Share of the patches that is hidden.
     """
 
-    def __init__(self, encoder: Backbone, width: int = 128, depth: int = 2, heads: int = 4, ratio: float = 0.75) -> None:
+    def __init__(
+        self, encoder: Backbone, width: int = 128, depth: int = 2, heads: int = 4, ratio: float = 0.75
+    ) -> None:
         """Build the decoder.
 
         Args:
@@ -39,10 +42,11 @@ class MaskedAutoencoder(nn.Module):
         self.narrow = nn.Linear(spec.width, width)
         self.hidden = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
         self.position = nn.Parameter(nn.init.normal_(torch.empty(patches, width), std=0.02))
-        self.blocks = nn.Sequential(*[Block(width, heads, qkv_bias=True) for _ in range(depth)])
-        for block in self.blocks:
+        blocks = [Block(width, heads, qkv_bias=True) for _ in range(depth)]
+        for block in blocks:
             # The fused kernel is the slower one for short sequences in bfloat16 on a CPU.
             block.attn.fused_attn = False
+        self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width)
         self.pixels = nn.Linear(width, 3 * spec.patch[0] * spec.patch[1])
 

@@ -1,15 +1,15 @@
 """Parameter groups: rates fall from head to patch embedding, vectors and tokens do not decay.
 
-    lr_i = lr * backbone_lr * layer_decay^(depth + 1 - i),  i = 0 embedding, 1..depth blocks, depth + 1 norm
+lr_i = lr * backbone_lr * layer_decay^(depth + 1 - i),  i = 0 embedding, 1..depth blocks, depth + 1 norm
 """
 
 import re
 from dataclasses import dataclass
 
 import torch
-from mtvit_core.model import MultiTaskViT
 from torch import nn
 
+from mtvit_core.model import MultiTaskViT
 from mtvit_train.config import TrainConfig
 
 

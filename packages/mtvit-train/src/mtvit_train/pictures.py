@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from PIL import Image
+
 from mtvit_core.drawing import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.predict import predict
-from PIL import Image
-
 from mtvit_train.assemble import Split
 from mtvit_train.data.dataset import ImageDataset, Sample
 
 mpl.use("Agg")
-from matplotlib.figure import Figure  # noqa: E402  (the backend comes first)
+from matplotlib.figure import Figure
 
 
 def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) -> None:
@@ -27,7 +27,9 @@ def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) 
     contact_sheet(sheet, columns=4).save(path)
 
 
-def draw_predictions(model: MultiTaskViT, split: Split, path: Path, count: int = 8, min_score: float = 0.3) -> None:
+def draw_predictions(
+    model: MultiTaskViT, split: Split, path: Path, count: int = 8, min_score: float = 0.3
+) -> None:
     """Draw truth and predictions of the first validation images side by side, at original size."""
     count = min(count, len(split.packed))
     records = [split.packed.image(index) for index in range(count)]
@@ -65,7 +67,9 @@ def draw_metrics(records: Sequence[dict[str, Any]], path: Path) -> None:
     for name in names:
         task, metric = name.split("/")
         steps, values = _series(records, name)
-        axes.plot(steps, values, "o-" if metric == "AP50" else "o--", color=colours[task], label=f"{task} {metric}")
+        axes.plot(
+            steps, values, "o-" if metric == "AP50" else "o--", color=colours[task], label=f"{task} {metric}"
+        )
     _tidy(axes)
     figure.savefig(path, dpi=120)
 

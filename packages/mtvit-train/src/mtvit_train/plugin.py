@@ -1,8 +1,8 @@
 """What the entry point ``train`` registers: the command ``mtvit evaluate``."""
 
 import click
-from mtvit_core.hookspecs import hookimpl
 
+from mtvit_core.hookspecs import hookimpl
 from mtvit_train.evaluate_command import evaluate_command
 
 

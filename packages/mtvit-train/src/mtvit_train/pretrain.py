@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from mtvit_core.backbone import create_backbone
 from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mtvit_core.backbone import create_backbone
 from mtvit_train.config import ModelConfig
 from mtvit_train.mae import MaskedAutoencoder
 from mtvit_train.precision import compute_type
 from mtvit_train.scenes import render_scene
 from mtvit_train.schedule import rate
 
-#: Peak rate for a batch of 32; He et al. 2022 scale theirs linearly from 1.5e-4 at 256, a small ViT takes more.
+#: Peak rate for a batch of 32; He et al. 2022 scale theirs from 1.5e-4 at 256, a small ViT takes more.
 RATE = 1.5e-3
 #: Largest shift of an image in pixels, so that patch borders fall elsewhere each time.
 SHIFT = 12
@@ -61,7 +61,10 @@ def pretrain(
         if (step + 1) % max(1, steps // 50) == 0:
             minutes = (time.perf_counter() - started) / 60
             save_encoder(model, out)
-            console.print(f"step {step + 1}/{steps}  loss {sum(tail) / len(tail):.4f}  {minutes:.1f} min", highlight=False)
+            console.print(
+                f"step {step + 1}/{steps}  loss {sum(tail) / len(tail):.4f}  {minutes:.1f} min",
+                highlight=False,
+            )
     return math.fsum(tail) / len(tail)
 
 
@@ -78,7 +81,7 @@ def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
 
 
 def draw(scenes: UInt8[Tensor, "M 3 H W"], batch_size: int) -> UInt8[Tensor, "B 3 H W"]:
-    """Draw a batch; half of the images are mirrored, all are shifted by up to ``SHIFT`` pixels around the edge."""
+    """Draw a batch; half of the images are mirrored, all move by up to ``SHIFT`` pixels around the edge."""
     batch = scenes[torch.randint(len(scenes), (batch_size,))]
     mirrored = torch.rand(batch_size)[:, None, None, None] < 0.5
     down, across = (int(v) for v in torch.randint(-SHIFT, SHIFT + 1, (2,)))

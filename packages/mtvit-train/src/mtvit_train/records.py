@@ -16,7 +16,9 @@ def claim_folder(out: Path) -> None:
         ConfigError: it holds something already; nothing is ever overwritten.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ConfigError(f"out {out}: not empty; runs are never overwritten. Give another folder with --out.")
+        raise ConfigError(
+            f"out {out}: not empty; runs are never overwritten. Give another folder with --out."
+        )
     out.mkdir(parents=True, exist_ok=True)
 
 

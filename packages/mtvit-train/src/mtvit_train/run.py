@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import torch
-from mtvit_core import checkpoint
 from rich.console import Console
 
+from mtvit_core import checkpoint
 from mtvit_train.assemble import make_model, make_split, prepare_data, read_splits
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
@@ -62,6 +62,13 @@ def run(config: RunConfig, console: Console) -> dict[str, float]:
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
     console.print(f"{minutes:.1f} minutes. Model, metrics and pictures are in {out}:", highlight=False)
-    for name in ("predictions.png", "labels.png", "losses.png", "metrics.png", "model.safetensors", "metrics.json"):
+    for name in (
+        "predictions.png",
+        "labels.png",
+        "losses.png",
+        "metrics.png",
+        "model.safetensors",
+        "metrics.json",
+    ):
         console.print(f"  {out / name}", highlight=False)
     return metrics
