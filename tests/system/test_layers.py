@@ -153,6 +153,21 @@ def test_every_package_carries_the_licence(package: Path) -> None:
     assert (package / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
+@pytest.mark.parametrize("command", ["demo", "test"])
+def test_the_readme_shows_commands_that_exist(command: str) -> None:
+    shown = f"pip install hatch && hatch run {command}"
+    assert re.search(
+        rf"^    {re.escape(shown)}(?:  |$)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    settings = tomllib.loads((ROOT / "hatch.toml").read_text(encoding="utf-8"))
+    assert command in settings["envs"]["default"]["scripts"]
+
+
+def test_ci_runs_the_command_of_the_readme() -> None:
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert lines[-1] == "pip install hatch && hatch run test"
+
+
 def test_files_stay_short(record_property: Any) -> None:
     lines = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())

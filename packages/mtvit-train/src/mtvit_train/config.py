@@ -27,8 +27,8 @@ class ModelConfig(Table):
     Attributes:
         backbone: timm's name of a plain ViT, or a hub id.
         options: Arguments of the timm model, such as ``depth`` or ``patch_size``.
-        pretrained: false: random weights; true: timm's published weights; ``"scenes"``: the small backbone that
-            ships with this package; any other text: a local file of weights in timm's keys.
+        pretrained: false: random weights; true: timm's published weights; ``"scenes"``: the small backbone
+            that ships with this package; any other text: a local file of weights in timm's keys.
         image_size: Rows and columns of the canvas; multiples of the patch.
         person_size: Rows and columns of person crops, for top-down tasks.
     """
