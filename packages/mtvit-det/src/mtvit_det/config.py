@@ -6,6 +6,9 @@ from pydantic import Field
 
 from mtvit_core.task import TaskConfig
 
+#: ``cost_class`` where it is not set, as DETR (and YOLOS) and as Deformable DETR have it.
+COST_CLASS = {"yolos": 1.0, "picked": 2.0}
+
 
 class DetConfig(TaskConfig):
     """``[tasks.det]``.
@@ -19,7 +22,7 @@ class DetConfig(TaskConfig):
         deep_supervision: Whether every one of these blocks is supervised, not only the last (picked).
         top_k: Most boxes of an image in the results.
         no_object: Weight of the no-object class in the cross-entropy (yolos).
-        cost_class: Weight of the class in the matching cost.
+        cost_class: Weight of the class in the matching cost; by default 1 for yolos and 2 for picked.
         cost_l1: Weight of the L1 distance of relative boxes in the matching cost.
         cost_giou: Weight of the GIoU in the matching cost.
         loss_class: Weight of the classification loss.
@@ -34,10 +37,15 @@ class DetConfig(TaskConfig):
     deep_supervision: bool = True
     top_k: int = Field(100, ge=1)
     no_object: float = Field(0.1, gt=0)
-    cost_class: float = Field(2.0, ge=0)
+    cost_class: float | None = Field(None, ge=0)
     cost_l1: float = Field(5.0, ge=0)
     cost_giou: float = Field(2.0, ge=0)
     loss_class: float = Field(1.0, ge=0)
     loss_l1: float = Field(5.0, ge=0)
     loss_giou: float = Field(2.0, ge=0)
     loss_proposal: float = Field(1.0, ge=0)
+
+    @property
+    def class_weight(self) -> float:
+        """Weight of the class in the matching cost."""
+        return COST_CLASS[self.variant] if self.cost_class is None else self.cost_class

@@ -61,7 +61,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
     def cost(self, predictions: DetPredictions, targets: DetTargets) -> Float[Tensor, "L B Q M"]:
         """Class cost plus box cost."""
         kind = softmax_cost if self.config.variant == "yolos" else focal_cost
-        classes = self.config.cost_class * kind(predictions.logits, targets.labels)
+        classes = self.config.class_weight * kind(predictions.logits, targets.labels)
         return classes + box_cost(
             predictions.boxes, targets.boxes, self.config.cost_l1, self.config.cost_giou
         )
