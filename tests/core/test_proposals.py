@@ -239,6 +239,18 @@ def test_every_object_has_a_teacher_however_small(side: float) -> None:
     assert bool(torch.isfinite(towards_boxes).all())
 
 
+def test_the_order_of_objects_changes_nothing() -> None:
+    """Not even where they contend for the same patch."""
+    pick = proposals(1)
+    boxes = torch.tensor([[[0.5, 0.5, 0.3, 0.3], [0.5, 0.52, 0.2, 0.3], [0.48, 0.5, 0.35, 0.3]]])
+    labels, everything = torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool)
+    losses = proposal_loss(pick, labels, boxes, everything, everything[0, :1])
+    for order in ([1, 0, 2], [2, 1, 0], [1, 2, 0]):
+        other = proposal_loss(pick, labels[:, order], boxes[:, order], everything, everything[0, :1])
+        for name, value in losses.items():
+            torch.testing.assert_close(other[name], value)
+
+
 def test_degenerate_objects_give_finite_gradients() -> None:
     pick = proposals(1)
     everything = torch.ones(1, 2, dtype=torch.bool)

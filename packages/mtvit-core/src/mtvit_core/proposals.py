@@ -159,5 +159,6 @@ def _align(
     best, index = alignment.topk(min(POSITIVES, patches), 1)  # B k M
     share = best / best[:, :1].clamp(min=torch.finfo(best.dtype).tiny)
     quality = torch.zeros_like(alignment).scatter_(1, index, share * (share > 0.1))
-    quality, owner = quality.max(2)
-    return quality, owner
+    # A patch that several objects want teaches the one it is best for, and among equals the better aligned.
+    owner = (quality + 1e-3 * alignment).argmax(2)
+    return quality.gather(2, owner[..., None])[..., 0], owner
