@@ -97,8 +97,8 @@ def test_every_parameter_learns() -> None:
         assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
 
 
-@pytest.mark.parametrize(("variant", "share"), [("picked", 0.75), ("yolos", 0.85)])
-def test_some_steps_on_scenes_lower_the_loss(variant: str, share: float) -> None:
+@pytest.mark.parametrize("variant", ["picked", "yolos"])
+def test_some_steps_on_scenes_halve_the_loss(variant: str) -> None:
     batch, categories = scene_batch(4, 64)
     model = model_of(task(categories, variant=variant, queries=12), canvas=(64, 64), depth=2)
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-4)
@@ -112,7 +112,7 @@ def test_some_steps_on_scenes_lower_the_loss(variant: str, share: float) -> None
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         totals.append(total.item())
-    assert sum(totals[-3:]) < share * sum(totals[:3])
+    assert sum(totals[-3:]) < 0.5 * sum(totals[:3])
 
 
 PEOPLE = Categories((Category(4, "cup"), Category(1, "person", COCO_PERSON)))
