@@ -30,6 +30,11 @@ def test_brightness_contrast_and_saturation_are_those_of_torchvision(image, fact
     assert difference(change_colour(image, 1, 1, factor, 0), F.adjust_saturation(image, factor)) <= 2
 
 
+def test_changes_follow_each_other_as_in_torchvision(image):
+    theirs = F.adjust_saturation(F.adjust_contrast(F.adjust_brightness(image, 0.7), 1.3), 1.2)
+    assert difference(change_colour(image, 0.7, 1.3, 1.2, 0), theirs) <= 3
+
+
 def test_no_saturation_is_grey(image):
     grey = change_colour(image, 1, 1, 0, 0)
     assert torch.equal(grey[0], grey[1])

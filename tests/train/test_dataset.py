@@ -153,11 +153,14 @@ def test_only_needed_kinds_are_given(scenes):
 
 
 def test_colours_change_in_the_image_and_not_in_the_padding(scenes):
-    sample = ImageDataset(scenes, Letterbox(64, 96), augment=AugmentConfig(scale=(0.5, 0.5)))[0, 0]
-    rows, columns = sample.meta.content
-    assert (rows, columns) == (32, 32)
-    assert sample.image[:, rows:].sum() == 0
-    assert sample.image[:, :, columns:].sum() == 0
+    augment = AugmentConfig(hflip=0, scale=(0.5, 0.5), contrast=0.5)
+    data = ImageDataset(scenes, Letterbox(64, 96), augment=augment)
+    for epoch in range(8):
+        sample = data[epoch, 0]
+        assert sample.meta.content == (32, 32)
+        assert sample.image[:, 32:].sum() == 0
+        assert sample.image[:, :, 32:].sum() == 0
+    assert len({int(data[epoch, 0].image.sum()) for epoch in range(8)}) == 8
 
 
 def one_image(folder, label):

@@ -138,6 +138,11 @@ def test_scales_and_windows_use_their_whole_range():
     assert all(p.left == p.top == 0 for p in placements if p.resized[1] <= 32)
 
 
+def test_windows_reach_both_ends():
+    placements = draws(AugmentConfig(scale=(1.03, 1.03)), size=(32, 32))
+    assert {(p.top, p.left) for p in placements} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
 @pytest.mark.parametrize(("probability", "low", "high"), [(0, 0, 0), (0.5, 160, 240), (1, 400, 400)])
 def test_images_are_mirrored_as_often_as_asked(probability, low, high):
     assert low <= sum(p.flip for p in draws(AugmentConfig(hflip=probability))) <= high
