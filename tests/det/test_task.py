@@ -115,6 +115,14 @@ def test_some_steps_on_scenes_halve_the_loss(variant: str) -> None:
     assert sum(totals[-3:]) < 0.5 * sum(totals[:3])
 
 
+@pytest.mark.parametrize("variant", ["picked", "yolos"])
+def test_training_goes_on_after_a_prediction(variant: str) -> None:
+    batch, categories = scene_batch(1, 64)
+    model = model_of(task(categories, variant=variant, queries=4), canvas=(64, 64))
+    predict(model, batch.images)
+    torch.stack(list(model.losses(batch).values())).sum().backward()
+
+
 PEOPLE = Categories((Category(4, "cup"), Category(1, "person", COCO_PERSON)))
 
 

@@ -121,7 +121,7 @@ class LearnedQueries(QuerySource):
         Args:
             count: Number of tokens Q.
             width: Token width D.
-            std: Standard deviation of the normal draw; YOLOS truncates at 0.02, EoMT draws from N(0, 1).
+            std: Deviation of the normal draw, which is cut at two of them; YOLOS takes 0.02, EoMT 1.
         """
         super().__init__()
         self.weight = nn.Parameter(
