@@ -10,14 +10,18 @@ import statistics
 import time
 from collections.abc import Callable
 
-import mtvit_core
+import click
 import torch
+
+import mtvit_core
 from mtvit_core.model import evaluating
 
 
 def main() -> None:
     """Print a table of median latencies and their ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbone", default="vit_small_patch16_224")
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=7)
@@ -46,12 +50,15 @@ def main() -> None:
             task.decode(predictions[task.name], meta)
 
     with evaluating(model):
-        times = alternate({"timm backbone": bare, "all tasks": forward, "all tasks, decoded": whole}, options.rounds)
+        times = alternate(
+            {"timm backbone": bare, "all tasks": forward, "all tasks, decoded": whole}, options.rounds
+        )
     base = statistics.median(times["timm backbone"])
-    print(f"{options.backbone}, {options.tasks}, {canvas[0]} x {canvas[1]}, {torch.get_num_threads()} threads, fp32")  # noqa: T201
+    threads = torch.get_num_threads()
+    click.echo(f"{options.backbone}, {options.tasks}, {canvas[0]} x {canvas[1]}, {threads} threads, fp32")
     for name, values in times.items():
         median = statistics.median(values)
-        print(f"{name:20s} {median * 1e3:8.1f} ms   {median / base:5.2f} x")  # noqa: T201
+        click.echo(f"{name:20s} {median * 1e3:8.1f} ms   {median / base:5.2f} x")
 
 
 def alternate(passes: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:

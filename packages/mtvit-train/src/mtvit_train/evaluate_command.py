@@ -34,13 +34,13 @@ def evaluate_command(
     from rich.console import Console
 
     from mtvit_core.checkpoint import load
+    from mtvit_core.device import pick_device
     from mtvit_core.errors import ConfigError
     from mtvit_train.assemble import make_split
     from mtvit_train.config import read_run
     from mtvit_train.data.coco import read_coco
     from mtvit_train.display import metrics_table
     from mtvit_train.evaluate import evaluate
-    from mtvit_train.loop import pick_device
     from mtvit_train.records import write_json
 
     if out is not None and out.exists():

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mtvit_core.batch import Batch
+from mtvit_core.device import pick_device
 from mtvit_core.errors import MtvitError
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_train.assemble import Split
@@ -170,10 +171,3 @@ class Meter:
         result = Report(step, losses, lr, self.norm / self.steps, self.images / spent, self.waited / spent)
         self.__init__(now)  # type: ignore[misc]  # starting anew is what a fresh meter does
         return result
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device to use; ``auto`` takes a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)

@@ -13,6 +13,9 @@ from mtvit_core import adapters
 from mtvit_core.attention import Layout, attend
 from mtvit_core.backbone import Backbone
 
+#: Largest shift of an image in pixels, so that patch borders fall elsewhere each time.
+SHIFT = 12
+
 
 class MaskedAutoencoder(nn.Module):
     """A backbone as encoder, and a light decoder that is thrown away after training.
@@ -46,13 +49,27 @@ class MaskedAutoencoder(nn.Module):
         for block in blocks:
             # The fused kernel is the slower one for short sequences in bfloat16 on a CPU.
             block.attn.fused_attn = False
+        blocks = [Block(width, heads, qkv_bias=True) for _ in range(depth)]
+        for block in blocks:
+            # The fused kernel is the slower one for short sequences in bfloat16 on a CPU.
+            block.attn.fused_attn = False
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width)
         self.pixels = nn.Linear(width, 3 * spec.patch[0] * spec.patch[1])
 
+    def sample(self, scenes: UInt8[Tensor, "M 3 H W"], count: int) -> UInt8[Tensor, "B 3 H W"]:
+        """Draw images; half are mirrored, all are shifted by up to ``SHIFT`` pixels around the edge."""
+        batch = scenes[torch.randint(len(scenes), (count,))]
+        mirrored = torch.rand(count)[:, None, None, None] < 0.5
+        down, across = (int(v) for v in torch.randint(-SHIFT, SHIFT + 1, (2,)))
+        return torch.where(mirrored, batch.flip(-1), batch).roll((down, across), (2, 3))
+
     def forward(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
         """Return the loss of one draw of hidden patches, taken from torch's global generator."""
-        x = self.encoder.normalise(images)
+        with self.encoder.autocast():
+            return self._loss(self.encoder.normalise(images))
+
+    def _loss(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
         tokens = adapters.embed(self.encoder.vit, x).tokens
         prefix, patches = tokens[:, : self.encoder.prefix], tokens[:, self.encoder.prefix :]
         order = torch.rand(patches.shape[:2], device=patches.device).argsort(1)

@@ -1,0 +1,203 @@
+"""Whole runs through the command line: what they write, what they refuse, and that they repeat."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+
+import mtvit_core
+from mtvit_core.backbone import create_backbone
+from mtvit_train.assemble import make_split
+from mtvit_train.cli import main
+from mtvit_train.config import RunConfig, TrainConfig
+from mtvit_train.data import read_coco
+from mtvit_train.evaluate import evaluate
+from mtvit_train.loop import DivergedError, Trainer
+from mtvit_train.scenes import write_scenes
+
+SMALL = [
+    "model.backbone=vit_tiny_patch16_224",
+    "model.options={patch_size=16, embed_dim=24, depth=2, num_heads=2}",
+    "model.image_size=[64, 64]",
+    "train.batch_size=2",
+    "train.log_every=2",
+    "train.threads=1",
+    "train.precision=fp32",
+    "tasks.det.queries=6",
+    "tasks.seg.queries=6",
+    "tasks.pose.queries=4",
+]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(folder, train=6, val=4, seed=3, size=64)
+    return folder
+
+
+def train(*arguments: str, settings: list[str] = SMALL) -> Result:
+    sets = [part for setting in settings for part in ("--set", setting)]
+    return CliRunner().invoke(main, [*arguments, *sets])
+
+
+@pytest.fixture(scope="module")
+def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = train("--plugins", "det,seg,pose", "--data", str(scenes), "--out", str(out), "--steps", "4")
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    pictures = {"labels.png", "predictions.png", "losses.png", "metrics.png"}
+    assert names == pictures | {"config.json", "metrics.jsonl", "metrics.json", "model.safetensors"}
+    config = json.loads((finished / "config.json").read_text())
+    assert config["plugins"] == ["det", "seg", "pose"]
+    assert config["train"]["steps"] == 4
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert {"det/AP", "det/AP50", "seg/AP", "seg/AP50", "pose/AP", "pose/AP50"} <= metrics.keys()
+    records = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["kind"], r["step"]) for r in records] == [("train", 2), ("train", 4), ("eval", 4)]
+    assert {"loss", "lr", "grad_norm", "images_per_s", "det/giou"} <= records[0].keys()
+
+
+def test_the_same_run_gives_the_same_weights(finished: Path, scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    train("--plugins", "det,seg,pose", "--data", str(scenes), "--out", str(out), "--steps", "4")
+    first, again = (load_file(folder / "model.safetensors") for folder in (finished, out))
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+def test_a_folder_that_holds_a_run_is_refused(finished: Path, scenes: Path) -> None:
+    before = (finished / "metrics.json").read_bytes()
+    result = train("--data", str(scenes), "--out", str(finished))
+    assert result.exit_code == 2
+    assert (
+        f"out {finished}: not empty; runs are never overwritten. Give another folder with --out."
+        in result.output
+    )
+    assert (finished / "metrics.json").read_bytes() == before
+
+
+def test_evaluate_gives_the_metrics_of_the_run(finished: Path, scenes: Path, tmp_path: Path) -> None:
+    from mtvit_core.cli import main as mtvit
+
+    out = tmp_path / "metrics.json"
+    model = str(finished / "model.safetensors")
+    result = CliRunner().invoke(mtvit, ["evaluate", model, "--data", str(scenes), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    expected = json.loads((finished / "metrics.json").read_text())
+    del expected["step"]
+    assert json.loads(out.read_text()) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    again = CliRunner().invoke(mtvit, ["evaluate", model, "--data", str(scenes), "--out", str(out)])
+    assert again.exit_code == 2
+    assert f"out {out}: exists already; give another file with --out." in again.output
+
+
+def test_evaluate_refuses_data_with_other_categories(finished: Path, scenes: Path, tmp_path: Path) -> None:
+    from mtvit_core.cli import main as mtvit
+
+    folder = tmp_path / "other"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "val2017").symlink_to(scenes / "val2017")
+    for source in (scenes / "annotations").iterdir():
+        text = source.read_text().replace('"heart"', '"spade"')
+        (folder / "annotations" / source.name).write_text(text)
+    model = finished / "model.safetensors"
+    result = CliRunner().invoke(mtvit, ["evaluate", str(model), "--data", str(folder)])
+    assert result.exit_code == 2
+    assert (
+        f"checkpoint {model}: its 8 categories do not fit the 8 of {folder}: id 8 is 'heart' in the "
+        "model and 'spade' in the data; evaluate on data with the categories it was trained on."
+    ) in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "message"),
+    [
+        (["--plugins", "dett"], "", "dett"),
+        (["--config", "scenes-dem"], "", "neither a file nor a recipe. Did you mean 'scenes-demo'?"),
+        ([], "train.stepps=3", "config: train.stepps is not a setting. Did you mean 'steps'?"),
+        ([], "train.lr=-1", "config: train.lr is -1: input should be greater than 0."),
+        ([], "model.image_size=[60, 64]", "60 x 64 pixels is not a multiple of the patch, 16 x 16"),
+        ([], "model.pretrained=absent.safetensors", "absent.safetensors"),
+        ([], "tasks.dte.queries=3", "config: tasks.dte is not an installed task"),
+        ([], "tasks.det.querys=3", "config: tasks.det.querys is not a setting. Did you mean 'queries'?"),
+        ([], "train", "--set 'train': not an assignment; write a.b=value"),
+    ],
+)
+def test_bad_settings_are_one_line_and_exit_2(
+    arguments: list[str], setting: str, message: str, scenes: Path, tmp_path: Path
+) -> None:
+    settings = [*SMALL, *([setting] if setting else [])]
+    result = train("--data", str(scenes), "--out", str(tmp_path / "out"), *arguments, settings=settings)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_missing_data_folder_is_refused(tmp_path: Path) -> None:
+    result = train("--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'nowhere'}: no such data folder; check the path." in result.output
+
+
+def trainer(scenes: Path, config: TrainConfig, tasks: dict[str, dict[str, object]]) -> Trainer:
+    torch.manual_seed(0)
+    packed = read_coco(scenes, "train")
+    options = {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 64), options=options)
+    model = mtvit_core.build(backbone, tasks, packed.categories, person_canvas=(64, 48))
+    return Trainer(model, make_split(RunConfig(), model, packed, training=True), config)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(scenes: Path) -> None:
+    config = TrainConfig(steps=3, batch_size=2, precision="fp32", warmup=0)
+    run = trainer(scenes, config, {"det": {"queries": 6}})
+    run.model.modules_of("det").head.class_embed.bias.data[0] = torch.inf
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    with pytest.raises(
+        DivergedError, match=r"step 0: .*det/.* is not finite, so the weights were not updated"
+    ):
+        run.run(lambda report: None, lambda step: None)
+    assert all(torch.equal(before[name], value) for name, value in run.model.state_dict().items())
+
+
+def test_a_task_weight_of_zero_takes_a_task_out(scenes: Path) -> None:
+    config = TrainConfig(steps=1, batch_size=2, precision="fp32", task_weights={"seg": 0.0})
+    run = trainer(scenes, config, {"det": {"queries": 6}, "seg": {"queries": 6}})
+    seen: dict[str, float] = {}
+    run.run(lambda report: seen.update(report.losses), lambda step: None)
+    assert all(value == 0 for name, value in seen.items() if name.startswith("seg/"))
+    assert any(value > 0 for name, value in seen.items() if name.startswith("det/"))
+
+
+def test_whole_images_and_person_crops_train_and_evaluate_together(scenes: Path) -> None:
+    config = TrainConfig(steps=2, batch_size=2, precision="fp32")
+    run = trainer(scenes, config, {"det": {"queries": 6}, "pose": {"variant": "vitpose-simple"}})
+    assert run.model.views == ("image", "person")
+    losses: dict[str, float] = {}
+    run.run(lambda report: losses.update(report.losses), lambda step: None)
+    assert {name.split("/")[0] for name in losses} == {"det", "pose", "loss"}
+    packed = read_coco(scenes, "val")
+    metrics = evaluate(
+        run.average.model, make_split(RunConfig(), run.model, packed, training=False), batch_size=2
+    )
+    assert {"det/AP50", "pose/AP50"} <= metrics.keys()
+
+
+def test_checkpointing_changes_no_loss(scenes: Path) -> None:
+    values = []
+    for checkpointing in (False, True):
+        run = trainer(scenes, TrainConfig(steps=2, batch_size=2, precision="fp32"), {"det": {"queries": 6}})
+        run.model.backbone.checkpointing = checkpointing
+        losses: list[float] = []
+        run.run(lambda report, into=losses: into.append(report.losses["loss"]), lambda step: None)
+        values.append(losses)
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
