@@ -107,7 +107,7 @@ class Backbone(nn.Module):
         canvas = (int(images.shape[-2]), int(images.shape[-1]))
         check_divides(canvas, self.spec.patch, "image", ShapeError)
         grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
-        with self._autocast():
+        with self.autocast():
             embedded = adapters.embed(self.vit, self.normalise(images))
         tokens, layout = embedded.tokens, Layout(self.prefix, embedded.tokens.shape[1])
         wanted = {layer for group in groups for layer in group.layers} if self.training else set()
@@ -120,12 +120,13 @@ class Backbone(nn.Module):
                 layers[i] = self._read(tokens, layout, grid)
             masks = _ask_masks(i, layers[i], masked, maskers or {}) if masked else {}
             rope = None if embedded.rope is None else embedded.rope[i]
-            with self._autocast():
+            with self.autocast():
                 tokens = self._block(block, tokens, rope, layout, masks)
         layers[self.spec.depth] = self._read(tokens, layout, grid)
         return Features(layers, self.spec.depth, picks, canvas)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return a context in which products are made in ``precision``."""
         kind = self.mean.device.type
         return nullcontext() if self.precision is None else torch.autocast(kind, self.precision)
 
