@@ -206,7 +206,7 @@ class Registry:
 
 
 def _origin(entry: EntryPoint) -> Origin:
-    if entry.dist is None:
+    if entry.dist is None or not {"Name", "Version"} <= {*entry.dist.metadata}:  # a damaged installation
         return Origin("unknown package", "0", entry.name)
     return Origin(str(entry.dist.name), str(entry.dist.version), entry.name)
 
