@@ -299,14 +299,20 @@ def test_checkpointing_gives_the_same_gradients(name: str, precision: torch.dtyp
         assert torch.equal(plain, saved)
 
 
-def test_reduced_precision_stays_near() -> None:
-    backbone, images = make().eval(), images_for(make())
-    groups = [picked("det"), group("seg", visibility="joint")]
+def test_reduced_precision_is_for_the_products_of_blocks_and_stays_near() -> None:
+    backbone = make().eval()
+    images, groups = images_for(backbone), [picked("det"), group("seg", visibility="joint")]
+    types: dict[str, torch.dtype] = {}
+    block, source = backbone.vit.blocks[2], groups[0].source
+    for name, module in (("qkv", block.attn.qkv), ("fc1", block.mlp.fc1), ("source", source.content)):
+        module.register_forward_hook(lambda _, __, output, name=name: types.update({name: output.dtype}))
     with torch.no_grad():
         exact = flat(backbone(images, groups[1:]))
         backbone.precision = torch.bfloat16
         rough = flat(backbone(images, groups[1:]))
-        assert {value.dtype for value in flat(backbone(images, groups)).values()} == {torch.float32}
+        read = flat(backbone(images, groups))
+    assert types == {"qkv": torch.bfloat16, "fc1": torch.bfloat16, "source": torch.float32}
+    assert {value.dtype for value in read.values()} == {torch.float32}
     for name, value in exact.items():
         assert 0 < (rough[name] - value).abs().mean() < 0.05
 
