@@ -234,13 +234,28 @@ def test_keypoints_beyond_a_schema_are_nan():
 
 
 def test_results_are_the_best_top_k():
-    task = PoseTask(PoseConfig(top_k=4), PEOPLE)
+    task = PoseTask(PoseConfig(top_k=4, nms=1), PEOPLE)
     found = predictions(queries=6)
 
     (result,) = task.decode(found, whole(1))
 
     expected = (found.logits[-1, 0, :, 0].sigmoid() * found.quality[-1, 0].sigmoid()).sort(descending=True)[0]
     torch.testing.assert_close(result.scores, expected[:4])
+
+
+def test_of_two_people_in_one_place_the_better_is_a_result():
+    found = predictions(queries=3)
+    boxes = torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.31, 0.3, 0.2, 0.2], [0.7, 0.7, 0.2, 0.2]])
+    found = replace(found, boxes=boxes[None, None], logits=torch.tensor([1.0, 3.0, 2.0]).view(1, 1, 3, 1))
+    found = replace(found, quality=torch.zeros(1, 1, 3))
+
+    (apart,) = TASK.decode(found, whole(1))
+    (all_three,) = PoseTask(PoseConfig(nms=1), PEOPLE).decode(found, whole(1))
+
+    assert apart.scores.tolist() == pytest.approx(
+        [0.5 * torch.tensor(s).sigmoid().item() for s in (3.0, 2.0)]
+    )
+    assert len(all_three) == 3
 
 
 def test_results_do_not_depend_on_the_rest_of_the_batch():

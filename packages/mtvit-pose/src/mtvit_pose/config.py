@@ -24,6 +24,8 @@ class PoseConfig(TaskConfig):
         one_to_many: Whether queries picked on a person but not matched to it learn its box and keypoints too
             (onepass).
         top_k: Most people of an image in the results (onepass).
+        nms: Of two people whose boxes overlap by more than this IoU only the better one is a result; 1 keeps
+            both (onepass).
         cost_class: Weight of the class in the matching cost.
         cost_l1: Weight of the L1 distance of relative boxes in the matching cost.
         cost_giou: Weight of the GIoU in the matching cost.
@@ -52,6 +54,7 @@ class PoseConfig(TaskConfig):
     embedding: int = Field(32, ge=1)
     one_to_many: bool = True
     top_k: int = Field(50, ge=1)
+    nms: float = Field(0.65, ge=0, le=1)
     cost_class: float = Field(2.0, ge=0)
     cost_l1: float = Field(5.0, ge=0)
     cost_giou: float = Field(2.0, ge=0)

@@ -1,11 +1,11 @@
-"""Object keypoint similarity: what COCO's keypoint AP calls overlap, as score, loss and duplicate test.
+"""Object keypoint similarity: what COCO's keypoint AP calls overlap, as a score and a loss.
 
 OKS = mean over labelled k of exp(-e_k), e_k = d_k^2 / (2 A (2 sigma_k)^2), d_k the distance of keypoint k and
 A the area of the person in the truth (pycocotools ``COCOeval.computeOks``).
 """
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 #: Sigma of keypoints whose schema gives none: the mean of COCO's seventeen. Only losses use it.
@@ -52,39 +52,3 @@ def oks(
 def masked_mean(values: Float[Tensor, "*any K"], mask: Bool[Tensor, "*any K"]) -> Float[Tensor, "*any"]:
     """Mean over the last axis of the values a mask keeps; 0 where it keeps none."""
     return (values * mask).sum(-1) / mask.sum(-1).clamp(min=1)
-
-
-def oks_nms(
-    points: Float[Tensor, "M K 2"],
-    areas: Float[Tensor, " M"],
-    scores: Float[Tensor, " M"],
-    sigmas: Float[Tensor, " K"],
-    threshold: float = 0.9,
-) -> Int64[Tensor, " M2"]:
-    """Drop poses that resemble a better one: greedy, by score.
-
-    Args:
-        points: x, y in pixels.
-        areas: Area of each person's crop or box in square pixels; a pair is compared at its mean.
-        scores: Score of each pose.
-        sigmas: COCO's sigma of each keypoint.
-        threshold: Poses with an OKS above it to a kept one are dropped.
-
-    Returns:
-        Rows to keep, best first.
-
-    Source: Xiao et al. 2018 (Simple Baselines), as ViTPose and TokenPose use it; every keypoint counts.
-    """
-    order = scores.argsort(descending=True, stable=True)
-    pair_area = (areas[:, None] + areas) / 2
-    count = len(points)
-    similarity = keypoint_similarity(
-        points[:, None].expand(count, count, -1, -1), points.expand(count, count, -1, -1), pair_area,
-        sigmas.expand(count, count, -1),
-    ).mean(-1)  # fmt: skip
-    close = (similarity > threshold).cpu()
-    keep: list[int] = []
-    for row in order.tolist():
-        if not close[row, keep].any():
-            keep.append(row)
-    return torch.tensor(keep, dtype=torch.int64, device=points.device)

@@ -19,6 +19,7 @@ from mtvit_core.tokens import TokenGroup
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.head import OnePassHead, PosePredictions, take
 from mtvit_pose.loss import match_cost, pose_losses
+from mtvit_pose.suppression import box_nms
 from mtvit_pose.targets import NEEDS, PoseTargets, pose_targets, schema_table
 
 
@@ -68,7 +69,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
 
     @torch.no_grad()
     def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
-        """Return the ``top_k`` best people of each image.
+        """Return the ``top_k`` best people of each image, without those whose box repeats a better one's.
 
         A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
         A keypoint's score is the probability that the truth would have labelled it.
@@ -86,8 +87,9 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         visible = take(last.visibility, rows).sigmoid()
         keypoints = torch.cat([points * predictions.scale, visible[..., None]], -1)[0].float().cpu()
         corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0].float().cpu()
-        found = zip(best[0].float().cpu(), classes[0].cpu(), corners, keypoints, meta, strict=True)
-        return [self._instances(*entry) for entry in found]
+        rows_of_images = zip(best[0].float().cpu(), classes[0].cpu(), corners, keypoints, meta, strict=True)
+        people = [self._instances(*entry) for entry in rows_of_images]
+        return [found[box_nms(found.boxes, found.labels, found.scores, self.config.nms)] for found in people]
 
     def _instances(
         self, scores: Tensor, classes: Tensor, boxes: Tensor, keypoints: Tensor, meta: ImageMeta

@@ -1,9 +1,10 @@
 """Window heatmaps: each regressed keypoint looks at the features around it and corrects itself.
 
-window   p = c_k + r s g,  g on a grid in [-1, 1]^2,  s the person's size,  c_k the regressed keypoint
-score    e_k . f(p) / sqrt(D) - |g|^2 / (2 sigma^2): the keypoint's embedding against the feature map, and a
-         Gaussian prior around c_k
-refined  the mean of p under softmax(score)
+    window   p = c_k + r s g,  g on a grid in [-1, 1]^2,  s the person's size,  c_k the regressed keypoint
+    score    e_k . f(p) / sqrt(D) - |g|^2 / (2 sigma^2)
+    refined  the mean of p under softmax(score)
+
+The score compares the keypoint's embedding with the feature map; its second term is a Gaussian prior around c_k.
 """
 
 import math
