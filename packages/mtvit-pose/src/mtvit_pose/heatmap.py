@@ -1,7 +1,7 @@
 """Keypoint heatmaps: Gaussian targets, their loss, and the way back to coordinates.
 
     stride   (W - 1) / (w - 1) and (H - 1) / (h - 1): both grids count in pixel centres
-    target   exp(-|p - mu|^2 / (2 sigma^2)) within 3 sigma of the pixel nearest to mu, sigma = 2, mu not rounded
+    target   exp(-|p - mu|^2 / (2 sigma^2)) within 3 sigma of the nearest pixel, sigma = 2, mu not rounded
     loss     mean over keypoints of mean over crops and pixels of (w pred - w target)^2
     decode   argmax, then one Newton step on the log of the blurred map
 

@@ -4,7 +4,7 @@
     score    e_k . f(p) / sqrt(D) - |g|^2 / (2 sigma^2)
     refined  the mean of p under softmax(score)
 
-The score compares the keypoint's embedding with the feature map; its second term is a Gaussian prior around c_k.
+The score compares the keypoint's embedding with the map; its second term is a Gaussian prior around c_k.
 """
 
 import math
