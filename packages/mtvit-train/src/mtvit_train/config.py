@@ -102,7 +102,7 @@ class TrainConfig(Table):
     workers: int = Field(0, ge=0)
     cache_mb: int = Field(512, ge=0)
     threads: int = Field(0, ge=0)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     device: str = "auto"
     log_every: PositiveInt = 20
     evaluate_every: int = Field(0, ge=0)

@@ -1,16 +1,13 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
-
-from torch.utils.data import DataLoader
 
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.model import MultiTaskViT, View, evaluating
 from mtvit_core.task import Evaluator
 from mtvit_train.assemble import Split
-from mtvit_train.data.dataset import collate
+from mtvit_train.data.loader import load
 from mtvit_train.data.sampler import EpochSampler
 
 
@@ -68,11 +65,8 @@ def _results(
     """Yield each task's results, one per image; crops of one image, which follow each other, are joined."""
     dataset = split.views[view]
     sampler = EpochSampler(len(dataset), batch_size, shuffle=False, epochs=1)
-    loader: DataLoader[Any] = DataLoader(
-        dataset, batch_sampler=sampler, num_workers=workers, collate_fn=collate
-    )
     pending: dict[str, list[Instances]] = {task.name: [] for task in model.of_view(view)}
-    for batch in loader:
+    for batch in load(dataset, sampler, workers):
         predictions = model(batch.images, view)
         for task in model.of_view(view):
             found = pending[task.name] + task.decode(predictions[task.name], batch.meta)

@@ -4,11 +4,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from mtvit_core.batch import Batch
 from mtvit_core.device import pick_device
@@ -16,7 +14,7 @@ from mtvit_core.errors import MtvitError
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_train.assemble import Split
 from mtvit_train.config import TrainConfig
-from mtvit_train.data.dataset import collate
+from mtvit_train.data.loader import load
 from mtvit_train.data.sampler import EpochSampler
 from mtvit_train.ema import AveragedWeights
 from mtvit_train.optim import make_optimizer
@@ -136,14 +134,7 @@ class Trainer:
     def _batches(self, view: View) -> Iterator[Batch]:
         dataset, config = self.split.views[view], self.config
         sampler = EpochSampler(len(dataset), config.batch_size, config.seed, start=self.step)
-        loader: DataLoader[Any] = DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            num_workers=config.workers,
-            collate_fn=collate,
-            pin_memory=self.device.type == "cuda",
-        )
-        return iter(loader)
+        return load(dataset, sampler, config.workers)
 
 
 class Meter:
