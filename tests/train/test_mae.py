@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from rich.console import Console
 
 from mtvit_core.backbone import Backbone, create_backbone
+from mtvit_core.errors import ConfigError
 from mtvit_train.config import ModelConfig
 from mtvit_train.mae import MaskedAutoencoder, normalised_patches, take
 from mtvit_train.pretrain import pretrain
@@ -82,3 +84,10 @@ def test_pretrained_weights_load_into_the_backbone(tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     pretrain(table, again, images=6, steps=3, batch_size=2, seed=1, method="mae", console=Console(quiet=True))
     assert out.read_bytes() == again.read_bytes()
+
+
+def test_rotary_positions_are_refused() -> None:
+    options: dict[str, bool | int | float | str] = {"depth": 1}
+    model = MaskedAutoencoder(create_backbone("vit_small_patch16_dinov3", (64, 64), options=options))
+    with pytest.raises(ConfigError, match=r"rotary positions would no longer fit the rest; .* blobs"):
+        model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mtvit_core import adapters
 from mtvit_core.attention import Layout, attend
 from mtvit_core.backbone import Backbone
+from mtvit_core.errors import ConfigError
 
 #: Largest shift of an image in pixels, so that patch borders fall elsewhere each time.
 SHIFT = 12
@@ -70,7 +71,14 @@ class MaskedAutoencoder(nn.Module):
             return self._loss(self.encoder.normalise(images))
 
     def _loss(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
-        tokens = adapters.embed(self.encoder.vit, x).tokens
+        embedded = adapters.embed(self.encoder.vit, x)
+        if embedded.rope is not None:
+            raise ConfigError(
+                f"backbone {self.encoder.name!r}: masked autoencoding hides patches, and its rotary "
+                "positions would no longer fit the rest; take a backbone with learned positions, or "
+                "--method blobs."
+            )
+        tokens = embedded.tokens
         prefix, patches = tokens[:, : self.encoder.prefix], tokens[:, self.encoder.prefix :]
         order = torch.rand(patches.shape[:2], device=patches.device).argsort(1)
         seen = order[:, : round(patches.shape[1] * (1 - self.ratio))]
