@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import timm
 import torch
 from jaxtyping import Float
-from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat
+from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat, resample_abs_pos_embed
 from timm.models.eva import Eva, EvaAttention, EvaBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError, did_you_mean
 
@@ -93,6 +94,14 @@ def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"]) -> Embedded:
         tokens = model.norm_pre(tokens)
         return Embedded(tokens, _rope_per_block(table, model.rope_mixed, len(model.blocks)))
     return Embedded(model.norm_pre(model._pos_embed(model.patch_embed(images))), None)
+
+
+def positions(model: PlainViT, grid: tuple[int, int]) -> Float[Tensor, "1 S D"]:
+    """Return what ``embed`` adds to prefix and patch tokens as their positions, at this grid."""
+    prefix = model.num_prefix_tokens
+    old, own = model.patch_embed.grid_size, 0 if model.no_embed_class else prefix
+    table = resample_abs_pos_embed(model.pos_embed, list(grid), list(old), num_prefix_tokens=own)
+    return F.pad(table, (0, 0, prefix - own, 0))
 
 
 def _rope_per_block(table: Any, is_mixed: bool, depth: int) -> tuple[Tensor, ...] | None:

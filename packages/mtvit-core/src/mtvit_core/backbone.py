@@ -20,13 +20,15 @@ from torch.utils.checkpoint import checkpoint
 
 from mtvit_core import adapters
 from mtvit_core.attention import Layout, attend
+from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError, MtvitError, ShapeError
 from mtvit_core.features import Features, LayerFeatures
 from mtvit_core.pretrained import load_pretrained
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import Context, Pick, QueryMasker, TokenGroup
+from mtvit_core.variation import Variation, split_options
 
-Option = bool | int | float | str
+Option = bool | int | float | str | list[int]
 
 
 class Backbone(nn.Module):
@@ -35,7 +37,8 @@ class Backbone(nn.Module):
     Attributes:
         vit: The timm model, without classifier.
         name: timm's name of it.
-        options: timm arguments it was built with.
+        options: timm arguments it was built with, and those of ``Variation``.
+        variation: What differs from timm's model.
         spec: What tasks may know about it.
         checkpointing: Whether blocks are recomputed in the backward pass to save memory.
         precision: Type that the blocks multiply in, such as ``torch.bfloat16``; None for that of the weights.
@@ -51,7 +54,7 @@ class Backbone(nn.Module):
         """Wrap a timm ViT.
 
         Args:
-            vit: A plain pre-norm ViT of timm, built with ``dynamic_img_size=True``.
+            vit: A plain pre-norm ViT of timm, built with ``dynamic_img_size=True``, varied as options say.
             name: Its name.
             options: Arguments it was built with, kept for checkpoints.
             canvas: Rows H and columns W that the model is built for; other sizes work too.
@@ -64,6 +67,7 @@ class Backbone(nn.Module):
         adapters.drop_unused(self.vit)
         self.name = name
         self.options = dict(options or {})
+        self.variation = validate(Variation, split_options(self.options)[0], f"backbone {name}: options")
         rows, columns = self.vit.patch_embed.patch_size
         heads = self.vit.blocks[0].attn.num_heads
         self.spec = BackboneSpec(self.vit.embed_dim, len(self.vit.blocks), (rows, columns), canvas, heads)
@@ -113,7 +117,10 @@ class Backbone(nn.Module):
         wanted = {layer for group in groups for layer in group.layers} if self.training else set()
         layers: dict[int, LayerFeatures] = {}
         picks: dict[str, Pick] = {}
+        again = adapters.positions(self.vit, grid) if self.variation.positions_again else None
         for i, block in enumerate(self.vit.blocks):
+            if i and again is not None:
+                tokens = torch.cat([tokens[:, : layout.context] + again, tokens[:, layout.context :]], 1)
             tokens, layout = self._enter(tokens, layout, [g for g in groups if g.enter == i], grid, picks)
             masked = [g for g in groups if g.masked and g.enter <= i] if self.training and maskers else []
             if i in wanted or masked:
@@ -209,7 +216,8 @@ def create_backbone(
         name: timm's name (``vit_small_patch14_reg4_dinov2.lvd142m``) or a hub id (``hf-hub:timm/...``).
         canvas: Rows H and columns W of the images it will see; its positions are resized to it.
         pretrained: True for timm's published weights, a path for a local file of weights in timm's keys.
-        options: Arguments of the timm model, such as ``depth=6`` or ``drop_path_rate=0.1``.
+        options: Arguments of the timm model, such as ``depth=6`` or ``drop_path_rate=0.1``, and those of
+            ``Variation``.
 
     Returns:
         The backbone in training mode.
@@ -219,19 +227,18 @@ def create_backbone(
             cannot be had.
         CheckpointError: the file does not hold the weights of this model.
     """
+    own, of_timm = split_options(options or {})
+    variation = validate(Variation, own, f"backbone {name}: options")
     is_on_hub = name.startswith("hf-hub:")
     if not is_on_hub:
         adapters.check_known(name)
     try:
-        vit = timm.create_model(
-            name, img_size=canvas, dynamic_img_size=True, num_classes=0, **(options or {})
-        )
+        vit = timm.create_model(name, img_size=canvas, dynamic_img_size=True, num_classes=0, **of_timm)
     except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as cause:
         words = " ".join(str(cause).split())
-        what = (
-            "cannot be had from the hub" if is_on_hub else f"timm refuses the options {dict(options or {})}"
-        )
+        what = "cannot be had from the hub" if is_on_hub else f"timm refuses the options {of_timm}"
         raise ConfigError(f"backbone {name!r}: {what}: {words}") from cause
+    variation.apply(adapters.check_plain(vit, name), name)
     backbone = Backbone(vit, name, canvas, options)
     if pretrained:
         load_pretrained(backbone.vit, name, None if pretrained is True else pretrained)

@@ -34,7 +34,7 @@ class ModelConfig(Table):
     """
 
     backbone: str = "vit_small_patch16_224"
-    options: dict[str, bool | int | float | str] = {}
+    options: dict[str, bool | int | float | str | list[int]] = {}
     pretrained: bool | str = False
     image_size: Size = (640, 640)
     person_size: Size = (256, 192)
