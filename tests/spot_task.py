@@ -27,6 +27,7 @@ class SpotConfig(TaskConfig):
     visibility: Literal["isolated", "joint"] = "isolated"
     view: Literal["image", "person"] = "image"
     masked: bool = False
+    boxes: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class Spot(Task[SpotConfig, SpotPredictions, SpotTargets]):
     def view(self) -> Literal["image", "person"]:
         """As the settings say."""
         return self.config.view
+
+    @property
+    def finds_boxes(self) -> bool:
+        """As the settings say."""
+        return self.config.boxes
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group of learned queries."""

@@ -1,5 +1,7 @@
 """From tensors, lists and paths to results, in original pixels and whatever the batch."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from mtvit_core.categories import Categories, Category
 from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.crops import crop_person, person_meta
 from mtvit_core.errors import DataError, ShapeError
+from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.predict import predict
-from spot_task import SpotConfig, spot_class
+from spot_task import SpotConfig, SpotPredictions, spot_class
 
 
 def make(categories: Categories = COCO_CATEGORIES, **settings: SpotConfig) -> MultiTaskViT:
@@ -182,16 +185,59 @@ def test_without_boxes_the_whole_image_is_one_person() -> None:
     assert_same(predict(model, [image])[0], predict(model, [image], boxes=[whole])[0], atol=1e-6)
 
 
-def test_people_come_from_the_task_that_finds_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtvit_core.predict.PERSON_SCORE", 0.5)
-    model, image = make(det=SpotConfig(queries=6), pose=SpotConfig(queries=1, view="person")), picture()
+@pytest.mark.parametrize("before", [{}, {"seg": SpotConfig(boxes=False)}])
+def test_people_come_from_the_task_that_finds_boxes(before: dict[str, SpotConfig]) -> None:
+    model = make(**before, det=SpotConfig(queries=6), pose=SpotConfig(queries=1, view="person"))
+    image = picture()
     det = predict(make_alike(model, "det"), [image])[0]
     people = det[det.scores >= 0.5]
     assert 0 < len(people) < 6
-    result = predict(model, [image])[0]
-    assert result.tasks == ("det",) * 6 + ("pose",) * len(people)
+    result = model.predict([image], person_score=0.5)[0]
+    assert result.tasks == ("seg",) * 4 * len(before) + ("det",) * 6 + ("pose",) * len(people)
     given = predict(make_alike(model, "pose"), [image], boxes=[people.boxes])[0]
     torch.testing.assert_close(result.of("pose").scores, given.scores * people.scores, atol=1e-5, rtol=0)
+
+
+def test_a_task_without_boxes_finds_no_people() -> None:
+    model = make(seg=SpotConfig(boxes=False), pose=SpotConfig(queries=1, view="person"))
+    assert predict(model, [picture()])[0].tasks.count("pose") == 1  # the whole image
+
+
+def test_scores_of_given_boxes_weigh_the_results() -> None:
+    model, image = make(pose=SpotConfig(queries=1, view="person")), picture()
+    plain = predict(model, [image], [PEOPLE])[0]
+    weighed = predict(model, [image], [torch.cat([PEOPLE, torch.tensor([[0.5], [0.25]])], 1)])[0]
+    torch.testing.assert_close(weighed.scores, plain.scores * torch.tensor([0.5, 0.25]))
+
+
+class Mirrored(spot_class("pose")):  # type: ignore[misc]
+    """Averages its logits with those of the mirror image, and keeps the best crop of an image only."""
+
+    mirrors = True
+
+    def average(self, predictions: SpotPredictions, mirrored: SpotPredictions) -> SpotPredictions:
+        return replace(predictions, logits=(predictions.logits + mirrored.logits) / 2)
+
+    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+        assert [m.box for m in meta] == [tuple(box) for box in PEOPLE[: len(parts)].tolist()]
+        return max(parts, key=lambda part: float(part.scores.max()))
+
+
+def test_a_task_averages_with_the_mirror_image_and_joins_its_crops() -> None:
+    trunk = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
+    task = Mirrored(SpotConfig(queries=1, view="person"), COCO_CATEGORIES)
+    model = MultiTaskViT(trunk, [task], COCO_CATEGORIES, person_canvas=(64, 48)).eval()
+    images = [picture(), picture()]
+    found = predict(model, images, [PEOPLE, PEOPLE[:1]], batch_size=2)
+    expected = []
+    for image, boxes in zip(images, (PEOPLE, PEOPLE[:1]), strict=True):
+        metas = [person_meta(tuple(box), 50, 80, (64, 48)) for box in boxes.tolist()]
+        crops = torch.stack([crop_person(image, meta, (64, 48)) for meta in metas])
+        with torch.inference_mode():
+            logits = [model(pixels, "person")["pose"].logits[0, :, 0] for pixels in (crops, crops.flip(-1))]
+        expected.append(((logits[0] + logits[1]) / 2).sigmoid().max())
+    assert [len(result) for result in found] == [1, 1]
+    torch.testing.assert_close(torch.cat([r.scores for r in found]), torch.stack(expected), atol=1e-5, rtol=0)
 
 
 def make_alike(model: MultiTaskViT, name: str) -> MultiTaskViT:
@@ -240,6 +286,14 @@ def test_boxes_for_another_number_of_images_are_refused() -> None:
     with pytest.raises(ShapeError) as error:
         predict(make(pose=SpotConfig(view="person")), [picture()], boxes=[PEOPLE, PEOPLE])
     assert str(error.value) == "predict: 2 lists of boxes for 1 images; give one per image."
+
+
+def test_boxes_that_are_no_corners_are_refused() -> None:
+    with pytest.raises(ShapeError) as error:
+        predict(make(pose=SpotConfig(view="person")), [picture()], boxes=[PEOPLE[0]])
+    assert str(error.value) == (
+        "predict: boxes of an image are of shape (4,); give M x 4, x0 y0 x1 y1, or M x 5, with a score."
+    )
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -1,20 +1,24 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
+from mtvit_core.categories import Categories, Category
 from mtvit_core.crops import person_meta, points_to_crop
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.keypoints import COCO_PERSON
 from mtvit_core.predict import predict
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.decoder import Heatmaps
 from mtvit_pose.heatmap import heatmap_stride, heatmap_targets
 from mtvit_pose.task import PoseTask
-from pose_cases import PEOPLE, TWO_SCHEMAS, images, make_model, people, task_of
+from pose_cases import HAND, PEOPLE, TWO_SCHEMAS, images, make_model, people, task_of
 
 CANVAS = (64, 48)
 VARIANTS = ("vitpose", "vitpose-simple", "tokenpose")
@@ -175,3 +179,93 @@ def test_every_variant_reports_coco_keypoint_ap():
     evaluator = task_of(make_model(variant="tokenpose")).evaluator()
 
     assert set(evaluator.compute()) >= {"AP", "AP50"}
+
+
+# Flip test, suppression and scores, as ViTPose's code has them
+
+
+def test_mirrored_maps_are_turned_back_and_pairs_swapped():
+    subject = task(flip_test=True)
+    plain, mirrored = torch.rand(2, 17, 16, 12), torch.rand(2, 17, 16, 12)
+
+    found = subject.average(Heatmaps(plain, CANVAS), Heatmaps(mirrored, CANVAS)).maps
+
+    assert subject.mirrors
+    assert not task().mirrors
+    for k in range(17):
+        partner = k if k == 0 else k + 1 if k % 2 else k - 1
+        for x in range(12):
+            expected = (plain[:, k, :, x] + mirrored[:, partner, :, 11 - x]) / 2
+            torch.testing.assert_close(found[:, k, :, x], expected)
+
+
+def test_the_flip_test_gives_mirrored_crops_mirrored_keypoints():
+    model = make_model(variant="vitpose", flip_test=True).eval()
+    crops = images(2, CANVAS)
+
+    with torch.inference_mode():
+        maps = model.answers(crops, "person")["pose"].maps
+        mirrored = model.answers(crops.flip(-1), "person")["pose"].maps
+
+    order = list(COCO_PERSON.flip_order)
+    torch.testing.assert_close(mirrored, maps.flip(-1)[:, order], atol=1e-6, rtol=1e-5)
+
+
+def test_unknown_left_and_right_cannot_be_mirrored():
+    hands = Categories((Category(5, "hand", HAND),))
+    with pytest.raises(ConfigError) as error:
+        PoseTask(PoseConfig(variant="vitpose", flip_test=True), hands)
+    assert str(error.value) == (
+        "tasks.pose.flip_test: the keypoints of 'hand' have no pairs of left and right, so mirrored crops "
+        "cannot be read; leave it false."
+    )
+
+
+def official_oks(a: np.ndarray, b: np.ndarray, area_a: float, area_b: float) -> float:
+    """The similarity of ViTPose's ``oks_iou``: all keypoints, the mean of the two areas."""
+    variances = (2 * np.array(COCO_PERSON.sigmas)) ** 2
+    distance = ((a - b) ** 2).sum(1)
+    return float(np.mean(np.exp(-distance / variances / ((area_a + area_b) / 2 + np.spacing(1)) / 2)))
+
+
+def test_of_poses_alike_the_best_remains():
+    subject, rng = task(), np.random.default_rng(0)
+    metas = [person_meta((0.0, 0.0, 60.0 + i, 100.0), 200, 150, (256, 192)) for i in range(6)]
+    areas = [1.25**2 * 75.0 * 100.0] * 6
+    base = rng.uniform(0, 100, (17, 2))
+    poses = [base, base + 1, base + 30, base + 0.5, base + 31, rng.uniform(0, 100, (17, 2))]
+    scores = [0.4, 0.9, 0.5, 0.1, 0.6, 0.3]
+    parts = [
+        replace(person_instances(meta), keypoints=as_keypoints(pose), scores=torch.tensor([score]))
+        for meta, pose, score in zip(metas, poses, scores, strict=True)
+    ]
+
+    found = subject.join(parts, metas)
+
+    kept: list[int] = []
+    for i in np.argsort(scores)[::-1]:
+        if all(official_oks(poses[i], poses[j], areas[i], areas[j]) <= 0.9 for j in kept):
+            kept.append(int(i))
+    assert 2 < len(kept) < 6
+    assert found.scores.tolist() == pytest.approx([scores[i] for i in kept])
+    assert len(task(oks_nms=1.0).join(parts, metas)) == 6
+
+
+def person_instances(meta: ImageMeta) -> Instances:
+    (found,) = task().decode(Heatmaps(torch.zeros(1, 17, 64, 48), (256, 192)), [meta])
+    return found
+
+
+def as_keypoints(pose: np.ndarray) -> Tensor:
+    return torch.cat([torch.from_numpy(pose).float(), torch.ones(17, 1)], 1)[None]
+
+
+def test_peaks_above_one_are_not_cut():
+    maps = torch.zeros(1, 17, 64, 48)
+    maps[0, :2, 10, 10] = torch.tensor([1.2, 1.1])
+
+    (result,) = task().decode(
+        Heatmaps(maps, (256, 192)), [person_meta((0.0, 0.0, 30.0, 40.0), 60, 60, (256, 192))]
+    )
+
+    assert result.scores.item() == pytest.approx(1.15)

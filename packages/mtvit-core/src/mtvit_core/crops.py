@@ -104,6 +104,13 @@ def person_meta(
     return ImageMeta(height, width, canvas, person_roi(box, canvas, padding).to_original(canvas), box=box)
 
 
+def crop_area(meta: ImageMeta) -> float:
+    """Area of what a crop shows, roi_w * roi_h, in square pixels of the original."""
+    a, b, _, d, e, _ = meta.to_original
+    rows, columns = meta.content
+    return abs(a * e - b * d) * (columns - 1) * (rows - 1)
+
+
 def crop_person(
     image: UInt8[Tensor, "3 H W"], meta: ImageMeta, canvas: tuple[int, int]
 ) -> UInt8[Tensor, "3 H2 W2"]:

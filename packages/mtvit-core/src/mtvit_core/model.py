@@ -18,6 +18,7 @@ from mtvit_core.features import Features
 from mtvit_core.geometry import Letterbox
 from mtvit_core.instances import Instances
 from mtvit_core.matching import match_all
+from mtvit_core.person_boxes import PERSON_SCORE
 from mtvit_core.task import BackboneSpec, Task
 from mtvit_core.tokens import QueryMasker, TokenGroup
 
@@ -137,17 +138,28 @@ class MultiTaskViT(nn.Module):
         features = self.features(images.to(self.device), shown)
         return {task.name: self.modules_of(task.name).head(features) for task in self.of_view(shown)}
 
+    def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
+        """Return what is to be decoded: predictions, averaged with those of the mirror image where asked."""
+        predictions = self.forward(images, view)
+        mirroring = [task for task in self.of_view(view) if task.mirrors]
+        if mirroring:
+            mirrored = self.forward(images.flip(-1), view)
+            averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
+            predictions |= averages
+        return predictions
+
     def predict(
         self,
         images: Tensor | Sequence[Tensor | str | Path],
         boxes: Sequence[Tensor] | None = None,
         min_score: float = 0.0,
         batch_size: int = 8,
+        person_score: float = PERSON_SCORE,
     ) -> list[Instances]:
         """Find objects in images of any kind and size; see ``mtvit_core.predict.predict``."""
         from mtvit_core.predict import predict  # which is written in terms of this class
 
-        return predict(self, images, boxes, min_score, batch_size)
+        return predict(self, images, boxes, min_score, batch_size, person_score)
 
     def losses(self, batch: Batch, view: View = "image") -> dict[str, Float[Tensor, ""]]:
         """Return every task's weighted loss terms, keyed ``task/term``."""

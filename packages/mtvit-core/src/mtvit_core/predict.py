@@ -1,6 +1,6 @@
 """From images of any kind to results: read, letterbox, run in batches, decode, join."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,48 +14,60 @@ from mtvit_core.geometry import ImageMeta
 from mtvit_core.images import read_image
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.model import MultiTaskViT, View, evaluating
+from mtvit_core.person_boxes import PERSON_SCORE, people_of, posed_names
 
 ImageLike = Tensor | str | Path
-
-#: Score from which a person found by another task is worth a crop.
-PERSON_SCORE = 0.3
 
 
 def predict(
     model: MultiTaskViT,
     images: Tensor | Sequence[ImageLike],
-    boxes: Sequence[Float[Tensor, "_ 4"]] | None = None,
+    boxes: Sequence[Tensor] | None = None,
     min_score: float = 0.0,
     batch_size: int = 8,
+    person_score: float = PERSON_SCORE,
 ) -> list[Instances]:
     """Find objects.
 
     Args:
         model: The model; its mode is restored afterwards.
         images: One uint8 tensor B x 3 x H x W, or a list of uint8 tensors 3 x H x W and paths, of any sizes.
-        boxes: People of each image for top-down tasks, xyxy in original pixels. Without them, the people that
-            the model's other tasks find are taken; where it has none, the whole image is one person.
+        boxes: People of each image for top-down tasks, M x 4: xyxy in original pixels, or M x 5: with scores.
+            Without them, people are taken from the model's own task that finds boxes; where it has none, the
+            whole image is one person.
         min_score: Leave out objects below this score.
         batch_size: Images (or crops) per pass.
+        person_score: Least score of people that another task of the model found.
 
     Returns:
         One ``Instances`` per image, in order; its rows are those of each task in turn.
 
     Raises:
-        ShapeError: images is a single image, a tensor is not uint8 or not 3 x H x W, or boxes and images
-            differ in number.
+        ShapeError: images is a single image, a tensor is not uint8 or not 3 x H x W, boxes are not M x 4 or
+            M x 5, or boxes and images differ in number.
         DataError: a file cannot be read as an image.
     """
     items = _items(images)
-    if boxes is not None and len(boxes) != len(items):
-        raise ShapeError(f"predict: {len(boxes)} lists of boxes for {len(items)} images; give one per image.")
+    if boxes is not None:
+        _check_boxes(boxes, len(items))
     results: list[Instances] = []
     with evaluating(model):
         for start in range(0, len(items), batch_size):
             chunk = [_load(item) for item in items[start : start + batch_size]]
             given = None if boxes is None else boxes[start : start + batch_size]
-            results += _predict_batch(model, chunk, given, batch_size)
+            results += _predict_batch(model, chunk, given, batch_size, person_score)
     return [result.above(min_score) for result in results]
+
+
+def _check_boxes(boxes: Sequence[Tensor], images: int) -> None:
+    if len(boxes) != images:
+        raise ShapeError(f"predict: {len(boxes)} lists of boxes for {images} images; give one per image.")
+    for people in boxes:
+        if people.ndim != 2 or people.shape[1] not in (4, 5):
+            raise ShapeError(
+                f"predict: boxes of an image are of shape {tuple(people.shape)}; give M x 4, x0 y0 x1 y1, or "
+                "M x 5, with a score."
+            )
 
 
 def _predict_batch(
@@ -63,34 +75,50 @@ def _predict_batch(
     chunk: list[tuple[Tensor, str]],
     boxes: Sequence[Tensor] | None,
     batch_size: int,
+    person_score: float,
 ) -> list[Instances]:
-    found: list[list[Instances]] = [[] for _ in chunk]
+    found: dict[str, list[Instances]] = {}
     if model.of_view("image"):
         metas = [
             model.letterbox.meta(image.shape[-2], image.shape[-1], file_name=name) for image, name in chunk
         ]
         canvases = torch.stack([model.letterbox.apply(image) for image, _ in chunk])
-        _decode(model, "image", canvases, metas, list(range(len(chunk))), found)
+        found = _decode(model, "image", canvases, metas)
     if model.of_view("person"):
-        crops, metas, owner = _crops(model, chunk, boxes or [_people(parts) for parts in found])
-        for start in range(0, len(crops), batch_size):
-            part = slice(start, start + batch_size)
-            _decode(model, "person", torch.stack(crops[part]), metas[part], owner[part], found)
-    return [_join(model, parts, image, name) for parts, (image, name) in zip(found, chunk, strict=True)]
+        people = _people(model, found, len(chunk), person_score) if boxes is None else boxes
+        found |= _predict_people(model, chunk, people, batch_size)
+    parts = [[results[i] for results in found.values()] for i in range(len(chunk))]
+    return [_join(model, part, image, name) for part, (image, name) in zip(parts, chunk, strict=True)]
 
 
 def _decode(
-    model: MultiTaskViT,
-    view: View,
-    canvases: Tensor,
-    metas: list[ImageMeta],
-    owner: list[int],
-    found: list[list[Instances]],
-) -> None:
-    predictions = model(canvases, view)
-    for task in model.of_view(view):
-        for image, result in zip(owner, task.decode(predictions[task.name], metas), strict=True):
-            found[image].append(result)
+    model: MultiTaskViT, view: View, canvases: Tensor, metas: list[ImageMeta]
+) -> dict[str, list[Instances]]:
+    predictions = model.answers(canvases, view)
+    return {task.name: task.decode(predictions[task.name], metas) for task in model.of_view(view)}
+
+
+def _predict_people(
+    model: MultiTaskViT, chunk: list[tuple[Tensor, str]], people: Sequence[Tensor | None], batch_size: int
+) -> dict[str, list[Instances]]:
+    crops, metas, owner = _crops(model, chunk, people)
+    found: dict[str, list[Instances]] = {task.name: [] for task in model.of_view("person")}
+    for start in range(0, len(crops), batch_size):
+        part = slice(start, start + batch_size)
+        for name, results in _decode(model, "person", torch.stack(crops[part]), metas[part]).items():
+            found[name] += results
+    nobody = [
+        Instances.empty(int(image.shape[-2]), int(image.shape[-1]), model.categories, file_name=name)
+        for image, name in chunk
+    ]
+    joined: dict[str, list[Instances]] = {}
+    for task in model.of_view("person"):
+        rows = [[k for k, image in enumerate(owner) if image == i] for i in range(len(chunk))]
+        joined[task.name] = [
+            task.join([found[task.name][k] for k in own], [metas[k] for k in own]) if own else nobody[i]
+            for i, own in enumerate(rows)
+        ]
+    return joined
 
 
 def _crops(
@@ -115,13 +143,15 @@ def _with_scores(boxes: Tensor) -> list[tuple[float, float, float, float, float]
     return [(*row[:4], row[4] if len(row) > 4 else 1.0) for row in boxes.tolist()]
 
 
-def _people(parts: list[Instances]) -> Float[Tensor, "M 5"] | None:
-    """Boxes and scores of the people found by the first task that finds boxes; None where no task looked."""
-    if not parts:
-        return None
-    labels = torch.tensor(parts[0].categories.keypoint_labels)
-    people = parts[0][torch.isin(parts[0].labels, labels) & (parts[0].scores >= PERSON_SCORE)]
-    return torch.cat([people.boxes, people.scores[:, None]], 1)
+def _people(
+    model: MultiTaskViT, found: Mapping[str, Sequence[Instances]], images: int, min_score: float
+) -> list[Float[Tensor, "_ 5"] | None]:
+    """Boxes and scores of the people that the first task with boxes found; None where none has."""
+    finder = next((task.name for task in model.of_view("image") if task.finds_boxes), None)
+    if finder is None:
+        return [None] * images
+    names = posed_names(model.categories)
+    return [people_of(result, names, min_score) for result in found[finder]]
 
 
 def _join(model: MultiTaskViT, parts: list[Instances], image: Tensor, name: str) -> Instances:

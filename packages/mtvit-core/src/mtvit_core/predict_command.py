@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mtvit_core.instances import Instances
     from mtvit_core.model import MultiTaskViT
+    from mtvit_core.person_source import PersonSource
 
 _JSON = "predictions.json"
 
@@ -27,7 +28,20 @@ _JSON = "predictions.json"
 @click.option("--min-score", default=0.3, show_default=True, help="Leave out objects below this score.")
 @click.option("--tasks", help="Tasks to run, comma-separated. [default: all of the model]")
 @click.option(
-    "--boxes", type=click.Path(path_type=Path), help="A predictions.json with the people to look at."
+    "--boxes",
+    type=click.Path(path_type=Path),
+    help="The people to look at: a predictions.json, or a COCO detection file.",
+)
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="A COCO annotation file with the ids of the images, for --boxes that names images by ids.",
+)
+@click.option("--detector", type=click.Path(path_type=Path), help="Another model that finds the people.")
+@click.option(
+    "--person-score",
+    type=float,
+    help="Least score of people found by --detector, or by another task of MODEL.  [default: 0.3]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -41,6 +55,9 @@ def predict_command(
     min_score: float,
     tasks: str | None,
     boxes: Path | None,
+    annotations: Path | None,
+    detector: Path | None,
+    person_score: float | None,
     device: str,
     batch_size: int,
 ) -> None:
@@ -52,24 +69,22 @@ def predict_command(
     from mtvit_core.checkpoint import load
     from mtvit_core.device import pick_device
     from mtvit_core.images import find_images
-    from mtvit_core.person_boxes import read_person_boxes
+    from mtvit_core.person_boxes import PERSON_SCORE
+    from mtvit_core.person_source import person_source
 
     paths = find_images(images)
     pictures = _outputs(paths, out)
     _check_headers(paths)
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    loaded = load(model, names).to(pick_device(device))
-    people = None if boxes is None else read_person_boxes(boxes, paths, loaded.categories)
-    if people is not None and "person" not in loaded.views:
-        raise ConfigError(
-            f"boxes {boxes}: no task of {model} looks at one person at a time; leave --boxes out."
-        )
+    place = pick_device(device)
+    loaded = load(model, names).to(place)
+    least = PERSON_SCORE if person_score is None else person_score
+    people = person_source(loaded, model, paths, boxes, annotations, detector, least, place)
     out.mkdir(parents=True, exist_ok=True)
     results: list[Instances] = []
     damaged: list[DataError] = []
     for part in _parts(len(paths), batch_size):
-        chosen = None if people is None else people[part]
-        found, unread = _predict_part(loaded, paths[part], pictures[part], chosen, min_score)
+        found, unread = _predict_part(loaded, paths, pictures, part, people, min_score, least)
         results += found
         damaged += unread
     _write_json(out / _JSON, [result.to_json() for result in results])
@@ -115,12 +130,12 @@ def _check_headers(paths: Sequence[Path]) -> None:
         raise errors[0]
 
 
-def _parts(count: int, size: int) -> Iterable[slice]:
+def _parts(count: int, size: int) -> Iterable[range]:
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    parts = [slice(start, start + size) for start in range(0, count, size)]
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
     return track(parts, "predict", console=console, disable=not console.is_terminal)
 
 
@@ -128,8 +143,10 @@ def _predict_part(
     model: "MultiTaskViT",
     paths: Sequence[Path],
     pictures: Sequence[Path],
-    people: "Sequence[Tensor] | None",
+    part: range,
+    people: "PersonSource | None",
     min_score: float,
+    person_score: float,
 ) -> "tuple[list[Instances], list[DataError]]":
     from mtvit_core.drawing import draw_instances
     from mtvit_core.images import read_image
@@ -137,13 +154,14 @@ def _predict_part(
 
     images: dict[int, Tensor] = {}
     damaged = []
-    for i, path in enumerate(paths):
+    for i in part:
         try:
-            images[i] = read_image(path)
+            images[i] = read_image(paths[i])
         except DataError as error:
             damaged.append(error)
-    boxes = None if people is None else [people[i] for i in images]
-    found = predict(model, list(images.values()), boxes, min_score, batch_size=len(paths))
+    pixels = list(images.values())
+    boxes = None if people is None else people(list(images), pixels)
+    found = predict(model, pixels, boxes, min_score, len(part), person_score)
     results = [replace(result, file_name=str(paths[i])) for i, result in zip(images, found, strict=True)]
     for i, result in zip(images, results, strict=True):
         # Full colour resolution: thin coloured lines would be smeared otherwise.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
+from mtvit_core.instances import Instances, concatenate
 from mtvit_core.matching import Match
 from mtvit_core.tokens import TokenGroup
 
@@ -133,6 +133,16 @@ class Task(ABC, Generic[C, P, T]):
         """What the task is shown; ``image`` unless a task says otherwise."""
         return "image"
 
+    @property
+    def finds_boxes(self) -> bool:
+        """Whether its results are objects in boxes, so that top-down tasks look at the people among them."""
+        return False
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether results are made from the image and its mirror image together (flip test)."""
+        return False
+
     @abstractmethod
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the token groups the task adds; none for a head that reads patches only."""
@@ -166,6 +176,14 @@ class Task(ABC, Generic[C, P, T]):
     @abstractmethod
     def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Turn predictions into results in original pixels and categories, one per image (or crop)."""
+
+    def average(self, predictions: P, mirrored: P) -> P:
+        """Return the mean of predictions and those of the mirrored images; only asked for by ``mirrors``."""
+        raise NotImplementedError
+
+    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+        """Make one result of those of all crops of one image, at least one; by default all rows in order."""
+        return concatenate(parts)
 
     @abstractmethod
     def evaluator(self) -> Evaluator:

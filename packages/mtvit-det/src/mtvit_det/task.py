@@ -30,6 +30,11 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
     Config: ClassVar[type[TaskConfig]] = DetConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
 
+    @property
+    def finds_boxes(self) -> bool:
+        """True: top-down tasks look at the people among the boxes."""
+        return True
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
         count, layers = self.config.queries, self._layers(backbone)

@@ -26,6 +26,10 @@ class PoseConfig(TaskConfig):
         top_k: Most people of an image in the results (onepass).
         nms: Of two people whose boxes overlap by more than this IoU only the better one is a result; 1 keeps
             both (onepass).
+        oks_nms: Of two poses of an image whose OKS is above this only the better one is a result; 1 keeps
+            both (top-down).
+        flip_test: Whether heatmaps are averaged with those of the mirrored crop when results are made, which
+            takes twice the time (top-down).
         cost_class: Weight of the class in the matching cost.
         cost_l1: Weight of the L1 distance of relative boxes in the matching cost.
         cost_giou: Weight of the GIoU in the matching cost.
@@ -55,6 +59,8 @@ class PoseConfig(TaskConfig):
     one_to_many: bool = True
     top_k: int = Field(50, ge=1)
     nms: float = Field(0.65, ge=0, le=1)
+    oks_nms: float = Field(0.9, ge=0, le=1)
+    flip_test: bool = False
     cost_class: float = Field(2.0, ge=0)
     cost_l1: float = Field(5.0, ge=0)
     cost_giou: float = Field(2.0, ge=0)

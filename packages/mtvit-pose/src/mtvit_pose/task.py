@@ -52,6 +52,11 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Whole images for ``onepass``, else one crop per person."""
         return self.variant.view
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether the variant makes results from the mirrored image too."""
+        return self.variant.mirrors
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the variant's token groups."""
         return self.variant.tokens(backbone)
@@ -75,6 +80,14 @@ class PoseTask(Task[PoseConfig, Any, Any]):
     def decode(self, predictions: Any, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Return people in original pixels."""
         return self.variant.decode(predictions, meta)
+
+    def average(self, predictions: Any, mirrored: Any) -> Any:
+        """Return the mean of predictions and those of the mirrored images."""
+        return self.variant.average(predictions, mirrored)
+
+    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+        """Make one result of those of all crops of one image."""
+        return self.variant.join(parts, meta)
 
     def evaluator(self) -> Evaluator:
         """Return COCO's keypoint AP."""

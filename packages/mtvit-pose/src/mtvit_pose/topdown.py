@@ -1,7 +1,7 @@
 """The top-down pose task: the keypoints of the one person a crop shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.crops import crop_area
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
+from mtvit_core.instances import Instances, concatenate
 from mtvit_core.matching import Match
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, TokenGroup
@@ -21,6 +22,8 @@ from mtvit_pose.config import PoseConfig
 from mtvit_pose.decoder import ClassicDecoder, Heatmaps, SimpleDecoder
 from mtvit_pose.heatmap import decode_heatmaps, heatmap_stride, heatmap_targets, joints_mse
 from mtvit_pose.keypoint_token import TokenPoseHead
+from mtvit_pose.suppression import oks_nms
+from mtvit_pose.targets import schema_table
 
 #: Keypoints below this score do not enter a person's score.
 SEEN = 0.2
@@ -58,7 +61,8 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
             categories: Classes of the data; exactly one has keypoints.
 
         Raises:
-            ConfigError: several categories have keypoints; a crop does not say which one it shows.
+            ConfigError: several categories have keypoints; a crop does not say which one it shows. Or crops
+                are to be mirrored, and left and right of the keypoints are not known.
         """
         super().__init__(config, categories)
         labels = categories.keypoint_labels
@@ -69,11 +73,25 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
                 f"{len(labels)} have some ({names}). Use variant 'onepass', or data with one such category."
             )
         self.label = labels[0]
+        schema = categories[self.label].keypoints
+        assert schema is not None
+        if config.flip_test and not schema.flip_pairs:
+            raise ConfigError(
+                f"tasks.pose.flip_test: the keypoints of {categories[self.label].name!r} have no pairs "
+                "of left and right, so mirrored crops cannot be read; leave it false."
+            )
+        self.flip_order = list(schema.flip_order)
+        self.sigmas = schema_table(categories)[0][0]
 
     @property
     def view(self) -> Literal["person"]:
         """One crop per person."""
         return "person"
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether heatmaps of the mirrored crop are asked for."""
+        return self.config.flip_test
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return TokenPose's keypoint tokens; ViTPose has none."""
@@ -115,6 +133,11 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         error = joints_mse(maps, truth.to(maps.dtype), targets.weights * on_map)
         return {"heatmap": self.config.loss_joints * half * error}
 
+    def average(self, predictions: Heatmaps, mirrored: Heatmaps) -> Heatmaps:
+        """Return the mean of the maps and those of the mirrored crops, turned back, pairs swapped."""
+        back = mirrored.maps.flip(-1)[:, self.flip_order]
+        return replace(predictions, maps=(predictions.maps + back) / 2)
+
     @torch.no_grad()
     def decode(self, predictions: Heatmaps, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Return one person per crop.
@@ -125,7 +148,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         maps = predictions.maps.float().cpu()
         points, peaks = decode_heatmaps(maps)
         points = points * heatmap_stride((maps.shape[2], maps.shape[3]), predictions.canvas)
-        return [self._person(*entry) for entry in zip(points, peaks.clamp(0, 1), meta, strict=True)]
+        return [self._person(*entry) for entry in zip(points, peaks, meta, strict=True)]
 
     def _person(
         self, points: Float[Tensor, "K 2"], scores: Float[Tensor, " K"], meta: ImageMeta
@@ -146,6 +169,13 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
             image_id=meta.image_id,
             file_name=meta.file_name,
         )
+
+    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+        """Join the poses of one image, best first, without those that resemble a better one (OKS-NMS)."""
+        found = concatenate(parts)
+        areas = torch.tensor([crop_area(m) for m in meta], dtype=torch.float32)
+        points = found.keypoints[..., :2]
+        return found[oks_nms(points, areas, found.scores, self.sigmas, self.config.oks_nms)]
 
     def evaluator(self) -> CocoEvaluator:
         """Return COCO's keypoint AP."""

@@ -1,14 +1,18 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances, concatenate
+from mtvit_core.instances import Instances
 from mtvit_core.model import MultiTaskViT, View, evaluating
-from mtvit_core.task import Evaluator
+from mtvit_core.task import Evaluator, Task
 from mtvit_train.assemble import Split
 from mtvit_train.data.loader import load
 from mtvit_train.data.sampler import EpochSampler
+
+#: What was found in a canvas, and where the canvas comes from.
+Part = tuple[Instances, ImageMeta]
 
 
 def evaluate(
@@ -65,27 +69,29 @@ def _results(
     """Yield each task's results, one per image; crops of one image, which follow each other, are joined."""
     dataset = split.views[view]
     sampler = EpochSampler(len(dataset), batch_size, shuffle=False, epochs=1)
-    pending: dict[str, list[Instances]] = {task.name: [] for task in model.of_view(view)}
+    pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
     for batch in load(dataset, sampler, workers):
-        predictions = model(batch.images, view)
+        predictions = model.answers(batch.images, view)
         for task in model.of_view(view):
-            found = pending[task.name] + task.decode(predictions[task.name], batch.meta)
-            images = _join(found)
+            results = task.decode(predictions[task.name], batch.meta)
+            found = pending[task.name] + list(zip(results, batch.meta, strict=True))
             # The last image may go on in the next batch.
-            last = images[-1].image_id
-            pending[task.name] = [part for part in found if part.image_id == last]
-            yield task.name, images[:-1]
+            last = found[-1][0].image_id
+            pending[task.name] = [part for part in found if part[0].image_id == last]
+            yield task.name, _join(task, view, [part for part in found if part[0].image_id != last])
         if advance is not None:
             advance(len(batch))
-    for name, found in pending.items():
-        yield name, _join(found)
+    for task in model.of_view(view):
+        yield task.name, _join(task, view, pending[task.name])
 
 
-def _join(parts: list[Instances]) -> list[Instances]:
-    by_image: dict[int, list[Instances]] = {}
+def _join(task: Task[Any, Any, Any], view: View, parts: list[Part]) -> list[Instances]:
+    if view == "image":
+        return [result for result, _ in parts]
+    by_image: dict[int, list[Part]] = {}
     for part in parts:
-        by_image.setdefault(part.image_id, []).append(part)
-    return [concatenate(same) for same in by_image.values()]
+        by_image.setdefault(part[0].image_id, []).append(part)
+    return [task.join(*map(list, zip(*same, strict=True))) for same in by_image.values()]
 
 
 def _score(evaluator: Evaluator, results: list[Instances], split: Split, needs: frozenset[str]) -> None:
