@@ -209,8 +209,8 @@ def test_settings_of_another_version(saved: tuple[MultiTaskViT, Path]) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    for path in (tmp_path / "no.safetensors", tmp_path):
-        assert complaint(path) == "there is no such file; give the path of a model.safetensors."
+    path = tmp_path / "no.safetensors"
+    assert complaint(path) == "there is no such file; give the path of a model.safetensors."
 
 
 def test_a_torn_file(saved: tuple[MultiTaskViT, Path]) -> None:
@@ -223,8 +223,8 @@ def test_a_torn_file(saved: tuple[MultiTaskViT, Path]) -> None:
         assert "\n" not in text
 
 
-@pytest.mark.parametrize("header", [None, {}, {"format": "pt"}, {"mtvit": "{"}, {"mtvit": "[1]"}])
-def test_a_foreign_file(tmp_path: Path, header: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("header", [{"mtvit": "{"}, {"mtvit": "[1]"}])
+def test_a_foreign_header(tmp_path: Path, header: dict[str, str]) -> None:
     path = tmp_path / "foreign.safetensors"
     save_file({"a": torch.zeros(1)}, path, metadata=header)
     assert complaint(path) == (

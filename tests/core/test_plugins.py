@@ -83,14 +83,14 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             HOOK.format(body="return 1").replace("mtvit_task", "mtvit_tasks"),
             "acme 1.2, entry point 'odd': hooks failed: there is no hook 'mtvit_tasks', only mtvit_task, "
-            "mtvit_commands. Rename it. Did you mean 'mtvit_task'?",
+            "mtvit_commands, mtvit_published. Rename it. Did you mean 'mtvit_task'?",
             id="misspelt",
         ),
         pytest.param(
             HOOK.format(body="return 1").replace("mtvit_task()", "mtvit_task(config)"),
             "acme 1.2, entry point 'odd': hooks failed: hookimpl definition: mtvit_task(config), Argument(s) "
             "{'config'} are declared in the hookimpl but can not be found in the hookspec. "
-            "Use the signatures of mtvit_core.hookspecs: mtvit_task(), mtvit_commands().",
+            "Use the signatures of mtvit_core.hookspecs: mtvit_task(), mtvit_commands(), mtvit_published().",
             id="arguments",
         ),
         pytest.param(
@@ -102,7 +102,8 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             "answer = 42",
             "acme 1.2, entry point 'odd': hooks failed: it implements no hook; the hooks are mtvit_task, "
-            "mtvit_commands. Mark a function of that name with @mtvit_core.hookspecs.hookimpl.",
+            "mtvit_commands, mtvit_published. Mark a function of that name with "
+            "@mtvit_core.hookspecs.hookimpl.",
             id="nothing",
         ),
         pytest.param(
@@ -267,3 +268,16 @@ def test_an_entry_point_without_metadata_is_still_named(tmp_path, registry):
     info.mkdir()
     (info / "entry_points.txt").write_text("[mtvit]\nodd = not_there\n")
     assert "entry point 'odd': import failed" in complaint(registry())
+
+
+def test_published_formats_that_are_none(install, registry):
+    install(
+        "odd", "from mtvit_core import hookimpl\n@hookimpl\ndef mtvit_published():\n    return ['yolos']\n"
+    )
+    found = registry()
+    assert not found.published
+    (broken,) = found.broken
+    assert str(broken) == (
+        "odd 1.2, entry point 'odd': published failed: mtvit_published returned ['yolos'], not a list of "
+        "PublishedFormat objects. Return a list of objects, for instance `return [Yolos()]`."
+    )

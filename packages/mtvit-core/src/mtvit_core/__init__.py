@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from mtvit_core.model import MultiTaskViT as MultiTaskViT
     from mtvit_core.plugins import installed_tasks as installed_tasks
     from mtvit_core.proposals import PickedQueries as PickedQueries
+    from mtvit_core.published.convert import convert as convert
+    from mtvit_core.published.format import Blueprint as Blueprint
+    from mtvit_core.published.format import PublishedFormat as PublishedFormat
     from mtvit_core.task import BackboneSpec as BackboneSpec
     from mtvit_core.task import Evaluator as Evaluator
     from mtvit_core.task import Task as Task
@@ -68,6 +71,8 @@ _MODULES = {
     "model": ("MultiTaskViT",),
     "plugins": ("installed_tasks",),
     "proposals": ("PickedQueries",),
+    "published.convert": ("convert",),
+    "published.format": ("Blueprint", "PublishedFormat"),
     "task": ("BackboneSpec", "Evaluator", "Task", "TaskConfig"),
     "tokens": ("LearnedQueries", "TokenGroup"),
 }

@@ -15,9 +15,11 @@ from mtvit_core.categories import Categories
 from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.config import validate
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
+from mtvit_core.geometry import framing_from_json, framing_to_json
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.plugins import tasks as installed
 from mtvit_core.pretrained import differences
+from mtvit_core.published.source import PICKLES, is_hub_id
 from mtvit_core.task import Task
 
 #: Version of the file's layout; readers refuse others.
@@ -89,6 +91,7 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         "version": __version__,
         "backbone": {"name": model.backbone.name, "options": model.backbone.options},
         "canvases": model.canvases,
+        "framing": framing_to_json(model.framing),
         "tasks": {task.name: task.config.model_dump(mode="json") for task in model.task_list},
         "categories": model.categories.to_json(),
         "extra": dict(extra or {}),
@@ -136,10 +139,10 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
-    """Read a model that ``save`` wrote.
+    """Read a model that ``save`` wrote, or convert a published checkpoint.
 
     Args:
-        path: The file.
+        path: The file; or a folder, a hub id or an official file, see ``mtvit_core.convert``.
         tasks: Which of its tasks to load; all by default.
 
     Returns:
@@ -150,13 +153,10 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
         PluginError: a task of the checkpoint is not installed.
         ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin.
     """
+    if _is_published(path):
+        return _load_published(path, tasks)
     header = read_header(path)
-    unknown = sorted(set(tasks or ()) - set(header["tasks"]))
-    if unknown:
-        raise CheckpointError(
-            f"checkpoint {path}: it has no task {unknown[0]!r}; "
-            f"it holds {', '.join(header['tasks']) or 'none'}."
-        )
+    _check_held(path, tasks, list(header["tasks"]))
     settings = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
     try:
         model = _rebuild(header, settings)
@@ -166,12 +166,51 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
     return model.eval()
 
 
+def _is_published(path: str | Path) -> bool:
+    """Tell whether something is not a file of ours, nor the missing, torn or older form of one."""
+    source = Path(path)
+    if not source.exists():
+        return is_hub_id(str(path))
+    if source.is_dir() or source.suffix in PICKLES:
+        return True
+    try:
+        with safe_open(source, framework="pt") as file:
+            return "mtvit" not in (file.metadata() or {})
+    except SafetensorError:
+        return False
+
+
+def _load_published(path: str | Path, tasks: Sequence[str] | None) -> MultiTaskViT:
+    from mtvit_core.published.convert import convert  # which is written in terms of this module
+
+    model = convert(path)
+    held = [task.name for task in model.task_list]
+    _check_held(path, tasks, held)
+    kept = [task for task in model.task_list if tasks is None or task.name in tasks]
+    if len(kept) == len(held):
+        return model
+    part = MultiTaskViT(model.backbone, kept, model.categories, model.canvases["person"], model.framing)
+    part.load_state_dict(
+        {key: value for key, value in model.state_dict().items() if key in part.state_dict()}
+    )
+    return part.eval()
+
+
+def _check_held(path: str | Path, tasks: Sequence[str] | None, held: Sequence[str]) -> None:
+    unknown = sorted(set(tasks or ()) - set(held))
+    if unknown:
+        raise CheckpointError(
+            f"checkpoint {path}: it has no task {unknown[0]!r}; it holds {', '.join(held) or 'none'}."
+        )
+
+
 def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:
     categories = Categories.from_json(header["categories"])
     canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
     name, options = header["backbone"]["name"], header["backbone"]["options"]
     trunk = create_backbone(name, canvases["image"], options=options)
-    return MultiTaskViT(trunk, make_tasks(settings, categories), categories, canvases["person"])
+    framing = framing_from_json(header["framing"]) if "framing" in header else None
+    return MultiTaskViT(trunk, make_tasks(settings, categories), categories, canvases["person"], framing)
 
 
 def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:
@@ -185,5 +224,5 @@ def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) ->
     own = model.state_dict()
     problems = differences(own, found)
     if problems:
-        raise CheckpointError(f"checkpoint {path}: its weights do not fit the model: {'; '.join(problems)}.")
+        raise CheckpointError(f"checkpoint {path}: its weights do not fit the model: {problems}.")
     model.load_state_dict(found)

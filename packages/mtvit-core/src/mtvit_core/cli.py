@@ -2,6 +2,8 @@
 
 import click
 
+from mtvit_core.convert_command import convert_command
+from mtvit_core.models_command import models_command
 from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 from mtvit_core.plugins import registry
 from mtvit_core.plugins_command import plugins_command
@@ -44,5 +46,7 @@ def main() -> None:
     """One plain Vision Transformer, several tasks: predict with a model, see which tasks are installed."""
 
 
+main.add_command(convert_command)
+main.add_command(models_command)
 main.add_command(plugins_command)
 main.add_command(predict_command)

@@ -1,16 +1,20 @@
-"""The way from original images to the canvas a model sees, and back.
+"""The way from original images to the canvas a model sees, and back: two framings of whole images.
 
 Coordinates are continuous: pixel i covers [i, i + 1). An affine map is written x' = a x + b y + c, y' = d x +
 e y + f.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as vision
 
+from mtvit_core.errors import ConfigError
+
+Size = tuple[int, int]
 Affine = tuple[float, float, float, float, float, float]
 
 
@@ -84,9 +88,7 @@ class Letterbox:
 
     def meta(self, height: int, width: int, image_id: int = 0, file_name: str = "") -> ImageMeta:
         """Return the way back from the canvas for an original image of this size."""
-        rows, columns = self.content(height, width)
-        to_original = (width / columns, 0.0, 0.0, 0.0, height / rows, 0.0)
-        return ImageMeta(height, width, (rows, columns), to_original, image_id, file_name)
+        return _resized((height, width), self.content(height, width), image_id, file_name)
 
     def apply(self, image: Tensor) -> Tensor:
         """Resize and pad one uint8 image 3 H W (antialiased bilinear) to the canvas."""
@@ -94,3 +96,80 @@ class Letterbox:
         # Stays uint8 where the processor can: several times faster than by way of floats.
         image = vision.resize(image, [rows, columns], antialias=True)
         return F.pad(image, (0, self.width - columns, 0, self.height - rows))
+
+
+@dataclass(frozen=True)
+class ShortSide:
+    """Resize an image by its short side; its canvas is just as large, so images differ in theirs (YOLOS).
+
+    Both sides are cut down to a multiple, which changes the aspect a little.
+
+    Attributes:
+        short: Pixels of the short side.
+        cap: Most pixels of the long side; the short side gives way.
+        multiple: What both sides are multiples of.
+    """
+
+    short: int
+    cap: int
+    multiple: int
+
+    def content(self, height: int, width: int) -> Size:
+        """Return rows and columns of the canvas of an image of this size.
+
+        The capped short side enters the long side unrounded, as in the published processors.
+        """
+        least, most = min(height, width), max(height, width)
+        short: float = self.short
+        if most / least * short > self.cap:
+            short = self.cap * least / most
+        sides = (round(short), self._long(short, least, most))
+        rows, columns = sides if height <= width else sides[::-1]
+        return self._fitted(rows), self._fitted(columns)
+
+    def _long(self, short: float, least: int, most: int) -> int:
+        return most if least == round(short) else int(short * most / least)
+
+    def _fitted(self, side: int) -> int:
+        return max(self.multiple, side - side % self.multiple)
+
+    def meta(self, height: int, width: int, image_id: int = 0, file_name: str = "") -> ImageMeta:
+        """Return the way back from the canvas for an original image of this size."""
+        return _resized((height, width), self.content(height, width), image_id, file_name)
+
+    def apply(self, image: UInt8[Tensor, "3 H0 W0"]) -> UInt8[Tensor, "3 H W"]:
+        """Resize one image (antialiased bilinear) to its canvas."""
+        resized: Tensor = vision.resize(image, list(self.content(*image.shape[-2:])), antialias=True)
+        return resized
+
+
+#: How whole images come onto a canvas.
+Framing = Letterbox | ShortSide
+_FRAMINGS: dict[str, type[Letterbox] | type[ShortSide]] = {"letterbox": Letterbox, "short_side": ShortSide}
+
+
+def framing_to_json(framing: Framing) -> dict[str, Any]:
+    """Return plain data that ``framing_from_json`` reads back."""
+    kind = next(name for name, cls in _FRAMINGS.items() if isinstance(framing, cls))
+    return {"kind": kind, **asdict(framing)}
+
+
+def framing_from_json(data: dict[str, Any]) -> Framing:
+    """Build a framing from what ``framing_to_json`` returned.
+
+    Raises:
+        ConfigError: this version knows no such framing.
+    """
+    kind, values = data.get("kind"), {key: value for key, value in data.items() if key != "kind"}
+    try:
+        return _FRAMINGS[str(kind)](**values)
+    except (KeyError, TypeError):
+        raise ConfigError(
+            f"framing: {data} is not known here; known are {', '.join(_FRAMINGS)}, with their own settings."
+        ) from None
+
+
+def _resized(original: Size, content: Size, image_id: int, file_name: str) -> ImageMeta:
+    """The way back from an image that was resized to fill the top left of its canvas."""
+    to_original = (original[1] / content[1], 0.0, 0.0, 0.0, original[0] / content[0], 0.0)
+    return ImageMeta(*original, content, to_original, image_id, file_name)

@@ -8,6 +8,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
 #: Name of the project for pluggy, and of the entry point group.
@@ -32,4 +33,12 @@ def mtvit_commands() -> "list[click.Command]":  # type: ignore[empty-body]  # ho
     """Return click commands that join the ``mtvit`` command.
 
     Called whenever ``mtvit`` starts: import what is heavy inside the commands' functions.
+    """
+
+
+@hookspec(firstresult=True)
+def mtvit_published() -> "list[PublishedFormat]":  # type: ignore[empty-body]  # hook specifications have no body
+    """Return the kinds of published checkpoints that the plugin turns into models of its task.
+
+    Import them inside the function, so that the commands start without torch.
     """

@@ -15,7 +15,7 @@ from mtvit_core.batch import Batch
 from mtvit_core.categories import Categories
 from mtvit_core.errors import PluginError
 from mtvit_core.features import Features
-from mtvit_core.geometry import Letterbox
+from mtvit_core.geometry import Framing, Letterbox
 from mtvit_core.instances import Instances
 from mtvit_core.matching import match_all
 from mtvit_core.person_boxes import PERSON_SCORE
@@ -58,6 +58,7 @@ class MultiTaskViT(nn.Module):
         modules_of: Weights by task name; a task's state-dict keys start with ``tasks.<name>.``.
         categories: Classes of the data the model is for.
         canvases: Rows H and columns W of what the model sees, by view.
+        framing: How whole images come onto a canvas at prediction; training always takes ``letterbox``.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class MultiTaskViT(nn.Module):
         tasks: Sequence[Task[Any, Any, Any]],
         categories: Categories,
         person_canvas: tuple[int, int] = (256, 192),
+        framing: Framing | None = None,
     ) -> None:
         """Assemble the model.
 
@@ -74,6 +76,8 @@ class MultiTaskViT(nn.Module):
             tasks: What it is to answer, with distinct names.
             categories: Classes of the data.
             person_canvas: Rows and columns of person crops, for top-down tasks.
+            framing: How whole images come onto a canvas at prediction; by default they are letterboxed onto
+                the backbone's.
 
         Raises:
             PluginError: two tasks or two token groups bear the same name, or a group is wrong.
@@ -87,6 +91,7 @@ class MultiTaskViT(nn.Module):
         self.task_list = tuple(tasks)
         self.categories = categories
         self.canvases: dict[View, tuple[int, int]] = {"image": backbone.spec.canvas, "person": person_canvas}
+        self.framing: Framing = framing or self.letterbox
         specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
         self.tasks = nn.ModuleDict({task.name: TaskModules(task, specs[task.view]) for task in tasks})
         _check_group_names([(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups])
@@ -103,7 +108,7 @@ class MultiTaskViT(nn.Module):
 
     @property
     def letterbox(self) -> Letterbox:
-        """How whole images come onto the canvas."""
+        """How whole images come onto the canvas that the model is built for."""
         return Letterbox(*self.canvases["image"])
 
     def modules_of(self, name: str) -> TaskModules:

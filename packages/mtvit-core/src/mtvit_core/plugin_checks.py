@@ -13,11 +13,12 @@ from mtvit_core.errors import did_you_mean
 if TYPE_CHECKING:
     import click
 
+    from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
-HOOKS = ("mtvit_task", "mtvit_commands")
+HOOKS = ("mtvit_task", "mtvit_commands", "mtvit_published")
 #: Commands of mtvit itself; a plugin may not take their names.
-CORE_COMMANDS = ("plugins", "predict")
+CORE_COMMANDS = ("convert", "models", "plugins", "predict")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -141,3 +142,19 @@ def check_commands(commands: Any) -> "list[click.Command]":
     if taken:
         raise Fault(f"{taken[0]!r} is a command of mtvit itself", "Give the command another name.")
     return commands
+
+
+def check_published(formats: Any) -> "list[PublishedFormat]":
+    """Check what ``mtvit_published`` returned.
+
+    Raises:
+        Fault: it is not a list of formats of published checkpoints.
+    """
+    from mtvit_core.published.format import PublishedFormat
+
+    if not isinstance(formats, list) or not all(isinstance(f, PublishedFormat) for f in formats):
+        raise Fault(
+            f"mtvit_published returned {formats!r}, not a list of PublishedFormat objects",
+            "Return a list of objects, for instance `return [Yolos()]`.",
+        )
+    return formats

@@ -1,9 +1,9 @@
 """Finds plugins by the entry points of group ``mtvit`` and loads each alone: a broken one harms no other.
 
-Order: by distribution and entry point name. Every entry point passes up to four phases: ``import`` (its
+Order: by distribution and entry point name. Every entry point passes up to five phases: ``import`` (its
 module), ``hooks`` (their names and arguments), ``commands`` (what ``mtvit_commands`` returns), ``task`` (what
-``mtvit_task`` returns). Tasks come last, because their classes need torch. A name that two plugins claim goes
-to neither.
+``mtvit_task`` returns), ``published`` (what ``mtvit_published`` returns). The last two come last, because
+their classes need torch. A name that two plugins claim goes to neither.
 """
 
 import traceback
@@ -18,14 +18,15 @@ import pluggy
 
 from mtvit_core.errors import PluginError, did_you_mean
 from mtvit_core.hookspecs import GROUP
-from mtvit_core.plugin_checks import Fault, check_commands, check_hooks, check_task
+from mtvit_core.plugin_checks import Fault, check_commands, check_hooks, check_published, check_task
 
 if TYPE_CHECKING:
     import click
 
+    from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
-Phase = Literal["import", "hooks", "commands", "task"]
+Phase = Literal["import", "hooks", "commands", "task", "published"]
 V = TypeVar("V")
 
 
@@ -131,6 +132,15 @@ class Registry:
                 claims.append((origin, cls.name, PluginTask(*_fields(origin), cls.name, cls)))
         return self._grant("task", claims)
 
+    @cached_property
+    def published(self) -> "Mapping[str, PublishedFormat]":
+        """Kinds of published checkpoints of all plugins by name."""
+        claims: list[tuple[Origin, str, PublishedFormat]] = []
+        for origin, hook in self._hooks("mtvit_published"):
+            with self._phase(origin, "published"):
+                claims += [(origin, format_.name, format_) for format_ in check_published(hook())]
+        return self._grant("published", claims)
+
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:
         """What failed in the phases that have run so far, in the order of loading."""
@@ -152,7 +162,11 @@ class Registry:
         return chosen
 
     def _why_not(self, name: str) -> str:
-        lost = [broken for broken in self.broken if broken.task == name and broken.phase != "commands"]
+        lost = [
+            broken
+            for broken in self.broken
+            if broken.task == name and broken.phase not in ("commands", "published")
+        ]
         if lost:
             return f"tasks: {name!r} is broken: {lost[0]}"
         installed = ", ".join(self.tasks) or "none"
@@ -235,8 +249,13 @@ def tasks(names: Sequence[str]) -> "dict[str, type[Task[Any, Any, Any]]]":
     return registry().choose(names)
 
 
+def published_formats() -> "tuple[PublishedFormat, ...]":
+    """Return every kind of published checkpoint that an installed plugin knows."""
+    return tuple(registry().published.values())
+
+
 def broken_plugins() -> tuple[BrokenPlugin, ...]:
     """Return every plugin that cannot be used in full, after trying all their hooks."""
     found = registry()
-    found.commands, found.tasks  # noqa: B018  (each looks for faults of its phase)
+    found.commands, found.tasks, found.published  # noqa: B018  (each looks for faults of its phase)
     return found.broken

@@ -79,16 +79,33 @@ def _predict_batch(
 ) -> list[Instances]:
     found: dict[str, list[Instances]] = {}
     if model.of_view("image"):
-        metas = [
-            model.letterbox.meta(image.shape[-2], image.shape[-1], file_name=name) for image, name in chunk
-        ]
-        canvases = torch.stack([model.letterbox.apply(image) for image, _ in chunk])
-        found = _decode(model, "image", canvases, metas)
+        found = _predict_whole(model, chunk)
     if model.of_view("person"):
         people = _people(model, found, len(chunk), person_score) if boxes is None else boxes
         found |= _predict_people(model, chunk, people, batch_size)
     parts = [[results[i] for results in found.values()] for i in range(len(chunk))]
     return [_join(model, part, image, name) for part, (image, name) in zip(parts, chunk, strict=True)]
+
+
+def _predict_whole(model: MultiTaskViT, chunk: list[tuple[Tensor, str]]) -> dict[str, list[Instances]]:
+    """Results of the tasks that see whole images; canvases of one size make a batch."""
+    framing = model.framing
+    metas = [framing.meta(image.shape[-2], image.shape[-1], file_name=name) for image, name in chunk]
+    canvases = [framing.apply(image) for image, _ in chunk]
+    found: dict[str, dict[int, Instances]] = {task.name: {} for task in model.of_view("image")}
+    for rows in _of_one_size(canvases):
+        batch = torch.stack([canvases[i] for i in rows])
+        for name, results in _decode(model, "image", batch, [metas[i] for i in rows]).items():
+            found[name] |= zip(rows, results, strict=True)
+    return {name: [results[i] for i in range(len(chunk))] for name, results in found.items()}
+
+
+def _of_one_size(canvases: list[Tensor]) -> list[list[int]]:
+    """Indices of canvases that can be stacked, in the order of their first."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, canvas in enumerate(canvases):
+        groups.setdefault(tuple(canvas.shape), []).append(i)
+    return list(groups.values())
 
 
 def _decode(

@@ -3,7 +3,7 @@
 timm converts the formats it knows and resizes positions, but leaves at random whatever a file lacks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def load_pretrained(model: PlainViT, name: str, source: str | Path | None) -> No
         own = model.state_dict()
         problems = differences(own, {k: v for k, v in weights.items() if k in own or k.startswith("blocks.")})
         if problems:
-            raise CheckpointError(f"{where} do not fit the model: {'; '.join(problems)}.")
+            raise CheckpointError(f"{where} do not fit the model: {problems}.")
         return {key: weights[key] for key in own}
 
     try:
@@ -68,17 +68,19 @@ def _in_own_keys(found: Mapping[str, Tensor], model: PlainViT) -> dict[str, Tens
     return dict(convert(found, model))
 
 
-def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     """Say in words how weights found differ from a model's own: keys and shapes, the first three each."""
     reshaped = [k for k in own if k in found and own[k].shape != found[k].shape]
     shapes = [f"{k} is {tuple(found[k].shape)} instead of {tuple(own[k].shape)}" for k in reshaped]
-    problems = []
-    for what, keys in (
-        ("missing", sorted(own.keys() - found.keys())),
-        ("unexpected", sorted(found.keys() - own.keys())),
-        ("of another shape", shapes),
-    ):
+    missing, unexpected = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
+    return listed({"missing": missing, "unexpected": unexpected, "of another shape": shapes}, most=3)
+
+
+def listed(problems: Mapping[str, Sequence[str]], most: int) -> str:
+    """Say in words which keys have which problem, at most so many of each; empty where there is none."""
+    words = []
+    for what, keys in problems.items():
         if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            problems.append(f"{what}: {', '.join(keys[:3])}{more}")
-    return problems
+            more = f" and {len(keys) - most} more" if len(keys) > most else ""
+            words.append(f"{what}: {', '.join(keys[:most])}{more}")
+    return "; ".join(words)

@@ -1,0 +1,55 @@
+"""How one tensor of ours is made of tensors of a source; shapes are known before any is read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One tensor of ours.
+
+    Attributes:
+        keys: The tensors of the source that it is made of.
+        shapes: Their shapes, given the shape of ours.
+        make: Makes ours of them.
+    """
+
+    keys: tuple[str, ...]
+    shapes: Callable[[Shape], Sequence[Shape]]
+    make: Callable[[Sequence[Tensor]], Tensor]
+
+
+def copied(key: str) -> Recipe:
+    """The same tensor under another key."""
+    return Recipe((key,), lambda own: [own], lambda parts: parts[0])
+
+
+def stacked(*keys: str) -> Recipe:
+    """Equal parts, one below the other, as q, k and v in a fused projection."""
+    return Recipe(
+        keys, lambda own: [(own[0] // len(keys), *own[1:])] * len(keys), lambda parts: torch.cat([*parts])
+    )
+
+
+def reshaped(key: str, shape: Callable[[Shape], Shape]) -> Recipe:
+    """The same numbers in another shape.
+
+    Args:
+        key: The source's tensor.
+        shape: Its shape, given the shape of ours; the numbers stay in order.
+    """
+
+    def make(parts: Sequence[Tensor]) -> Tensor:
+        return parts[0].reshape(-1)
+
+    return Recipe((key,), lambda own: [shape(own)], make)
+
+
+def summed(*keys: str) -> Recipe:
+    """The sum of tensors of one shape, as base weights and what training added to them."""
+    return Recipe(keys, lambda own: [own] * len(keys), lambda parts: torch.stack([*parts]).sum(0))
