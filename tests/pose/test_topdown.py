@@ -8,17 +8,20 @@ from torch import Tensor
 from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
 from mtvit_core.categories import Categories, Category
-from mtvit_core.crops import person_meta, points_to_crop
+from mtvit_core.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.model import MultiTaskViT, evaluating
 from mtvit_core.predict import predict
 from mtvit_pose.config import PoseConfig
+from mtvit_pose.dark import whole_map_targets
 from mtvit_pose.decoder import Heatmaps
 from mtvit_pose.heatmap import heatmap_stride, heatmap_targets
 from mtvit_pose.task import PoseTask
 from pose_cases import HAND, PEOPLE, TWO_SCHEMAS, images, make_model, people, task_of
+from spot_task import SpotConfig, spot_class
 
 CANVAS = (64, 48)
 VARIANTS = ("vitpose", "vitpose-simple", "tokenpose")
@@ -74,8 +77,12 @@ def test_loss_is_the_papers(variant: str, factor: float):
 
     terms = subject.loss(Heatmaps(maps, CANVAS), subject.targets([person], CANVAS, "cpu"), None)
 
-    mu = person.keypoints[:, :, :2] / torch.tensor([47 / 11, 63 / 15])
-    truth, _ = heatmap_targets(mu, (16, 12))
+    if variant == "vitpose":
+        mu = person.keypoints[:, :, :2] / torch.tensor([47 / 11, 63 / 15])
+        truth, _ = heatmap_targets(mu, (16, 12))
+    else:  # one stride, 47 / 11; the centres of map and crop coincide
+        mu = (person.keypoints[:, :, :2] - torch.tensor([23.5, 31.5])) / (47 / 11) + torch.tensor([5.5, 7.5])
+        truth, _ = whole_map_targets(mu, (16, 12))
     per_joint = (maps - truth)[0, :3].square().mean((1, 2))
     assert terms["heatmap"].item() == pytest.approx(10 * factor * per_joint.sum().item() / 17, rel=1e-5)
 
@@ -173,6 +180,31 @@ def test_several_categories_with_keypoints_are_refused():
         ConfigError, match=r"'vitpose' draws the keypoints of one category, but 2 have some \(hand"
     ):
         PoseTask(PoseConfig(variant="vitpose"), TWO_SCHEMAS)
+
+
+def test_tasks_that_see_other_crops_do_not_share_a_model():
+    trunk = make_model(variant="vitpose").backbone
+    second = spot_class("spot")(SpotConfig(view="person"), PEOPLE)
+    with pytest.raises(ConfigError) as error:
+        MultiTaskViT(trunk, [task("tokenpose"), second], PEOPLE, person_canvas=CANVAS)
+    assert str(error.value) == (
+        "model: task 'pose' looks at 'centred' crops and task 'spot' at 'udp' ones; a model cuts one kind of "
+        "crops, so make two models."
+    )
+
+
+@pytest.mark.parametrize(("variant", "rule"), [("vitpose", "udp"), ("tokenpose", "centred")])
+def test_crops_are_cut_by_the_rule_of_the_variant(variant: str, rule: CropRule):
+    model, image = make_model(variant=variant), images(1)[0]
+    box = (5.0, 6.0, 30.0, 60.0)
+
+    (found,) = predict(model, [image], boxes=[torch.tensor([box])])
+
+    meta = person_meta(box, 64, 96, CANVAS, rule=rule)
+    with evaluating(model):
+        maps = model(crop_person(image, meta, CANVAS)[None], "person")
+    (expected,) = task_of(model).decode(maps["pose"], [meta])
+    torch.testing.assert_close(found.keypoints, expected.keypoints)
 
 
 def test_every_variant_reports_coco_keypoint_ap():

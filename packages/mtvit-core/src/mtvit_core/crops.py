@@ -3,12 +3,16 @@
     roi     centre of the box, sides grown to the canvas's aspect and by 1.25
     crop    u = (W - 1) / roi_w * (cos a (x - c_x) - sin a (y - c_y) + roi_w / 2), v likewise with roi_h and H
 
+The rule ``centred`` is that of TokenPose's code (Li et al. 2021): a box holds its last pixel, its centre is
+(x0 + x1 - 1) / 2, and both axes have one scale, (W - 1) / (roi_w - 1).
+
 Unlike whole images, crops count in pixel centres: u = 0 and u = W - 1 are the centres of the first and last
 column, and the roi's edges fall on them. Keypoints keep the numbers of the data set's files on both sides.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,6 +22,8 @@ from torch.nn import functional as F
 from mtvit_core.errors import ShapeError
 from mtvit_core.geometry import Affine, ImageMeta
 
+#: How a crop lies around a box.
+CropRule = Literal["udp", "centred"]
 #: How much larger than the box a crop is.
 PADDING = 1.25
 
@@ -60,7 +66,10 @@ class Roi:
 
 
 def person_roi(
-    box: tuple[float, float, float, float], canvas: tuple[int, int], padding: float = PADDING
+    box: tuple[float, float, float, float],
+    canvas: tuple[int, int],
+    padding: float = PADDING,
+    rule: CropRule = "udp",
 ) -> Roi:
     """Grow a person's box to the aspect of the canvas, then by ``padding``.
 
@@ -68,6 +77,7 @@ def person_roi(
         box: x0 y0 x1 y1 in original pixels; one less than a pixel wide and high counts as a pixel wide.
         canvas: Rows H and columns W of the crop.
         padding: Factor on both sides.
+        rule: ``udp``, or ``centred``.
 
     Raises:
         ShapeError: the box is reversed or not finite.
@@ -79,6 +89,9 @@ def person_roi(
         )
     aspect = canvas[1] / canvas[0]
     width = max(x1 - x0, (y1 - y0) * aspect, 1.0)
+    if rule == "centred":
+        shown = max(width * padding - 1, 1.0)
+        return Roi((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2, shown, shown * (canvas[0] - 1) / (canvas[1] - 1))
     return Roi((x0 + x1) / 2, (y0 + y1) / 2, width * padding, width / aspect * padding)
 
 
@@ -88,6 +101,7 @@ def person_meta(
     width: int,
     canvas: tuple[int, int],
     padding: float = PADDING,
+    rule: CropRule = "udp",
 ) -> ImageMeta:
     """Return where the crop of a person lies.
 
@@ -97,18 +111,13 @@ def person_meta(
         width: Columns of the original image.
         canvas: Rows H and columns W of the crop.
         padding: How much larger than the box the crop is.
+        rule: How it lies around the box.
 
     Raises:
         ShapeError: the box is reversed or not finite.
     """
-    return ImageMeta(height, width, canvas, person_roi(box, canvas, padding).to_original(canvas), box=box)
-
-
-def crop_area(meta: ImageMeta) -> float:
-    """Area of what a crop shows, roi_w * roi_h, in square pixels of the original."""
-    a, b, _, d, e, _ = meta.to_original
-    rows, columns = meta.content
-    return abs(a * e - b * d) * (columns - 1) * (rows - 1)
+    roi = person_roi(box, canvas, padding, rule)
+    return ImageMeta(height, width, canvas, roi.to_original(canvas), box=box)
 
 
 def crop_person(

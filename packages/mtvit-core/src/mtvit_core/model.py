@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mtvit_core.backbone import Backbone, check_divides
 from mtvit_core.batch import Batch
 from mtvit_core.categories import Categories
-from mtvit_core.errors import PluginError
+from mtvit_core.crops import CropRule
+from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.geometry import Framing, Letterbox
 from mtvit_core.instances import Instances
@@ -81,11 +82,13 @@ class MultiTaskViT(nn.Module):
 
         Raises:
             PluginError: two tasks or two token groups bear the same name, or a group is wrong.
-            ConfigError: the patch does not divide the person canvas, and a task looks at persons.
+            ConfigError: the patch does not divide the person canvas, and a task looks at persons; or two
+                tasks look at persons on different kinds of crops.
         """
         super().__init__()
         _check_names(tasks)
         if any(task.view == "person" for task in tasks):
+            _check_crops(tasks)
             check_divides(person_canvas, backbone.spec.patch, "person canvas")
         self.backbone = backbone
         self.task_list = tuple(tasks)
@@ -100,6 +103,11 @@ class MultiTaskViT(nn.Module):
     def views(self) -> tuple[View, ...]:
         """The views that at least one task asks for."""
         return tuple(view for view in self.canvases if any(task.view == view for task in self.task_list))
+
+    @property
+    def crop(self) -> CropRule:
+        """How crops of one person lie around their box; all tasks that see persons share them."""
+        return next((task.crop for task in self.of_view("person")), "udp")
 
     @property
     def device(self) -> torch.device:
@@ -208,6 +216,16 @@ def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise PluginError(f"model: task {name!r} stands twice; name each task once.")
+
+
+def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:
+    rules = {task.crop: task.name for task in tasks if task.view == "person"}
+    if len(rules) > 1:
+        (first, one), (second, other), *_ = rules.items()
+        raise ConfigError(
+            f"model: task {one!r} looks at {first!r} crops and task {other!r} at {second!r} ones; a model "
+            "cuts one kind of crops, so make two models."
+        )
 
 
 def _check_group_names(owned: Sequence[tuple[str, str]]) -> None:

@@ -147,9 +147,8 @@ def _crops(
         height, width = image.shape[-2:]
         rows = [(0.0, 0.0, float(width), float(height), 1.0)] if people is None else _with_scores(people)
         for x0, y0, x1, y1, score in rows:
-            meta = replace(
-                person_meta((x0, y0, x1, y1), height, width, canvas), file_name=name, box_score=score
-            )
+            place = person_meta((x0, y0, x1, y1), height, width, canvas, rule=model.crop)
+            meta = replace(place, file_name=name, box_score=score)
             crops.append(crop_person(image, meta, canvas))
             metas.append(meta)
             owner.append(i)

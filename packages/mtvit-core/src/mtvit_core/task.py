@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
+from mtvit_core.crops import CropRule
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.matching import Match
@@ -137,6 +138,11 @@ class Task(ABC, Generic[C, P, T]):
     def finds_boxes(self) -> bool:
         """Whether its results are objects in boxes, so that top-down tasks look at the people among them."""
         return False
+
+    @property
+    def crop(self) -> CropRule:
+        """How a crop of one person lies around the box, see ``mtvit_core.crops``."""
+        return "udp"
 
     @property
     def mirrors(self) -> bool:

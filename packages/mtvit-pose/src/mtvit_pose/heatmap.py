@@ -79,10 +79,15 @@ def decode_heatmaps(
     return torch.where((scores > 0)[..., None], points, -1.0).to(heatmaps.dtype), scores
 
 
-def _log_blurred(heatmaps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
-    offset = torch.arange(BLUR, device=heatmaps.device, dtype=heatmaps.dtype) - BLUR // 2
+def gaussian_kernel(like: Tensor) -> Float[Tensor, " _"]:
+    """Return the kernel of the blur before the Newton step, on the device and in the type of ``like``."""
+    offset = torch.arange(BLUR, device=like.device, dtype=like.dtype) - BLUR // 2
     kernel = torch.exp(-(offset**2) / (2 * BLUR_SIGMA**2))
-    kernel = kernel / kernel.sum()
+    return kernel / kernel.sum()
+
+
+def _log_blurred(heatmaps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
+    kernel = gaussian_kernel(heatmaps)
     maps = F.pad(heatmaps.flatten(0, 1)[:, None], [BLUR // 2] * 4, mode="reflect")
     maps = F.conv2d(F.conv2d(maps, kernel[None, None, None]), kernel[None, None, :, None])
     return maps.view(heatmaps.shape).clamp(0.001, 50).log()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
+from mtvit_core.crops import CropRule
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -51,6 +52,11 @@ class PoseTask(Task[PoseConfig, Any, Any]):
     def view(self) -> Literal["image", "person"]:
         """Whole images for ``onepass``, else one crop per person."""
         return self.variant.view
+
+    @property
+    def crop(self) -> CropRule:
+        """How the variant's crops lie around a box."""
+        return self.variant.crop
 
     @property
     def mirrors(self) -> bool:

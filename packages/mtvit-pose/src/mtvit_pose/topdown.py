@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.crops import crop_area
+from mtvit_core.crops import CropRule, person_roi
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.matching import Match
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, TokenGroup
+from mtvit_pose.codec import TOKENPOSE, VITPOSE
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.decoder import ClassicDecoder, Heatmaps, SimpleDecoder
-from mtvit_pose.heatmap import decode_heatmaps, heatmap_stride, heatmap_targets, joints_mse
+from mtvit_pose.heatmap import joints_mse
 from mtvit_pose.keypoint_token import TokenPoseHead
 from mtvit_pose.suppression import oks_nms
 from mtvit_pose.targets import schema_table
@@ -80,6 +81,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
                 f"tasks.pose.flip_test: the keypoints of {categories[self.label].name!r} have no pairs "
                 "of left and right, so mirrored crops cannot be read; leave it false."
             )
+        self.codec = TOKENPOSE if config.variant == "tokenpose" else VITPOSE
         self.flip_order = list(schema.flip_order)
         self.sigmas = schema_table(categories)[0][0]
 
@@ -87,6 +89,11 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     def view(self) -> Literal["person"]:
         """One crop per person."""
         return "person"
+
+    @property
+    def crop(self) -> CropRule:
+        """How a crop lies around the box."""
+        return "centred" if self.config.variant == "tokenpose" else "udp"
 
     @property
     def mirrors(self) -> bool:
@@ -127,8 +134,9 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     def loss(self, predictions: Heatmaps, targets: CropTargets, match: Match | None) -> dict[str, Tensor]:
         """Return the weighted error of the maps; TokenPose halves it."""
         maps = predictions.maps
-        stride = heatmap_stride((maps.shape[2], maps.shape[3]), predictions.canvas).to(maps.device)
-        truth, on_map = heatmap_targets(targets.points / stride, (maps.shape[2], maps.shape[3]))
+        shape = (maps.shape[2], maps.shape[3])
+        mu = self.codec.grid(shape, predictions.canvas).to_map(targets.points)
+        truth, on_map = self.codec.targets(mu, shape)
         half = 0.5 if self.config.variant == "tokenpose" else 1.0
         error = joints_mse(maps, truth.to(maps.dtype), targets.weights * on_map)
         return {"heatmap": self.config.loss_joints * half * error}
@@ -146,8 +154,8 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         the score of the box that was cropped.
         """
         maps = predictions.maps.float().cpu()
-        points, peaks = decode_heatmaps(maps)
-        points = points * heatmap_stride((maps.shape[2], maps.shape[3]), predictions.canvas)
+        points, peaks = self.codec.decode(maps)
+        points = self.codec.grid((maps.shape[2], maps.shape[3]), predictions.canvas).to_crop(points)
         return [self._person(*entry) for entry in zip(points, peaks, meta, strict=True)]
 
     def _person(
@@ -173,7 +181,8 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
         """Join the poses of one image, best first, without those that resemble a better one (OKS-NMS)."""
         found = concatenate(parts)
-        areas = torch.tensor([crop_area(m) for m in meta], dtype=torch.float32)
+        rois = [person_roi(m.box, m.content) for m in meta if m.box is not None]
+        areas = torch.tensor([roi.width * roi.height for roi in rois])
         points = found.keypoints[..., :2]
         return found[oks_nms(points, areas, found.scores, self.sigmas, self.config.oks_nms)]
 

@@ -1,6 +1,7 @@
 """From settings to objects: data, backbone and tasks put together into what a run needs."""
 
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations
     for view in model.views:
         needs = frozenset(kind for task in model.of_view(view) for kind in task.needs)
         canvas = Letterbox(*model.canvases[view])
-        kind = ImageDataset if view == "image" else PersonDataset
+        kind = ImageDataset if view == "image" else partial(PersonDataset, crop=model.crop)
         views[view] = kind(packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache)
     return Split(packed, views)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from mtvit_core.crops import Roi, person_roi
+from mtvit_core.crops import CropRule, Roi, person_roi
 from mtvit_core.geometry import Affine
 from mtvit_core.keypoints import KeypointSchema
 
@@ -34,6 +34,7 @@ def draw_roi(
     keypoints: Float32[ndarray, "K 3"],
     schema: KeypointSchema,
     canvas: tuple[int, int],
+    crop: CropRule = "udp",
 ) -> Roi:
     """Draw what a crop shows of a person.
 
@@ -43,14 +44,15 @@ def draw_roi(
         keypoints: x, y in original pixels and visibility.
         schema: What the keypoints are called.
         canvas: Rows H and columns W of the crop.
+        crop: How it lies around the box.
     """
     shift, across, down, half, upper, turn = rng.random(6)
     scale, angle = rng.standard_normal(2)
     if shift < 0.3:
         box = _moved(box, 0.4 * (across - 0.5), 0.4 * (down - 0.5))
-    roi = person_roi(box, canvas)
+    roi = person_roi(box, canvas, rule=crop)
     if half < 0.3:
-        roi = _half_body(keypoints, schema, canvas, prefer_upper=bool(upper < 0.69)) or roi
+        roi = _half_body(keypoints, schema, canvas, crop, prefer_upper=bool(upper < 0.69)) or roi
     factor = float(np.clip(1 + 0.5 * scale, 0.5, 1.5))
     degrees = float(np.clip(40 * angle, -80, 80)) if turn < 0.6 else 0.0
     return replace(roi, width=roi.width * factor, height=roi.height * factor, angle=math.radians(degrees))
@@ -63,7 +65,12 @@ def _moved(box: Box, across: float, down: float) -> Box:
 
 
 def _half_body(
-    keypoints: Float32[ndarray, "K 3"], schema: KeypointSchema, canvas: tuple[int, int], *, prefer_upper: bool
+    keypoints: Float32[ndarray, "K 3"],
+    schema: KeypointSchema,
+    canvas: tuple[int, int],
+    crop: CropRule,
+    *,
+    prefer_upper: bool,
 ) -> Roi | None:
     """Show the labelled joints of one half, centred at their mean; None where too few are labelled."""
     known = keypoints[: len(schema.names), 2] > 0
@@ -76,7 +83,7 @@ def _half_body(
             points = keypoints[: len(schema.names)][shown, :2]
             x, y = points.mean(0).tolist()
             (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
-            return replace(person_roi((x0, y0, x1, y1), canvas, HALF_PADDING), x=x, y=y)
+            return replace(person_roi((x0, y0, x1, y1), canvas, HALF_PADDING, crop), x=x, y=y)
     return None
 
 

@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch.utils.data import Dataset
 
 from mtvit_core.annotations import Annotations
-from mtvit_core.crops import crop_person, person_roi, points_to_crop
+from mtvit_core.crops import CropRule, crop_person, person_roi, points_to_crop
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.images import MAX_PIXELS
@@ -38,6 +38,7 @@ class PersonDataset(Dataset[Sample]):
         *,
         needs: Set[str] = ALL_KINDS,
         augment: AugmentConfig = NO_AUGMENT,
+        crop: CropRule = "udp",
         seed: int = 0,
         cache_bytes: int = 0,
         max_pixels: int = MAX_PIXELS,
@@ -50,6 +51,7 @@ class PersonDataset(Dataset[Sample]):
             needs: Kinds of label that some task reads; masks are never given for crops.
             augment: Random changes; of its settings ``hflip`` and those of colour apply, the others are
                 ViTPose's own for crops.
+            crop: How crops lie around a box.
             seed: Number of the run.
             cache_bytes: Decoded images are kept in memory up to this many bytes, in each loader process.
             max_pixels: Most pixels an image file may have.
@@ -58,9 +60,9 @@ class PersonDataset(Dataset[Sample]):
             DataError: nobody has a labelled keypoint.
         """
         self.packed, self.canvas, self.needs = packed, (canvas.height, canvas.width), frozenset(needs)
-        self.augment, self.seed = augment, seed
+        self.augment, self.crop, self.seed = augment, crop, seed
         self.images = ImageDataset(packed, canvas, cache_bytes=cache_bytes, max_pixels=max_pixels)
-        self.boxes = _clean_boxes(packed)
+        self.boxes = _clean_boxes(packed, crop)
         self.rows = np.flatnonzero(_usable(packed, self.boxes))
         if not len(self.rows):
             raise DataError(
@@ -100,9 +102,9 @@ class PersonDataset(Dataset[Sample]):
         schema = self.packed.categories[int(self.packed.labels[row])].keypoints
         assert schema is not None
         flip = bool(rng.random() < self.augment.hflip and schema.flip_pairs)
-        roi = draw_roi(rng, box, self._points(row), schema, self.canvas)
+        roi = draw_roi(rng, box, self._points(row), schema, self.canvas, self.crop)
         if not self.augment.enabled:
-            roi, flip = person_roi(box, self.canvas), False
+            roi, flip = person_roi(box, self.canvas, rule=self.crop), False
         to_original = roi.to_original(self.canvas)
         record = self.packed.image(image)
         return ImageMeta(
@@ -144,13 +146,17 @@ class PersonDataset(Dataset[Sample]):
         return points
 
 
-def _clean_boxes(packed: PackedAnnotations) -> Float32[ndarray, "M 4"]:
-    """Clip boxes to pixel centres of their image: x1 <= W - 1, sizes less one pixel (ViTPose's rule)."""
+def _clean_boxes(packed: PackedAnnotations, crop: CropRule) -> Float32[ndarray, "M 4"]:
+    """Clip boxes to pixel centres of their image: x1 <= W - 1, sizes less one pixel (ViTPose's rule).
+
+    TokenPose counts the last pixel as inside, so its boxes end one further.
+    """
     image = np.repeat(np.arange(len(packed)), np.diff(packed.first))
     last = packed.sizes[image][:, ::-1] - 1
     low = packed.boxes[:, :2].clip(0)
     size = (packed.boxes[:, 2:] - packed.boxes[:, :2] - 1).clip(0)
-    return np.concatenate([low, np.minimum(last, low + size)], 1).astype(np.float32)
+    high = np.minimum(last, low + size) + (crop == "centred")
+    return np.concatenate([low, high], 1).astype(np.float32)
 
 
 def _usable(packed: PackedAnnotations, boxes: Float32[ndarray, "M 4"]) -> Bool[ndarray, " M"]:
