@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from mtvit_core.categories import Categories
+
 #: The kinds of label a sample can have; a task names those it learns from in ``needs``.
 LABEL_KINDS = ("boxes", "masks", "keypoints")
 
@@ -40,3 +42,16 @@ class Annotations:
     def __len__(self) -> int:
         """Return the number of instances."""
         return int(self.boxes.shape[0])
+
+
+def swap_sides(
+    keypoints: Float[Tensor, "M K 3"], labels: Int64[Tensor, " M"], categories: Categories
+) -> Float[Tensor, "M K 3"]:
+    """Reorder the keypoints of mirrored objects by their schema: the left eye becomes the right one."""
+    swapped = keypoints.clone()
+    for label in categories.keypoint_labels:
+        schema = categories[label].keypoints
+        assert schema is not None
+        mine = labels == label
+        swapped[mine, : len(schema.names)] = keypoints[mine][:, list(schema.flip_order)]
+    return swapped

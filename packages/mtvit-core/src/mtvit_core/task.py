@@ -179,6 +179,20 @@ class Task(ABC, Generic[C, P, T]):
         zero gradient), so that all processes of a distributed run reduce the same parameters.
         """
 
+    def perfect(self, predictions: P, targets: T) -> P | None:
+        """Return predictions that say what the targets say: what ``decode`` makes of them is the truth.
+
+        No training needs it; the test kit does, to check targets, decoding and evaluation by each other.
+
+        Args:
+            predictions: Of the same images, in evaluation; for the form and the sizes.
+            targets: What is to be said.
+
+        Returns:
+            Predictions of the same form; None where a task does not define it.
+        """
+        return None
+
     @abstractmethod
     def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Turn predictions into results in original pixels and categories, one per image (or crop)."""

@@ -1,6 +1,7 @@
 """Detection: the parts wired to the task contract."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
+from mtvit_core.certain import certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -86,6 +88,15 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             predictions.pick, targets.labels, targets.boxes, targets.valid, targets.labelled
         )
         return {**terms, **{name: config.loss_proposal * value for name, value in dense.items()}}
+
+    def perfect(self, predictions: DetPredictions, targets: DetTargets) -> DetPredictions:
+        """Query m says object m."""
+        no_object = len(self.categories) if self.config.variant == "yolos" else None
+        return replace(
+            predictions,
+            logits=certain_logits(predictions.logits, targets.labels, targets.valid, no_object),
+            boxes=certain_rows(predictions.boxes, targets.boxes, targets.valid),
+        )
 
     def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Boxes in original pixels, best first."""

@@ -1,6 +1,7 @@
 """The one-pass pose task: people and their keypoints from the whole image."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.boxes import cxcywh_to_xyxy
+from mtvit_core.certain import SURE, certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -66,6 +68,20 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         """Return the weighted terms."""
         assert match is not None
         return pose_losses(predictions, targets, match, self.config)
+
+    def perfect(self, predictions: PosePredictions, targets: PoseTargets) -> PosePredictions:
+        """Query m says person m; embeddings of zero leave every keypoint at the centre of its window."""
+        embeddings, valid = predictions.embeddings, targets.valid
+        known = SURE * (2 * targets.known.to(predictions.visibility.dtype) - 1)
+        return replace(
+            predictions,
+            logits=certain_logits(predictions.logits, targets.classes, valid),
+            boxes=certain_rows(predictions.boxes, targets.boxes, valid),
+            points=certain_rows(predictions.points, targets.points, valid),
+            visibility=certain_rows(predictions.visibility, known, valid),
+            quality=torch.full_like(predictions.quality, SURE),
+            embeddings=None if embeddings is None else torch.zeros_like(embeddings),
+        )
 
     @torch.no_grad()
     def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:

@@ -83,6 +83,10 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Return the variant's loss terms."""
         return self.variant.loss(predictions, targets, match)
 
+    def perfect(self, predictions: Any, targets: Any) -> Any:
+        """Return what the variant's head would say if it knew the targets."""
+        return self.variant.perfect(predictions, targets)
+
     def decode(self, predictions: Any, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Return people in original pixels."""
         return self.variant.decode(predictions, meta)

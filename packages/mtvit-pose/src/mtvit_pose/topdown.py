@@ -24,7 +24,7 @@ from mtvit_pose.decoder import ClassicDecoder, Heatmaps, SimpleDecoder
 from mtvit_pose.heatmap import joints_mse
 from mtvit_pose.keypoint_token import TokenPoseHead
 from mtvit_pose.suppression import oks_nms
-from mtvit_pose.targets import schema_table
+from mtvit_pose.targets import NEEDS, schema_table
 
 #: Keypoints below this score do not enter a person's score.
 SEEN = 0.2
@@ -52,7 +52,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
 
     name: ClassVar[str] = "pose"
     Config: ClassVar[type[TaskConfig]] = PoseConfig
-    needs: ClassVar[frozenset[str]] = frozenset({"keypoints"})
+    needs: ClassVar[frozenset[str]] = NEEDS
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
         """Keep the settings and the categories.
@@ -120,9 +120,9 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     ) -> CropTargets:
         """Collect the keypoints of row 0 of every crop's annotations; the other rows are bystanders."""
         keypoints = torch.zeros(len(annotations), self.categories.max_keypoints, 3)
-        labelled = [entry.keypoints is not None and len(entry) > 0 for entry in annotations]
-        for row, entry in enumerate(annotations):
-            if entry.keypoints is not None and len(entry):
+        labelled = [entry.has >= NEEDS and len(entry) > 0 for entry in annotations]
+        for row, (entry, known) in enumerate(zip(annotations, labelled, strict=True)):
+            if entry.keypoints is not None and known:
                 keypoints[row] = entry.keypoints[0]
         return CropTargets(
             points=keypoints[..., :2].to(device),
@@ -132,14 +132,25 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         )
 
     def loss(self, predictions: Heatmaps, targets: CropTargets, match: Match | None) -> dict[str, Tensor]:
-        """Return the weighted error of the maps; TokenPose halves it."""
+        """Return the weighted error of the maps, a mean over labelled crops; TokenPose halves it."""
+        truth, weights = self._truth(predictions, targets)
+        half = 0.5 if self.config.variant == "tokenpose" else 1.0
+        share = len(weights) / targets.labelled.sum().clamp(min=1)
+        error = joints_mse(predictions.maps, truth, weights) * share
+        return {"heatmap": self.config.loss_joints * half * error}
+
+    def _truth(self, predictions: Heatmaps, targets: CropTargets) -> tuple[Tensor, Tensor]:
+        """Maps B K h w that the predictions should equal, and the weight B K of each."""
         maps = predictions.maps
         shape = (maps.shape[2], maps.shape[3])
         mu = self.codec.grid(shape, predictions.canvas).to_map(targets.points)
         truth, on_map = self.codec.targets(mu, shape)
-        half = 0.5 if self.config.variant == "tokenpose" else 1.0
-        error = joints_mse(maps, truth.to(maps.dtype), targets.weights * on_map)
-        return {"heatmap": self.config.loss_joints * half * error}
+        return truth.to(maps.dtype), targets.weights * on_map
+
+    def perfect(self, predictions: Heatmaps, targets: CropTargets) -> Heatmaps:
+        """The maps of the loss; nothing is drawn for keypoints that are not labelled."""
+        truth, weights = self._truth(predictions, targets)
+        return replace(predictions, maps=truth * weights[..., None, None])
 
     def average(self, predictions: Heatmaps, mirrored: Heatmaps) -> Heatmaps:
         """Return the mean of the maps and those of the mirrored crops, turned back, pairs swapped."""

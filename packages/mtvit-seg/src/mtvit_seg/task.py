@@ -1,6 +1,7 @@
 """Segmentation: the parts wired to the task contract."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
+from mtvit_core.certain import SURE, certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
@@ -33,7 +35,7 @@ from mtvit_seg.loss import box_losses, mask_losses, quality_class_loss, softmax_
 from mtvit_seg.panoptic import PanopticResult, PanopticRule, decode_panoptic
 from mtvit_seg.points import Sampling
 from mtvit_seg.semantic import decode_semantic
-from mtvit_seg.targets import SegTargets, make_targets
+from mtvit_seg.targets import SegTargets, make_targets, map_size
 
 
 class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
@@ -153,6 +155,20 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
             fits = predictions.pick is not None and rows * columns <= config.points
             kind = "dense" if fits else "points"
         return None if kind == "dense" else Sampling(config.points, config.oversample, config.importance)
+
+    def perfect(self, predictions: SegPredictions, targets: SegTargets) -> SegPredictions:
+        """Query m says object m; where a mask covers half a pixel of the map, the logit is 0."""
+        labels, valid, logits = targets.labels, targets.valid, predictions.mask_logits
+        size = map_size(logits)
+        coverage = targets.padded(targets.on_map(size).flatten(1)).view(*valid.shape, *size)
+        boxes = predictions.boxes
+        no_object = len(self.categories) if predictions.pick is None else None
+        return replace(
+            predictions,
+            logits=certain_logits(predictions.logits, labels, valid, no_object),
+            mask_logits=certain_rows(torch.full_like(logits, -SURE), SURE * (2 * coverage - 1), valid),
+            boxes=None if boxes is None else certain_rows(boxes, targets.boxes, valid),
+        )
 
     def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Instances in original pixels, best first."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, swap_sides
 from mtvit_core.boxes import box_area
 from mtvit_core.categories import Categories
 from mtvit_core.masks import Rle
@@ -83,19 +83,6 @@ def place_keypoints(
     rows, columns = placement.content
     inside = ((points >= 0) & (points < points.new_tensor([columns, rows]))).all(-1, keepdim=True)
     return torch.cat([points, visibility], -1) * (inside & (visibility > 0))
-
-
-def swap_sides(
-    keypoints: Float[Tensor, "M K 3"], labels: Int64[Tensor, " M"], categories: Categories
-) -> Float[Tensor, "M K 3"]:
-    """Reorder the keypoints of mirrored objects by their schema: the left eye becomes the right one."""
-    swapped = keypoints.clone()
-    for label in categories.keypoint_labels:
-        schema = categories[label].keypoints
-        assert schema is not None
-        mine = labels == label
-        swapped[mine, : len(schema.names)] = keypoints[mine][:, list(schema.flip_order)]
-    return swapped
 
 
 def may_flip(labels: Int64[Tensor, " M"], categories: Categories) -> bool:

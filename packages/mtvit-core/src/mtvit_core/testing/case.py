@@ -1,0 +1,169 @@
+"""A task under test: its class and settings, a small model of it, and what that model is shown."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtvit_core.backbone import create_backbone
+from mtvit_core.categories import Categories
+from mtvit_core.config import validate
+from mtvit_core.instances import Instances
+from mtvit_core.model import MultiTaskViT, evaluating
+from mtvit_core.task import Task
+from mtvit_core.testing.breach import Breach
+from mtvit_core.testing.example import Example
+from mtvit_core.testing.sample import Sample, mirrored, person_crops, whole_images
+
+#: Rows and columns of what a task sees, by view; not square, so that swapped axes show.
+CANVASES = {"image": (64, 96), "person": (128, 96)}
+#: A ViT that runs in milliseconds: patches of 8 pixels, four blocks.
+BACKBONE = "vit_tiny_patch16_224"
+OPTIONS = {"patch_size": 8, "embed_dim": 48, "depth": 4, "num_heads": 3}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the checks are given.
+
+    Attributes:
+        cls: The task's class.
+        settings: Its settings, as in a config file.
+        categories: Classes of the examples.
+        examples: Images with their truth.
+        best: Metrics that perfect predictions reach.
+        steps: Updates of the training check.
+        lr: Learning rate of the training check.
+    """
+
+    cls: type[Task[Any, Any, Any]]
+    settings: Mapping[str, Any]
+    categories: Categories
+    examples: Callable[[], tuple[Example, ...]]
+    best: Mapping[str, float]
+    steps: int
+    lr: float
+
+    @cached_property
+    def task(self) -> Task[Any, Any, Any]:
+        """The task with its settings."""
+        config = validate(self.cls.Config, self.settings, f"tasks.{self.cls.name}")
+        return self.cls(config, self.categories)
+
+    @cached_property
+    def sample(self) -> Sample:
+        """All examples as the task sees them."""
+        return self.place(self.examples())
+
+    @property
+    def edge(self) -> int:
+        """Pixels less than the width at which a mirror puts column 0."""
+        return 1 if self.task.view == "person" else 0
+
+    @cached_property
+    def mirrored_sample(self) -> Sample:
+        """All examples in a mirror, as the task sees them."""
+        return self.place(mirrored(self.examples(), self.categories, self.edge))
+
+    def place(self, examples: Sequence[Example]) -> Sample:
+        """Put examples on the canvas of the task's view."""
+        if self.task.view == "person":
+            return person_crops(examples, self.categories, CANVASES["person"])
+        return whole_images(examples, CANVASES["image"])
+
+    def model(self, *others: Task[Any, Any, Any], first: bool = True, seed: int = 0) -> MultiTaskViT:
+        """Build a small model with fresh weights.
+
+        Args:
+            others: More tasks.
+            first: Whether the task under test comes before them.
+            seed: Of the weights.
+        """
+        torch.manual_seed(seed)
+        tasks = (self.task, *others) if first else (*others, self.task)
+        trunk = create_backbone(BACKBONE, CANVASES["image"], options=OPTIONS)
+        return MultiTaskViT(trunk, tasks, self.categories, CANVASES["person"])
+
+    def stirred(self, *others: Task[Any, Any, Any], first: bool = True, seed: int = 0) -> MultiTaskViT:
+        """Build a model whose weights are all random, also those that heads start at zero."""
+        model = self.model(*others, first=first, seed=seed)
+        for value in model.parameters():
+            nn.init.normal_(value, std=0.5 if value.ndim < 2 else value[0].numel() ** -0.5)
+        return model.eval()
+
+    def predict(self, model: MultiTaskViT, sample: Sample) -> Any:
+        """Return the task's predictions in evaluation mode."""
+        with evaluating(model):
+            return model(sample.images, self.task.view)[self.task.name]
+
+    def decode(self, predictions: Any, sample: Sample) -> list[Instances]:
+        """Return the task's results."""
+        with torch.inference_mode():
+            return self.task.decode(predictions, sample.meta)
+
+    def losses(self, model: MultiTaskViT, sample: Sample) -> dict[str, Tensor]:
+        """Return the task's terms by their own names, in the mode the model is in."""
+        prefix = f"{self.task.name}/"
+        terms = model.losses(sample.batch, self.task.view)
+        return {name.removeprefix(prefix): v for name, v in terms.items() if name.startswith(prefix)}
+
+    def targets(self, sample: Sample) -> Any:
+        """Return the task's targets on the CPU."""
+        return self.task.targets(sample.annotations, sample.canvas, torch.device("cpu"))
+
+    def perfect(self, model: MultiTaskViT, sample: Sample) -> Any:
+        """Return predictions that say what the targets say.
+
+        Raises:
+            Breach: the task does not know how to make them.
+        """
+        perfect = self.task.perfect(self.predict(model, sample), self.targets(sample))
+        if perfect is None:
+            raise Breach(
+                f"{self.cls.__name__}.perfect returned None, so nothing can be said of targets, decoding and "
+                "evaluation",
+                "define `perfect(self, predictions, targets)`: predictions of the same form that say exactly "
+                "what the targets say",
+            )
+        return perfect
+
+
+@contextmanager
+def supervised(model: MultiTaskViT) -> Iterator[None]:
+    """Let the trunk give the depths of training while no head draws at random."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    model.backbone.train()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def backward(terms: Mapping[str, Tensor]) -> float:
+    """Compute the gradients of the sum of loss terms, and return the sum."""
+    total = torch.stack(list(terms.values())).sum()
+    total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return total.item()
+
+
+@contextmanager
+def explained(what: str, mend: str) -> Iterator[None]:
+    """Turn whatever is raised inside into a breach.
+
+    Args:
+        what: What was being done.
+        mend: What mends it.
+    """
+    try:
+        yield
+    except Breach:
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split())
+        raise Breach(f"{what} raised {type(error).__name__}: {message}", mend) from error

@@ -1,0 +1,175 @@
+"""The class that authors of tasks subclass."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from mtvit_core.categories import Categories
+from mtvit_core.errors import did_you_mean
+from mtvit_core.plugins import tasks as installed
+from mtvit_core.task import Task
+from mtvit_core.testing import (
+    batches,
+    decoding,
+    isolation,
+    labels,
+    learning,
+    merging,
+    settings,
+    shapes,
+    weights,
+)
+from mtvit_core.testing.breach import Breach
+from mtvit_core.testing.case import Case
+from mtvit_core.testing.example import CATEGORIES, Example, draw_examples
+
+
+class TaskSuite:
+    """All checks of the task contract, as tests of pytest.
+
+    A subclass whose name begins with ``Test`` is collected:
+
+        class TestPresence(TaskSuite):
+            task = "presence"
+
+    Attributes:
+        task: Name of an installed task, or its class.
+        settings: Its settings, as under ``[tasks.<name>]``; few queries keep the tests fast.
+        categories: Classes of the examples.
+        best: Metrics that perfect predictions reach, and the values they reach.
+        steps: Updates of the training check.
+        lr: Learning rate of the training check.
+        exceptions: Checks that the task is known to fail, by name without ``test_``, and why. They are run
+            and shown as expected failures, and are an error once the task passes them.
+    """
+
+    task: ClassVar[str | type[Task[Any, Any, Any]]]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    categories: ClassVar[Categories] = CATEGORIES
+    best: ClassVar[Mapping[str, float]] = {"AP": 1.0}
+    steps: ClassVar[int] = 20
+    lr: ClassVar[float] = 1e-3
+    exceptions: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Refuse exceptions that name no check or give no reason.
+
+        Raises:
+            TypeError: there is one.
+        """
+        super().__init_subclass__()
+        known = [name.removeprefix("test_") for name in dir(cls) if name.startswith("test_")]
+        for name, reason in cls.exceptions.items():
+            if name not in known:
+                raise TypeError(
+                    f"{cls.__name__}.exceptions names {name!r}, which is no check."
+                    f"{did_you_mean(name, known)} The checks are {', '.join(known)}."
+                )
+            if not reason.strip():
+                raise TypeError(f"{cls.__name__}.exceptions gives no reason for {name!r}; say why.")
+
+    def examples(self) -> tuple[Example, ...]:
+        """Return the images and their truth; a task with other kinds of label overrides it."""
+        return draw_examples()
+
+    def case(self) -> Case:
+        """Return what the checks are given."""
+        cls = installed([self.task])[self.task] if isinstance(self.task, str) else self.task
+        return Case(cls, self.settings, self.categories, self.examples, self.best, self.steps, self.lr)
+
+    def hold(self, check: Callable[[Case], None]) -> None:
+        """Run one check; fail with its contract, what was found and how to mend it."""
+        case, name, contract = self.case(), check.__name__, " ".join((check.__doc__ or "").split())
+        failure = None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            try:
+                check(case)
+            except Breach as breach:
+                failure = breach.explain(case.cls.name, name, contract)
+            except Exception as error:
+                if name not in self.exceptions:
+                    error.add_note(f"in the check {name!r} of task {case.cls.name!r}: {contract}")
+                    raise
+                failure = str(error)
+        if name in self.exceptions:
+            self._expected(case.cls.name, name, failure)
+        elif failure is not None:
+            pytest.fail(failure, pytrace=False)
+
+    def _expected(self, task: str, name: str, failure: str | None) -> None:
+        reason = self.exceptions[name]
+        if failure is not None:
+            pytest.xfail(reason)
+        pytest.fail(
+            f"task {task!r} passes the check {name!r}\n"
+            f"  contract: {type(self).__name__}.exceptions says that it cannot: {reason}\n"
+            f"  to mend:  take {name!r} out of the exceptions",
+            pytrace=False,
+        )
+
+    def test_declaration(self) -> None:
+        """See ``mtvit_core.testing.shapes.declaration``."""
+        self.hold(shapes.declaration)
+
+    def test_shapes(self) -> None:
+        """See ``mtvit_core.testing.shapes.shapes``."""
+        self.hold(shapes.shapes)
+
+    def test_loss_terms(self) -> None:
+        """See ``mtvit_core.testing.shapes.loss_terms``."""
+        self.hold(shapes.loss_terms)
+
+    def test_results(self) -> None:
+        """See ``mtvit_core.testing.shapes.results``."""
+        self.hold(shapes.results)
+
+    def test_batch_of_one(self) -> None:
+        """See ``mtvit_core.testing.batches.batch_of_one``."""
+        self.hold(batches.batch_of_one)
+
+    def test_batch_split(self) -> None:
+        """See ``mtvit_core.testing.batches.batch_split``."""
+        self.hold(batches.batch_split)
+
+    def test_loss_scale(self) -> None:
+        """See ``mtvit_core.testing.batches.loss_scale``."""
+        self.hold(batches.loss_scale)
+
+    def test_no_objects(self) -> None:
+        """See ``mtvit_core.testing.labels.no_objects``."""
+        self.hold(labels.no_objects)
+
+    def test_absent_labels(self) -> None:
+        """See ``mtvit_core.testing.labels.absent_labels``."""
+        self.hold(labels.absent_labels)
+
+    def test_perfect_predictions(self) -> None:
+        """See ``mtvit_core.testing.decoding.perfect_predictions``."""
+        self.hold(decoding.perfect_predictions)
+
+    def test_flips(self) -> None:
+        """See ``mtvit_core.testing.decoding.flips``."""
+        self.hold(decoding.flips)
+
+    def test_evaluator_merge(self) -> None:
+        """See ``mtvit_core.testing.merging.evaluator_merge``."""
+        self.hold(merging.evaluator_merge)
+
+    def test_state_dict(self) -> None:
+        """See ``mtvit_core.testing.weights.state_dict``."""
+        self.hold(weights.state_dict)
+
+    def test_training(self) -> None:
+        """See ``mtvit_core.testing.learning.training``."""
+        self.hold(learning.training)
+
+    def test_config_errors(self) -> None:
+        """See ``mtvit_core.testing.settings.config_errors``."""
+        self.hold(settings.config_errors)
+
+    def test_isolation(self) -> None:
+        """See ``mtvit_core.testing.isolation.isolation``."""
+        self.hold(isolation.isolation)

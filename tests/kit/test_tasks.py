@@ -1,0 +1,43 @@
+"""Our own tasks, in all their variants, keep what the test kit asks of every author."""
+
+from mtvit_core.testing import TaskSuite
+
+
+class TestDet(TaskSuite):
+    task = "det"
+    settings = {"queries": 8}
+
+
+class TestYolos(TaskSuite):
+    task = "det"
+    settings = {"variant": "yolos", "queries": 8}
+
+
+class TestSeg(TaskSuite):
+    task = "seg"
+    settings = {"queries": 8}
+
+
+class TestEomt(TaskSuite):
+    task = "seg"
+    settings = {"variant": "eomt", "queries": 8, "sampling": "dense"}
+
+
+class TestPose(TaskSuite):
+    task = "pose"
+    settings = {"queries": 8}
+
+
+class TestViTPose(TaskSuite):
+    task = "pose"
+    settings = {"variant": "vitpose"}
+
+
+class TestViTPoseSimple(TaskSuite):
+    task = "pose"
+    settings = {"variant": "vitpose-simple"}
+
+
+class TestTokenPose(TaskSuite):
+    task = "pose"
+    settings = {"variant": "tokenpose"}
