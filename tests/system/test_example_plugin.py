@@ -21,6 +21,7 @@ import mtvit_core
 from mtvit_core import plugins
 from mtvit_core.annotations import Annotations
 from mtvit_core.geometry import ImageMeta
+from mtvit_core.testing import TaskSuite
 from mtvit_train.cli import main as train_command
 from mtvit_train.scenes import CATEGORIES
 
@@ -78,6 +79,13 @@ def test_the_example_trains_beside_det(tmp_path: Path, monkeypatch: pytest.Monke
     )
     assert sorted(found.names) == sorted(category["name"] for category in CATEGORIES)
     assert found.boxes.tolist() == [[0, 0, 64, 64]] * 8
+
+
+@pytest.mark.usefixtures("presence")
+class TestPresence(TaskSuite):
+    """The example keeps what the test kit asks."""
+
+    task = "presence"
 
 
 def run_folder() -> set[str]:

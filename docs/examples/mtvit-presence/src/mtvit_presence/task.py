@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.annotations import Annotations
+from mtvit_core.certain import SURE
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
@@ -69,6 +70,10 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
         entropy = F.binary_cross_entropy_with_logits(predictions.logits, truth, reduction="none").mean(1)
         mean = (entropy * targets.labelled).sum() / targets.labelled.sum().clamp(min=1)
         return {"class": self.config.loss_class * mean}
+
+    def perfect(self, predictions: PresencePredictions, targets: PresenceTargets) -> PresencePredictions:
+        """Logits that are certain of what is present; only tests ask for them."""
+        return PresencePredictions(torch.where(targets.present, SURE, -SURE))
 
     def decode(self, predictions: PresencePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
         """One row per category, best first; its box is the whole image."""

@@ -27,7 +27,7 @@ def config_errors(case: Case) -> None:
         if f"{where}.{name}" not in message or "\n" in message:
             raise Breach(
                 f"a wrong value of {config.__name__}.{name} is refused with {message!r}",
-                f"check single settings by `Field` or a field validator, so that the line names {where}.{name}",
+                f"check settings by `Field` or a field validator, so that the line names {where}.{name}",
             )
     _check_frozen(case)
 
