@@ -17,6 +17,7 @@ from mtvit_core.model import MultiTaskViT, evaluating
 from mtvit_core.task import Task
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.example import Example
+from mtvit_core.testing.mirror import Mirror
 from mtvit_core.testing.sample import Sample, mirrored, person_crops, whole_images
 
 #: Rows and columns of what a task sees, by view; not square, so that swapped axes show.
@@ -60,19 +61,19 @@ class Case:
         return self.place(self.examples())
 
     @property
-    def edge(self) -> int:
-        """Pixels less than the width at which a mirror puts column 0."""
-        return 1 if self.task.view == "person" else 0
+    def mirror(self) -> Mirror:
+        """What a mirror does to coordinates of the task's view."""
+        return Mirror.of_crops(self.task.crop) if self.task.view == "person" else Mirror()
 
     @cached_property
     def mirrored_sample(self) -> Sample:
         """All examples in a mirror, as the task sees them."""
-        return self.place(mirrored(self.examples(), self.categories, self.edge))
+        return self.place(mirrored(self.examples(), self.categories, self.mirror))
 
     def place(self, examples: Sequence[Example]) -> Sample:
         """Put examples on the canvas of the task's view."""
         if self.task.view == "person":
-            return person_crops(examples, self.categories, CANVASES["person"])
+            return person_crops(examples, self.categories, CANVASES["person"], self.task.crop)
         return whole_images(examples, CANVASES["image"])
 
     def model(self, *others: Task[Any, Any, Any], first: bool = True, seed: int = 0) -> MultiTaskViT:

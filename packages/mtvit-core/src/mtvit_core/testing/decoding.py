@@ -9,7 +9,7 @@ from torch import Tensor
 from mtvit_core.instances import Instances
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
-from mtvit_core.testing.mirror import mirror_boxes, mirror_keypoints, same_places
+from mtvit_core.testing.mirror import Mirror
 
 #: Largest difference of a metric from its best value.
 EXACT = 1e-3
@@ -63,10 +63,10 @@ def flips(case: Case) -> None:
             "let `perfect` say with certainty what is there",
         )
     for i, (result, flipped) in enumerate(zip(straight, found, strict=True)):
-        _compare(result.above(SURE), flipped.above(SURE), i, result.width - case.edge)
+        _compare(result.above(SURE), flipped.above(SURE), i, case.mirror)
 
 
-def _compare(straight: Instances, flipped: Instances, image: int, across: float) -> None:
+def _compare(straight: Instances, flipped: Instances, image: int, mirror: Mirror) -> None:
     where = f"image {image}"
     if straight.labels.tolist() != flipped.labels.tolist():
         raise Breach(
@@ -75,11 +75,11 @@ def _compare(straight: Instances, flipped: Instances, image: int, across: float)
             "let `targets` keep all instances, in their order",
         )
     pairs = {
-        "boxes": (mirror_boxes(straight.boxes, across), flipped.boxes),
-        "keypoints": (_sure(mirror_keypoints(straight, across)), _sure(flipped.keypoints)),
+        "boxes": (mirror.boxes(straight.boxes, straight.width), flipped.boxes),
+        "keypoints": (_sure(mirror.keypoints(straight)), _sure(flipped.keypoints)),
     }
     for name, (expected, got) in pairs.items():
-        if not same_places(expected, got, PIXELS):
+        if not torch.allclose(expected, got, rtol=0, atol=PIXELS, equal_nan=True):
             gap = float((expected - got).nan_to_num().abs().max())
             raise Breach(
                 f"{name} of {where} are {gap:.3g} pixels off where the mirrored image should have them",

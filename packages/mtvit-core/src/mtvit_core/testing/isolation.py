@@ -17,7 +17,7 @@ UNCHANGED = 1e-6
 
 def isolation(case: Case) -> None:
     """With equal weights, another task changes no prediction of this one; nor does this one, if isolated."""
-    probe = Probe(ProbeConfig(view=case.task.view), case.categories)
+    probe = Probe(ProbeConfig(view=case.task.view, crop=case.task.crop), case.categories)
     both = case.stirred(probe)
     weights = both.state_dict()
     reversed_ = _with(case.model(probe, first=False), weights)

@@ -1,10 +1,6 @@
-"""Examples and results seen in a mirror: left becomes right, and a left hand a right one.
+"""Examples and results seen in a mirror: left becomes right, and a left hand a right one."""
 
-``across`` is where column 0 goes: the width for whole images, whose coordinates are continuous, and the width
-less one for person crops, which count in pixel centres.
-"""
-
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -12,39 +8,50 @@ from torch import Tensor
 
 from mtvit_core.annotations import Annotations, swap_sides
 from mtvit_core.categories import Categories
+from mtvit_core.crops import CropRule
 from mtvit_core.instances import Instances
 
 
-def mirror_annotations(annotations: Annotations, categories: Categories, across: float) -> Annotations:
-    """Return the annotations of the mirrored image."""
-    masks, keypoints = annotations.masks, annotations.keypoints
-    if keypoints is not None:
-        known = keypoints[..., 2:] > 0
-        keypoints = swap_sides(mirror_points(keypoints, across) * known, annotations.labels, categories)
-    return replace(
-        annotations,
-        boxes=mirror_boxes(annotations.boxes, across),
-        masks=None if masks is None else masks.flip(-1),
-        keypoints=keypoints,
-    )
+@dataclass(frozen=True)
+class Mirror:
+    """What a mirror makes of coordinates: x becomes the width less x, less an edge.
 
+    Attributes:
+        point_edge: 0 where points are continuous, 1 where they count in pixel centres, as on person crops.
+        box_edge: The same of the corners of boxes.
+    """
 
-def mirror_boxes(boxes: Float[Tensor, "M 4"], across: float) -> Float[Tensor, "M 4"]:
-    """Return corners x0 y0 x1 y1 of the mirrored boxes."""
-    x0, y0, x1, y1 = boxes.unbind(1)
-    return torch.stack([across - x1, y0, across - x0, y1], 1)
+    point_edge: int = 0
+    box_edge: int = 0
 
+    @classmethod
+    def of_crops(cls, rule: CropRule) -> "Mirror":
+        """Return the mirror for person crops; boxes of ``centred`` ones hold their last pixel."""
+        return cls(point_edge=1, box_edge=1 if rule == "udp" else 0)
 
-def mirror_points(points: Float[Tensor, "M K 3"], across: float) -> Float[Tensor, "M K 3"]:
-    """Return the mirrored places; the third number stays."""
-    return torch.cat([across - points[..., :1], points[..., 1:]], -1)
+    def boxes(self, boxes: Float[Tensor, "M 4"], width: int) -> Float[Tensor, "M 4"]:
+        """Return corners x0 y0 x1 y1 of the mirrored boxes."""
+        x0, y0, x1, y1 = boxes.unbind(1)
+        across = width - self.box_edge
+        return torch.stack([across - x1, y0, across - x0, y1], 1)
 
+    def points(self, points: Float[Tensor, "M K 3"], width: int) -> Float[Tensor, "M K 3"]:
+        """Return the mirrored places; the third number stays."""
+        return torch.cat([width - self.point_edge - points[..., :1], points[..., 1:]], -1)
 
-def mirror_keypoints(found: Instances, across: float) -> Float[Tensor, "M K 3"]:
-    """Return the keypoints of a result as they are in the mirrored image, left and right swapped."""
-    return swap_sides(mirror_points(found.keypoints, across), found.labels, found.categories)
+    def annotations(self, given: Annotations, categories: Categories, width: int) -> Annotations:
+        """Return the annotations of the mirrored image."""
+        masks, keypoints = given.masks, given.keypoints
+        if keypoints is not None:
+            known = keypoints[..., 2:] > 0
+            keypoints = swap_sides(self.points(keypoints, width) * known, given.labels, categories)
+        return replace(
+            given,
+            boxes=self.boxes(given.boxes, width),
+            masks=None if masks is None else masks.flip(-1),
+            keypoints=keypoints,
+        )
 
-
-def same_places(a: Tensor, b: Tensor, pixels: float) -> bool:
-    """Whether two lists of coordinates agree to so many pixels, NaN with NaN."""
-    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=pixels, equal_nan=True)
+    def keypoints(self, found: Instances) -> Float[Tensor, "M K 3"]:
+        """Return the keypoints of a result as they are in the mirrored image, left and right swapped."""
+        return swap_sides(self.points(found.keypoints, found.width), found.labels, found.categories)

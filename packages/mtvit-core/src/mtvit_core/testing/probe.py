@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.crops import CropRule
 from mtvit_core.features import Features
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -22,6 +23,7 @@ class ProbeConfig(TaskConfig):
     """What the probe is shown, and the block before which its queries join."""
 
     view: Literal["image", "person"] = "image"
+    crop: CropRule = "udp"
     enter: int = 1
 
 
@@ -65,6 +67,11 @@ class Probe(Task[ProbeConfig, Reading, NoTargets]):
     def view(self) -> Literal["image", "person"]:
         """As the settings say."""
         return self.config.view
+
+    @property
+    def crop(self) -> CropRule:
+        """As the settings say."""
+        return self.config.crop
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group, read at all depths from its entry on."""

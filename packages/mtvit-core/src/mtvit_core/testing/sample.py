@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
 from mtvit_core.categories import Categories
-from mtvit_core.crops import crop_person, person_meta, points_to_crop
+from mtvit_core.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.testing.example import Example
-from mtvit_core.testing.mirror import mirror_annotations
+from mtvit_core.testing.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -142,13 +142,16 @@ def _shrunk(truth: Annotations, meta: ImageMeta, canvas: tuple[int, int]) -> Ann
     )
 
 
-def person_crops(examples: Sequence[Example], categories: Categories, canvas: tuple[int, int]) -> Sample:
+def person_crops(
+    examples: Sequence[Example], categories: Categories, canvas: tuple[int, int], rule: CropRule
+) -> Sample:
     """Crop the first person of every example that has one; the truth is that person alone.
 
     Args:
         examples: Images with their truth.
         categories: Classes; those with keypoints are people.
         canvas: Rows and columns of a crop.
+        rule: How a crop lies around the box.
     """
     crops, annotations, truths, metas = [], [], [], []
     for number, example in enumerate(examples, start=1):
@@ -157,7 +160,7 @@ def person_crops(examples: Sequence[Example], categories: Categories, canvas: tu
             continue
         truth = take(example.truth, people[:1])
         x0, y0, x1, y1 = truth.boxes[0].tolist()
-        meta = person_meta((x0, y0, x1, y1), *example.size, canvas)
+        meta = person_meta((x0, y0, x1, y1), *example.size, canvas, rule=rule)
         metas.append(replace(meta, image_id=number, file_name=f"example {number}"))
         crops.append(crop_person(example.image, meta, canvas))
         annotations.append(_cropped(truth, meta))
@@ -181,14 +184,14 @@ def _cropped(truth: Annotations, meta: ImageMeta) -> Annotations:
     )
 
 
-def mirrored(examples: Sequence[Example], categories: Categories, edge: int) -> tuple[Example, ...]:
+def mirrored(examples: Sequence[Example], categories: Categories, mirror: Mirror) -> tuple[Example, ...]:
     """Return examples as a mirror shows them.
 
     Args:
         examples: Images with their truth.
         categories: Classes.
-        edge: Pixels less than the width at which column 0 arrives, see ``mtvit_core.testing.mirror``.
+        mirror: What it does to coordinates.
     """
     return tuple(
-        Example(e.image.flip(-1), mirror_annotations(e.truth, categories, e.size[1] - edge)) for e in examples
+        Example(e.image.flip(-1), mirror.annotations(e.truth, categories, e.size[1])) for e in examples
     )
