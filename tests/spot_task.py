@@ -67,8 +67,10 @@ class Spot(Task[SpotConfig, SpotPredictions, SpotTargets]):
     """Finds boxes."""
 
     name: ClassVar[str] = "spot"
+    api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = SpotConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    views: ClassVar[frozenset[str]] = frozenset({"image", "person"})
 
     @property
     def view(self) -> Literal["image", "person"]:

@@ -38,6 +38,8 @@ class Head(nn.Module):
 
 class Middle(Task):
     name = "middle"
+    api = 1
+    views = frozenset({"image", "person"})
     Config = MiddleConfig
     needs = frozenset({"boxes"})
     @property
@@ -414,7 +416,7 @@ def test_a_device_that_is_not_there_is_refused():
 def test_plugins_lists_tasks_and_commands(middle, install):
     install("acme-tools", COMMAND, "tools")
     text = run("plugins").stdout
-    for word in ("middle", "boxes", "image", "acme-middle 0.4", "measure", "acme-tools 1.2", "tools"):
+    for word in ("middle", "boxes", "image", "acme-middle", "0.4", "measure", "acme-tools 1.2", "tools"):
         assert word in text
     assert "Broken" not in text
 
@@ -424,7 +426,8 @@ def test_plugins_speaks_json(middle, install):
     install("acme-broken", "import not_there", "late")
     found = json.loads(run("plugins", "--json").stdout)
     middle_task = {"distribution": "acme-middle", "version": "0.4", "entry_point": "middle", "name": "middle"}
-    assert found["tasks"] == [{**middle_task, "needs": ["boxes"], "view": "image"}]
+    looks = {"views": ["image", "person"], "exportable": False}
+    assert found["tasks"] == [{**middle_task, "needs": ["boxes"], **looks}]
     tools = {"distribution": "acme-tools", "version": "1.2", "entry_point": "tools", "name": "measure"}
     assert found["commands"] == [tools]
     (broken,) = found["broken"]
@@ -458,9 +461,44 @@ def test_plugins_shows_broken_ones_with_cause_and_on_demand_the_traceback(only_t
         assert "Traceback (most recent call last)" in run(*arguments).stdout
 
 
-def test_a_task_may_choose_its_view_by_its_settings(only_these, install):
-    install("acme-middle", MIDDLE.replace('view: str = "image"', "view: str"), "middle")
-    assert json.loads(run("plugins", "--json").stdout)["tasks"][0]["view"] == "by settings"
+def test_plugins_lists_a_task_that_cannot_be_built_as_broken(only_these, install):
+    source = MIDDLE.replace("return Head(backbone.width)", "raise RuntimeError('luck')")
+    install("acme-middle", source, "middle")
+    found = json.loads(run("plugins", "--json", "-v").stdout)
+    (broken,) = found["broken"]
+    assert found["tasks"] == []
+    assert (broken["phase"], broken["cause"]) == ("build", "head raised RuntimeError: luck")
+    assert "RuntimeError: luck" in broken["traceback"]
+
+
+STRICT_ERROR = (
+    "error: plugins: strict, but one is broken: acme-broken 1.2, entry point 'late': import failed: "
+    "ModuleNotFoundError: No module named 'not_there'. Reinstall acme-broken with what it needs, or "
+    "uninstall it."
+)
+
+
+def test_strict_by_option_ends_any_command(only_these, install, monkeypatch):
+    install("acme-tools", COMMAND, "tools")
+    install("acme-broken", "import not_there", "late")
+    assert refusal("--strict-plugins", "measure") == STRICT_ERROR
+    listed = run("--strict-plugins", "plugins", "--json")
+    assert (listed.exit_code, len(json.loads(listed.stdout)["broken"])) == (2, 1)
+    assert run("plugins").exit_code == 0
+    monkeypatch.setenv("MTVIT_STRICT_PLUGINS", "1")
+    assert refusal("measure") == STRICT_ERROR
+    assert run("plugins").exit_code == 2
+
+
+def test_a_wrong_choice_of_plugins_is_one_line(only_these, monkeypatch):
+    monkeypatch.setenv("MTVIT_PLUGINS", "det")
+    for arguments in (["--help"], ["measure"], ["plugins"]):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            "error: MTVIT_PLUGINS: no plugin is called 'det'; installed: none. Give names of entry points or "
+            "packages, comma-separated.\n"
+        )
 
 
 def test_help_lists_commands_of_plugins_and_warns_of_broken_ones(only_these, install):

@@ -4,45 +4,7 @@ import pytest
 
 from mtvit_core.errors import PluginError
 from mtvit_core.plugins import Registry
-
-TASK = """
-from mtvit_core.task import Task, TaskConfig
-
-class {name}Config(TaskConfig):
-    size: int = 3
-
-class {name}Task(Task):
-    name = "{task}"
-    Config = {name}Config
-    needs = frozenset({{"boxes"}})
-    {extra}
-
-    def tokens(self, backbone): return []
-    def head(self, backbone): raise NotImplementedError
-    def targets(self, annotations, canvas, device): raise NotImplementedError
-    def loss(self, predictions, targets, match): return {{}}
-    def decode(self, predictions, meta): return []
-    def evaluator(self): raise NotImplementedError
-"""
-HOOK = """
-from mtvit_core.hookspecs import hookimpl
-
-@hookimpl
-def mtvit_task():
-    {body}
-"""
-
-
-def task_plugin(task: str, extra: str = "") -> str:
-    """Return the source of a module that provides a whole task."""
-    return TASK.format(name=task.title(), task=task, extra=extra) + HOOK.format(
-        body=f"return {task.title()}Task"
-    )
-
-
-def returning(expression: str, extra: str = "pass") -> str:
-    """Return the source of a module whose hook returns something else than the task class it defines."""
-    return TASK.format(name="Odd", task="odd", extra=extra) + HOOK.format(body=f"return {expression}")
+from plugin_sources import HOOK, returning, task_plugin
 
 
 def complaint(found: Registry) -> str:
@@ -129,6 +91,46 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
             "acme 1.2, entry point 'odd': task failed: OddTask.api is 2, but this mtvit-core knows contract "
             "version 1. Install a release of the plugin and one of mtvit-core that share the version.",
             id="api",
+        ),
+        pytest.param(
+            returning("OddTask").replace("    api = 1\n", ""),
+            "acme 1.2, entry point 'odd': task failed: OddTask does not say which contract version it was "
+            "written "
+            "for. Write `api = 1`, the version of this mtvit-core, and look whether the plugin fits it.",
+            id="no api",
+        ),
+        pytest.param(
+            returning("OddTask", 'name = "float"'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.name is 'float', which is taken in every "
+            "model. "
+            "Rename the task.",
+            id="taken by torch",
+        ),
+        pytest.param(
+            returning("OddTask", 'name = "backbone"'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.name is 'backbone', which is taken in every "
+            "model. Rename the task.",
+            id="taken by mtvit",
+        ),
+        pytest.param(
+            returning("OddTask").replace("    size: int = 3", '    model_config = {"extra": "ignore"}'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.Config takes unknown settings, so that a "
+            "misspelt "
+            "one would do nothing. Leave `extra` out of its model_config.",
+            id="unknown settings",
+        ),
+        pytest.param(
+            returning("OddTask", 'views = {"image"}'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.views is {'image'}, not a frozenset of image, "
+            'person. Write for instance `views = frozenset({"image"})`.',
+            id="views",
+        ),
+        pytest.param(
+            returning("OddTask", 'exportable = "yes"'),
+            "acme 1.2, entry point 'odd': task failed: OddTask.exportable is 'yes', not True or False. "
+            "Write one "
+            "of them.",
+            id="exportable",
         ),
         pytest.param(
             returning("OddTask").replace("    Config = OddConfig\n", "").replace("def loss", "def lose"),

@@ -14,6 +14,7 @@ from mtvit_core.backbone import Backbone, create_backbone
 from mtvit_core.categories import Categories
 from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.config import validate
+from mtvit_core.contract import building
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.geometry import framing_from_json, framing_to_json
 from mtvit_core.model import MultiTaskViT
@@ -41,9 +42,24 @@ def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories)
     """
     settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
     return [
-        cls(validate(cls.Config, settings.get(name, {}), f"tasks.{name}"), categories)
-        for name, cls in installed(list(tasks)).items()
+        make_task(cls, settings.get(name, {}), categories) for name, cls in installed(list(tasks)).items()
     ]
+
+
+def make_task(
+    cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any], categories: Categories
+) -> Task[Any, Any, Any]:
+    """Make a task of its settings.
+
+    Raises:
+        PluginError: its own code raises.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    with building(cls, "Config"):
+        cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
+        config = validate(cls.Config, settings, f"tasks.{cls.name}")
+    with building(cls, "the task itself"):
+        return cls(config, categories)
 
 
 def build(

@@ -8,6 +8,7 @@ from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 from mtvit_core.plugins import registry
 from mtvit_core.plugins_command import plugins_command
 from mtvit_core.predict_command import predict_command
+from mtvit_core.strict_option import require_sound_plugins, strict_option
 
 
 class WithPlugins(OneLineErrors):
@@ -40,10 +41,14 @@ def _report_broken() -> None:
 
 
 @click.group(cls=WithPlugins, context_settings={"max_content_width": 100})
+@strict_option
 @verbose_option
 @click.version_option(package_name="mtvit-core")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """One plain Vision Transformer, several tasks: predict with a model, see which tasks are installed."""
+    if ctx.invoked_subcommand != "plugins":  # which lists them all, and then ends with the same code
+        require_sound_plugins(ctx)
 
 
 main.add_command(convert_command)

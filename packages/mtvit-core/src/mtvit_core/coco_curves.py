@@ -4,15 +4,17 @@ import contextlib
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from mtvit_core.categories import Categories, Category
 from mtvit_core.coco_format import IouType
+
+if TYPE_CHECKING:  # at run time only where it computes: training starts without it
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
 #: Results per image and category that count, as in COCO's own tables.
 _MAX_RESULTS = {"bbox": 100, "segm": 100, "keypoints": 20}
@@ -86,7 +88,7 @@ def coco_curves(images: Mapping[int, Mapping[str, Any]], categories: Categories,
     )
 
 
-def _truth(images: Mapping[int, Mapping[str, Any]], categories: Iterable[Category]) -> COCO:
+def _truth(images: Mapping[int, Mapping[str, Any]], categories: Iterable[Category]) -> "COCO":
     sizes = [{"id": i, "height": image["height"], "width": image["width"]} for i, image in images.items()]
     # From 1, because COCOeval takes an annotation whose id is 0 for one that was not found.
     entries = [{**entry, "id": n} for n, entry in enumerate(_entries(images, "annotations"), start=1)]
@@ -94,12 +96,14 @@ def _truth(images: Mapping[int, Mapping[str, Any]], categories: Iterable[Categor
     return _indexed({"images": sizes, "annotations": entries, "categories": names})
 
 
-def _results(images: Mapping[int, Mapping[str, Any]], truth: COCO) -> COCO:
+def _results(images: Mapping[int, Mapping[str, Any]], truth: "COCO") -> "COCO":
     entries = _entries(images, "results")
     return truth.loadRes(entries) if entries else _indexed({"annotations": []})  # loadRes cannot read none
 
 
-def _indexed(dataset: dict[str, Any]) -> COCO:
+def _indexed(dataset: dict[str, Any]) -> "COCO":
+    from pycocotools.coco import COCO
+
     coco = COCO()
     coco.dataset = dataset
     coco.createIndex()
@@ -111,7 +115,9 @@ def _entries(images: Mapping[int, Mapping[str, Any]], key: str) -> list[dict[str
     return [{**entry, "image_id": i} for i, image in images.items() for entry in image[key]]
 
 
-def _evaluate(truth: COCO, found: COCO, categories: list[Category], kind: IouType) -> COCOeval:
+def _evaluate(truth: "COCO", found: "COCO", categories: list[Category], kind: IouType) -> "COCOeval":
+    from pycocotools.cocoeval import COCOeval
+
     evaluation = COCOeval(truth, found, kind)
     evaluation.params.catIds = [category.id for category in categories]
     evaluation.params.maxDets = [_MAX_RESULTS[kind]]

@@ -10,7 +10,6 @@ from typing import Any
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2 import functional as vision
 
 from mtvit_core.errors import ConfigError
 
@@ -92,6 +91,8 @@ class Letterbox:
 
     def apply(self, image: Tensor) -> Tensor:
         """Resize and pad one uint8 image 3 H W (antialiased bilinear) to the canvas."""
+        from torchvision.transforms.v2 import functional as vision  # here: slow to import
+
         rows, columns = self.content(*image.shape[-2:])
         # Stays uint8 where the processor can: several times faster than by way of floats.
         image = vision.resize(image, [rows, columns], antialias=True)
@@ -139,6 +140,8 @@ class ShortSide:
 
     def apply(self, image: UInt8[Tensor, "3 H0 W0"]) -> UInt8[Tensor, "3 H W"]:
         """Resize one image (antialiased bilinear) to its canvas."""
+        from torchvision.transforms.v2 import functional as vision  # here: slow to import
+
         resized: Tensor = vision.resize(image, list(self.content(*image.shape[-2:])), antialias=True)
         return resized
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mtvit_core.errors import ShapeError
@@ -99,6 +98,8 @@ def _match(name: str, cost: Tensor, counts: tuple[int, ...], device: torch.devic
 
 def _assign(cost: Float[Tensor, "Q M"]) -> tuple[Tensor, Tensor]:
     """Queries and targets of the pairs whose costs sum to the least."""
+    from scipy.optimize import linear_sum_assignment  # here: most of a second that only training needs
+
     # The solver wants finite numbers; pairs that cost infinity are dropped afterwards.
     finite = torch.nan_to_num(cost, posinf=FORBIDDEN, neginf=-FORBIDDEN)
     rows, columns = linear_sum_assignment(finite.numpy())

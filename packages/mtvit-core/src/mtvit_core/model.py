@@ -13,6 +13,15 @@ from torch import Tensor, nn
 from mtvit_core.backbone import Backbone, check_divides
 from mtvit_core.batch import Batch
 from mtvit_core.categories import Categories
+from mtvit_core.contract import (
+    build_head,
+    build_tokens,
+    check_group_names,
+    check_views,
+    check_weights,
+    own_terms,
+    reading,
+)
 from mtvit_core.crops import CropRule
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.features import Features
@@ -33,20 +42,13 @@ class TaskModules(nn.Module):
         """Build them.
 
         Raises:
-            PluginError: a group's name does not belong to the task, it enters at no block of the backbone, or
-                its head is to mask attention but cannot.
+            PluginError: a builder of the task raises or gives something else than it should, a group's name
+                does not belong to the task, it enters at no block of the backbone, or its head is to mask
+                attention but cannot.
         """
         super().__init__()
-        self.groups = tuple(task.tokens(spec))
-        self.head = task.head(spec)
-        for group in self.groups:
-            _check_group(task.name, group, spec)
-            if group.masked and not isinstance(self.head, QueryMasker):
-                head = type(self.head).__name__
-                raise PluginError(
-                    f"task {task.name!r}: token group {group.name!r} is masked, but {head} has no method "
-                    "query_mask; add it, or leave masked out."
-                )
+        self.groups = build_tokens(task, spec)
+        self.head = build_head(task, spec, self.groups)
         self.tokens = nn.ModuleDict({group.name: group.source for group in self.groups})
 
 
@@ -81,12 +83,14 @@ class MultiTaskViT(nn.Module):
                 the backbone's.
 
         Raises:
-            PluginError: two tasks or two token groups bear the same name, or a group is wrong.
+            PluginError: two tasks or two token groups bear the same name, two parts share a weight, or a task
+                breaks the contract.
             ConfigError: the patch does not divide the person canvas, and a task looks at persons; or two
                 tasks look at persons on different kinds of crops.
         """
         super().__init__()
         _check_names(tasks)
+        check_views(tasks)
         if any(task.view == "person" for task in tasks):
             _check_crops(tasks)
             check_divides(person_canvas, backbone.spec.patch, "person canvas")
@@ -97,7 +101,8 @@ class MultiTaskViT(nn.Module):
         self.framing: Framing = framing or self.letterbox
         specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
         self.tasks = nn.ModuleDict({task.name: TaskModules(task, specs[task.view]) for task in tasks})
-        _check_group_names([(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups])
+        check_group_names([(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups])
+        check_weights({"backbone": backbone, **dict(self.tasks.items())})
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -149,7 +154,11 @@ class MultiTaskViT(nn.Module):
         """
         shown = view or (self.views[0] if self.views else "image")
         features = self.features(images.to(self.device), shown)
-        return {task.name: self.modules_of(task.name).head(features) for task in self.of_view(shown)}
+        predictions: dict[str, Any] = {}
+        for task in self.of_view(shown):
+            with reading(task, features):
+                predictions[task.name] = self.modules_of(task.name).head(features)
+        return predictions
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
         """Return what is to be decoded: predictions, averaged with those of the mirror image where asked."""
@@ -175,7 +184,11 @@ class MultiTaskViT(nn.Module):
         return predict(self, images, boxes, min_score, batch_size, person_score)
 
     def losses(self, batch: Batch, view: View = "image") -> dict[str, Float[Tensor, ""]]:
-        """Return every task's weighted loss terms, keyed ``task/term``."""
+        """Return every task's weighted loss terms, keyed ``task/term``.
+
+        Raises:
+            PluginError: a term has no name of its own, or is no scalar.
+        """
         predictions = self(batch.images, view)
         canvas = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
         tasks = self.of_view(view)
@@ -183,8 +196,10 @@ class MultiTaskViT(nn.Module):
         with torch.no_grad():
             costs = {t.name: t.cost(predictions[t.name], targets[t.name]) for t in tasks}
         matches = match_all({n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None})
-        terms = {t.name: t.loss(predictions[t.name], targets[t.name], matches.get(t.name)) for t in tasks}
-        return {f"{name}/{term}": value for name, parts in terms.items() for term, value in parts.items()}
+        terms = [
+            own_terms(t, t.loss(predictions[t.name], targets[t.name], matches.get(t.name))) for t in tasks
+        ]
+        return {name: value for parts in terms for name, value in parts.items()}
 
     def progress(self, fraction: float) -> None:
         """Tell every task how far training is, from 0 to 1."""
@@ -225,30 +240,4 @@ def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:
         raise ConfigError(
             f"model: task {one!r} looks at {first!r} crops and task {other!r} at {second!r} ones; a model "
             "cuts one kind of crops, so make two models."
-        )
-
-
-def _check_group_names(owned: Sequence[tuple[str, str]]) -> None:
-    owners: dict[str, str] = {}
-    for task, group in owned:
-        if group in owners:
-            raise PluginError(
-                f"model: token group {group!r} stands in task {owners[group]!r} and again in task {task!r}; "
-                "give each its own name."
-            )
-        owners[group] = task
-
-
-def _check_group(task: str, group: TokenGroup, spec: BackboneSpec) -> None:
-    where = f"task {task!r}: token group {group.name!r}"
-    if group.name != task and not group.name.startswith(f"{task}-"):
-        raise PluginError(f"{where} strays from its task; name it {task!r} or '{task}-...'.")
-    if not 0 <= group.enter < spec.depth:
-        raise PluginError(
-            f"{where} enters at block {group.enter}, but blocks run from 0 to {spec.depth - 1}."
-        )
-    bad = [layer for layer in group.layers if not group.enter <= layer <= spec.depth]
-    if bad:
-        raise PluginError(
-            f"{where} is read at depth {bad[0]}; it exists from {group.enter} to {spec.depth} (the output)."
         )

@@ -33,6 +33,14 @@ verbose_option = click.option(
 class OneLineErrors(click.Group):
     """A group of commands that end with exit code 2 and one line on stderr where mtvit raises an error."""
 
+    def make_context(self, *arguments: Any, **keywords: Any) -> click.Context:
+        """Read the command line; ``--help`` is answered here."""
+        try:
+            return super().make_context(*arguments, **keywords)
+        except MtvitError as error:
+            click.echo(f"error: {error}", err=True)
+            raise click.exceptions.Exit(2) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:

@@ -20,6 +20,7 @@ HOOKS = ("mtvit_task", "mtvit_commands", "mtvit_published")
 #: Commands of mtvit itself; a plugin may not take their names.
 CORE_COMMANDS = ("convert", "models", "plugins", "predict")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VIEWS = frozenset({"image", "person"})
 
 
 class Fault(Exception):  # noqa: N818  (recorded in a report, not shown as an error)
@@ -37,14 +38,14 @@ class Fault(Exception):  # noqa: N818  (recorded in a report, not shown as an er
         self.remedy = remedy
 
 
-def check_hooks(plugin: object) -> Mapping[str, pluggy.HookCaller]:
+def check_hooks(plugin: object) -> tuple[pluggy.PluginManager, Mapping[str, pluggy.HookCaller]]:
     """Register one plugin in a manager of its own.
 
     Args:
         plugin: The module or object that an entry point names.
 
     Returns:
-        Its hooks by name, ready to be called.
+        The manager, and the plugin's hooks by name, ready to be called.
 
     Raises:
         Fault: a hook is misspelt, unmarked, takes other arguments than specified, or there is none.
@@ -67,7 +68,7 @@ def check_hooks(plugin: object) -> Mapping[str, pluggy.HookCaller]:
             f"it implements no hook; the hooks are {', '.join(HOOKS)}",
             "Mark a function of that name with @mtvit_core.hookspecs.hookimpl.",
         )
-    return hooks
+    return manager, hooks
 
 
 def _check_marks(plugin: object) -> None:
@@ -89,12 +90,17 @@ def check_task(cls: Any) -> "type[Task[Any, Any, Any]]":
     Raises:
         Fault: it is something else, was written for another contract version, or lacks a part.
     """
-    from mtvit_core.task import API, Task, TaskConfig
+    from mtvit_core.task import API, Task
 
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise Fault(
             f"mtvit_task returned {cls!r}, not a subclass of mtvit_core.Task",
             "Return the class itself, not an object of it or its name.",
+        )
+    if not hasattr(cls, "api"):
+        raise Fault(
+            f"{cls.__name__} does not say which contract version it was written for",
+            f"Write `api = {API}`, the version of this mtvit-core, and look whether the plugin fits it.",
         )
     if cls.api != API:
         raise Fault(
@@ -107,22 +113,54 @@ def check_task(cls: Any) -> "type[Task[Any, Any, Any]]":
         raise Fault(
             f"{cls.__name__} lacks {', '.join(missing)}", "Define what mtvit_core.task.Task asks for."
         )
+    _check_name(cls)
+    _check_config(cls)
+    _check_capabilities(cls)
+    return cls
+
+
+def _check_name(cls: Any) -> None:
+    from torch.nn import ModuleDict
+
     if not (isinstance(cls.name, str) and _NAME.fullmatch(cls.name)):
         raise Fault(
             f"{cls.__name__}.name is {cls.name!r}; allowed: lower-case letters, digits and _, a letter first",
             "Rename the task; its name is the prefix of its config table, losses and metrics.",
         )
+    if cls.name == "backbone" or hasattr(ModuleDict, cls.name):
+        raise Fault(f"{cls.__name__}.name is {cls.name!r}, which is taken in every model", "Rename the task.")
+
+
+def _check_config(cls: Any) -> None:
+    from mtvit_core.task import TaskConfig
+
     if not (isinstance(cls.Config, type) and issubclass(cls.Config, TaskConfig)):
         raise Fault(
             f"{cls.__name__}.Config is {cls.Config!r}, not a subclass of mtvit_core.TaskConfig",
             "Write `class Config(TaskConfig)` with one field per setting.",
         )
+    if cls.Config.model_config.get("extra") != "forbid":
+        raise Fault(
+            f"{cls.__name__}.Config takes unknown settings, so that a misspelt one would do nothing",
+            "Leave `extra` out of its model_config.",
+        )
+
+
+def _check_capabilities(cls: Any) -> None:
     if not (isinstance(cls.needs, frozenset) and all(isinstance(kind, str) for kind in cls.needs)):
         raise Fault(
             f"{cls.__name__}.needs is {cls.needs!r}, not a frozenset of kinds of label",
             'Write for instance `needs = frozenset({"boxes"})`.',
         )
-    return cls
+    if not (isinstance(cls.views, frozenset) and cls.views and cls.views <= _VIEWS):
+        raise Fault(
+            f"{cls.__name__}.views is {cls.views!r}, not a frozenset of image, person",
+            'Write for instance `views = frozenset({"image"})`.',
+        )
+    if not isinstance(cls.exportable, bool):
+        raise Fault(
+            f"{cls.__name__}.exportable is {cls.exportable!r}, not True or False", "Write one of them."
+        )
 
 
 def check_commands(commands: Any) -> "list[click.Command]":

@@ -3,112 +3,47 @@
 Order: by distribution and entry point name. Every entry point passes up to five phases: ``import`` (its
 module), ``hooks`` (their names and arguments), ``commands`` (what ``mtvit_commands`` returns), ``task`` (what
 ``mtvit_task`` returns), ``published`` (what ``mtvit_published`` returns). The last two come last, because
-their classes need torch. A name that two plugins claim goes to neither.
+their classes need torch. A name that two plugins claim goes to neither. A task that a run names passes one
+more, ``build``: its settings, tokens and head.
 """
 
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
 from mtvit_core.errors import PluginError, did_you_mean
 from mtvit_core.hookspecs import GROUP
+from mtvit_core.origin import BrokenPlugin, Origin, Phase, PluginClass, PluginCommand
 from mtvit_core.plugin_checks import Fault, check_commands, check_hooks, check_published, check_task
+from mtvit_core.plugin_switches import STRICT, TRACE, origin_of, selected, switched_on, trace
 
 if TYPE_CHECKING:
-    import click
-
     from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
-Phase = Literal["import", "hooks", "commands", "task", "published"]
 V = TypeVar("V")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a plugin comes from.
-
-    Attributes:
-        distribution: Installed package that declares the entry point.
-        version: Its version.
-        entry_point: Name of the entry point.
-    """
-
-    distribution: str
-    version: str
-    entry_point: str
-
-    @property
-    def where(self) -> str:
-        """All three in words."""
-        return f"{self.distribution} {self.version}, entry point {self.entry_point!r}"
-
-
-@dataclass(frozen=True)
-class BrokenPlugin(Origin):
-    """An entry point that cannot be used, or not in full, and why.
-
-    Attributes:
-        phase: Where loading stopped.
-        cause: What was found and what was expected.
-        remedy: What mends it.
-        task: Name of the task that is lost; the entry point's name where the plugin did not get to tell.
-        traceback: Where the plugin raised; empty where the loader found the fault itself.
-    """
-
-    phase: Phase
-    cause: str
-    remedy: str
-    task: str
-    traceback: str = ""
-
-    def __str__(self) -> str:
-        """Say everything but the traceback in one line."""
-        return f"{self.where}: {self.phase} failed: {self.cause}. {self.remedy}"
-
-
-@dataclass(frozen=True)
-class PluginTask(Origin):
-    """A task that is ready for use.
-
-    Attributes:
-        name: Name of the task.
-        cls: Its class.
-    """
-
-    name: str
-    cls: "type[Task[Any, Any, Any]]"
-
-
-@dataclass(frozen=True)
-class PluginCommand(Origin):
-    """A command that a plugin adds to ``mtvit``.
-
-    Attributes:
-        name: Name of the command.
-        command: What click runs.
-    """
-
-    name: str
-    command: "click.Command"
 
 
 class Registry:
     """What a set of entry points provides; nothing is imported before it is asked for, and then only once."""
 
-    def __init__(self, entries: Iterable[EntryPoint]) -> None:
+    def __init__(self, entries: Iterable[EntryPoint], *, strict: bool = False, traced: bool = False) -> None:
         """Fix the order.
 
         Args:
             entries: Entry points of group ``mtvit``.
+            strict: Whether a broken plugin is fatal even where no run names its task.
+            traced: Whether calls of hooks are shown.
         """
-        self._entries = sorted(((_origin(entry), entry) for entry in entries), key=lambda pair: pair[0].where)
+        self.strict, self.traced = strict, traced
+        self._entries = sorted(
+            ((origin_of(entry), entry) for entry in entries), key=lambda pair: pair[0].where
+        )
         self._broken: list[BrokenPlugin] = []
 
     @cached_property
@@ -119,17 +54,17 @@ class Registry:
             with self._phase(origin, "commands"):
                 for command in check_commands(hook()):
                     name = str(command.name)
-                    claims.append((origin, name, PluginCommand(*_fields(origin), name, command)))
+                    claims.append((origin, name, PluginCommand(*origin.fields, name, command)))
         return self._grant("commands", claims)
 
     @cached_property
-    def tasks(self) -> Mapping[str, PluginTask]:
+    def tasks(self) -> "Mapping[str, PluginClass[Task[Any, Any, Any]]]":
         """Tasks of all plugins by name."""
-        claims: list[tuple[Origin, str, PluginTask]] = []
+        claims: list[tuple[Origin, str, PluginClass[Task[Any, Any, Any]]]] = []
         for origin, hook in self._hooks("mtvit_task"):
             with self._phase(origin, "task"):
                 cls = check_task(hook())
-                claims.append((origin, cls.name, PluginTask(*_fields(origin), cls.name, cls)))
+                claims.append((origin, cls.name, PluginClass(*origin.fields, cls.name, cls)))
         return self._grant("task", claims)
 
     @cached_property
@@ -143,15 +78,17 @@ class Registry:
 
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:
-        """What failed in the phases that have run so far, in the order of loading."""
+        """What failed to load in the phases that have run so far, in the order of loading."""
         return tuple(sorted(self._broken, key=lambda broken: broken.where))
 
     def choose(self, names: Sequence[str]) -> "dict[str, type[Task[Any, Any, Any]]]":
         """Return the classes of the named tasks, in the order given.
 
         Raises:
-            PluginError: a task is named twice, not installed, or its plugin is broken.
+            PluginError: a task is named twice, not installed, or broken; where strict, any plugin is broken.
         """
+        if self.strict:
+            self.require_all()
         chosen: dict[str, type[Task[Any, Any, Any]]] = {}
         for name in names:
             if name in chosen:
@@ -160,6 +97,22 @@ class Registry:
                 raise PluginError(self._why_not(name))
             chosen[name] = self.tasks[name].cls
         return chosen
+
+    def try_all(self) -> tuple[BrokenPlugin, ...]:
+        """Run every phase of every plugin, and return what failed."""
+        self.commands, self.tasks, self.published  # noqa: B018  (each looks for faults of its phase)
+        return *self.broken, *self._unbuildable
+
+    def require_all(self) -> None:
+        """Refuse to go on with a plugin that is broken.
+
+        Raises:
+            PluginError: naming the first one.
+        """
+        broken = self.try_all()
+        if broken:
+            more = f" ({len(broken) - 1} more, see `mtvit plugins`)" if len(broken) > 1 else ""
+            raise PluginError(f"plugins: strict, but one is broken: {broken[0]}{more}")
 
     def _why_not(self, name: str) -> str:
         lost = [
@@ -176,13 +129,22 @@ class Registry:
         )
 
     @cached_property
+    def _unbuildable(self) -> tuple[BrokenPlugin, ...]:
+        from mtvit_core.plugin_trial import try_building  # needs torch and timm
+
+        return tuple(broken for task in self.tasks.values() if (broken := try_building(task)) is not None)
+
+    @cached_property
     def _plugins(self) -> list[tuple[Origin, Mapping[str, pluggy.HookCaller]]]:
         plugins = []
         for origin, entry in self._entries:
             with self._phase(origin, "import"):
                 plugin = entry.load()
                 with self._phase(origin, "hooks"):
-                    plugins.append((origin, check_hooks(plugin)))
+                    manager, hooks = check_hooks(plugin)
+                    if self.traced:
+                        trace(manager, origin)
+                    plugins.append((origin, hooks))
         return plugins
 
     def _hooks(self, name: str) -> list[tuple[Origin, pluggy.HookCaller]]:
@@ -205,7 +167,7 @@ class Registry:
 
     def _record(self, origin: Origin, phase: Phase, fault: Fault, trace: str = "", task: str = "") -> None:
         lost = task or origin.entry_point
-        self._broken.append(BrokenPlugin(*_fields(origin), phase, fault.cause, fault.remedy, lost, trace))
+        self._broken.append(BrokenPlugin(*origin.fields, phase, fault.cause, fault.remedy, lost, trace))
 
     def _grant(self, phase: Phase, claims: Sequence[tuple[Origin, str, V]]) -> dict[str, V]:
         owners: dict[str, list[Origin]] = {}
@@ -219,23 +181,18 @@ class Registry:
         return {name: value for _, name, value in claims if len(owners[name]) == 1}
 
 
-def _origin(entry: EntryPoint) -> Origin:
-    if entry.dist is None or not {"Name", "Version"} <= {*entry.dist.metadata}:  # a damaged installation
-        return Origin("unknown package", "0", entry.name)
-    return Origin(str(entry.dist.name), str(entry.dist.version), entry.name)
-
-
-def _fields(origin: Origin) -> tuple[str, str, str]:
-    return origin.distribution, origin.version, origin.entry_point
-
-
 @cache
 def registry() -> Registry:
-    """Return the registry of this environment; it is read once per process."""
-    return Registry(tuple(entry_points(group=GROUP)))
+    """Return the registry of this environment; it is read once per process.
+
+    Raises:
+        PluginError: ``MTVIT_PLUGINS`` names something that is not installed.
+    """
+    entries = selected(tuple(entry_points(group=GROUP)))
+    return Registry(entries, strict=switched_on(STRICT), traced=switched_on(TRACE))
 
 
-def installed_tasks() -> Mapping[str, PluginTask]:
+def installed_tasks() -> "Mapping[str, PluginClass[Task[Any, Any, Any]]]":
     """Return every task that can be used, by name."""
     return registry().tasks
 
@@ -254,8 +211,14 @@ def published_formats() -> "tuple[PublishedFormat, ...]":
     return tuple(registry().published.values())
 
 
+def origin_of_task(cls: "type[Task[Any, Any, Any]]") -> Origin:
+    """Say which plugin brings a task; the module it is defined in, where none does."""
+    for found in installed_tasks().values():
+        if found.cls is cls:
+            return found
+    return Origin(f"module {cls.__module__}", "(no plugin)", cls.name)
+
+
 def broken_plugins() -> tuple[BrokenPlugin, ...]:
     """Return every plugin that cannot be used in full, after trying all their hooks."""
-    found = registry()
-    found.commands, found.tasks, found.published  # noqa: B018  (each looks for faults of its phase)
-    return found.broken
+    return registry().try_all()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mtvit_core.one_line_errors import is_verbose, verbose_option
+from mtvit_core.strict_option import is_strict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mtvit_core.plugins import Origin, PluginTask
+    from mtvit_core.origin import Origin
 
 
 @click.command("plugins", short_help="List installed tasks and commands, and broken plugins.")
@@ -24,10 +25,12 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
     found = describe(is_verbose(ctx))
     if as_json:
         click.echo(json.dumps(found, indent=2))
-        return
-    from rich.console import Console
+    else:
+        from rich.console import Console
 
-    _print_tables(Console(), found)
+        _print_tables(Console(), found)
+    if found["broken"] and is_strict(ctx):
+        ctx.exit(2)
 
 
 def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
@@ -39,13 +42,21 @@ def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
     from mtvit_core.plugins import broken_plugins, registry
 
     broken = [asdict(plugin) for plugin in broken_plugins()]
+    unbuildable = {plugin["task"] for plugin in broken if plugin["phase"] == "build"}
     for plugin in broken if not verbose else ():
         del plugin["traceback"]
     tasks, commands = registry().tasks.values(), registry().commands.values()
     return {
         "tasks": [
-            {**_origin(task), "name": task.name, "needs": sorted(task.cls.needs), "view": _view(task)}
+            {
+                **_origin(task),
+                "name": task.name,
+                "needs": sorted(task.cls.needs),
+                "views": sorted(task.cls.views),
+                "exportable": task.cls.exportable,
+            }
             for task in tasks
+            if task.name not in unbuildable
         ],
         "commands": [{**_origin(command), "name": command.name} for command in commands],
         "broken": broken,
@@ -60,24 +71,20 @@ def _origin(plugin: "Origin") -> dict[str, Any]:
     }
 
 
-def _view(task: "PluginTask") -> str:
-    """The view of the task with its default settings; a task may choose its view by its settings."""
-    from pydantic import ValidationError
-
-    from mtvit_core.coco import COCO_CATEGORIES
-    from mtvit_core.errors import MtvitError
-
-    try:
-        return task.cls(task.cls.Config(), COCO_CATEGORIES).view
-    except (MtvitError, ValidationError):
-        return "by settings"
-
-
 def _print_tables(console: "Console", found: dict[str, list[dict[str, Any]]]) -> None:
     if not found["tasks"]:
         console.print("No task is installed; install one, as in: pip install mtvit-det")
-    tasks = [(t["name"], ", ".join(t["needs"]), t["view"], *_package(t)) for t in found["tasks"]]
-    _print_table(console, "Tasks", ("task", "needs", "view", "package", "entry point"), tasks)
+    tasks = [
+        (
+            t["name"],
+            ", ".join(t["needs"]),
+            ", ".join(t["views"]),
+            "yes" if t["exportable"] else "no",
+            *_package(t),
+        )
+        for t in found["tasks"]
+    ]
+    _print_table(console, "Tasks", ("task", "needs", "views", "exportable", "package", "entry point"), tasks)
     commands = [(c["name"], *_package(c)) for c in found["commands"]]
     _print_table(console, "Commands", ("command", "package", "entry point"), commands)
     broken = [(*_package(b), b["phase"], b["cause"], b["remedy"]) for b in found["broken"]]

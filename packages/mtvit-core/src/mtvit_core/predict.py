@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.contract import decode
 from mtvit_core.crops import crop_person, person_meta
 from mtvit_core.errors import ShapeError
 from mtvit_core.geometry import ImageMeta
@@ -112,7 +113,7 @@ def _decode(
     model: MultiTaskViT, view: View, canvases: Tensor, metas: list[ImageMeta]
 ) -> dict[str, list[Instances]]:
     predictions = model.answers(canvases, view)
-    return {task.name: task.decode(predictions[task.name], metas) for task in model.of_view(view)}
+    return {task.name: decode(task, predictions[task.name], metas) for task in model.of_view(view)}
 
 
 def _predict_people(

@@ -22,9 +22,13 @@ API = 1
 
 
 class TaskConfig(BaseModel):
-    """Base of every task's settings: unknown keys are errors, values do not change after loading."""
+    """Base of every task's settings: unknown keys are errors, values do not change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Defaults are held to the same limits as given values. The validator is built when it is first used, so
+    that listing tasks costs little.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 @dataclass(frozen=True)
@@ -108,16 +112,20 @@ class Task(ABC, Generic[C, P, T]):
 
     Attributes:
         name: Prefix of its config table, losses, metrics and state-dict keys.
-        api: Contract version it was written for.
+        api: Contract version it was written for, a number: ``api = 1``.
         Config: Its settings.
         needs: Kinds of label it learns from; images that lack one of them give it no loss.
+        views: What it may look at, by its settings; ``view`` is one of them.
+        exportable: Whether its head is made of tensor operations alone, which ``torch.export`` can follow.
         view: ``image``: it sees the whole image. ``person``: it sees one crop per person.
     """
 
     name: ClassVar[str]
-    api: ClassVar[int] = API
+    api: ClassVar[int]
     Config: ClassVar[type[TaskConfig]]
     needs: ClassVar[frozenset[str]]
+    views: ClassVar[frozenset[str]] = frozenset({"image"})
+    exportable: ClassVar[bool] = False
 
     def __init__(self, config: C, categories: Categories) -> None:
         """Keep the settings and the categories.

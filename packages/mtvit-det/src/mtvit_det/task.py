@@ -29,6 +29,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
     """Boxes of every category."""
 
     name: ClassVar[str] = "det"
+    api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = DetConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
 

@@ -25,8 +25,10 @@ class PoseTask(Task[PoseConfig, Any, Any]):
     """People and their keypoints, by the variant that the config names."""
 
     name: ClassVar[str] = "pose"
+    api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = PoseConfig
     needs: ClassVar[frozenset[str]] = NEEDS
+    views: ClassVar[frozenset[str]] = frozenset({"image", "person"})
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
         """Keep the settings and the categories.

@@ -42,6 +42,7 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
     """Masks of every category."""
 
     name: ClassVar[str] = "seg"
+    api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = SegConfig
     needs: ClassVar[frozenset[str]] = frozenset({"masks"})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mtvit_core.one_line_errors import OneLineErrors, verbose_option
+from mtvit_core.strict_option import require_sound_plugins, strict_option
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -22,6 +23,7 @@ from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Updates of the weights; short for --set train.steps=N."
 )
+@strict_option
 @verbose_option
 @click.version_option(package_name="mtvit-train")
 @click.pass_context
@@ -38,6 +40,7 @@ def main(
 
     mtvit-train --plugins det,seg,pose --data coco --config run.toml --out runs/first
     """
+    require_sound_plugins(ctx)
     if ctx.invoked_subcommand is not None:
         return
     from rich.console import Console

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mtvit_core.contract import decode, own_metrics
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.model import MultiTaskViT, View, evaluating
@@ -34,11 +35,9 @@ def evaluate(
     Returns:
         Metrics keyed ``task/metric``.
     """
-    return {
-        f"{name}/{metric}": value
-        for name, evaluator in evaluate_tasks(model, split, batch_size, workers, advance).items()
-        for metric, value in evaluator.compute().items()
-    }
+    scored = evaluate_tasks(model, split, batch_size, workers, advance)
+    metrics = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
+    return {name: value for part in metrics for name, value in part.items()}
 
 
 def evaluate_tasks(
@@ -73,7 +72,7 @@ def _results(
     for batch in load(dataset, sampler, workers):
         predictions = model.answers(batch.images, view)
         for task in model.of_view(view):
-            results = task.decode(predictions[task.name], batch.meta)
+            results = decode(task, predictions[task.name], batch.meta)
             found = pending[task.name] + list(zip(results, batch.meta, strict=True))
             # The last image may go on in the next batch.
             last = found[-1][0].image_id

@@ -1,12 +1,16 @@
 """What the entry point ``train`` registers: the command ``mtvit evaluate``."""
 
-import click
+from typing import TYPE_CHECKING
 
 from mtvit_core.hookspecs import hookimpl
-from mtvit_train.evaluate_command import evaluate_command
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
-def mtvit_commands() -> list[click.Command]:
+def mtvit_commands() -> "list[click.Command]":
     """Return the commands this package adds to ``mtvit``."""
+    from mtvit_train.evaluate_command import evaluate_command
+
     return [evaluate_command]

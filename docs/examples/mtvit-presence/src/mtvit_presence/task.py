@@ -40,6 +40,7 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
     """Names the categories of an image."""
 
     name: ClassVar[str] = "presence"
+    api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = PresenceConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
 

@@ -60,8 +60,10 @@ class Probe(Task[ProbeConfig, Reading, NoTargets]):
     """Isolated queries that enter early and are read at every depth, and a head without weights."""
 
     name: ClassVar[str] = "kit_probe"
+    api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = ProbeConfig
     needs: ClassVar[frozenset[str]] = frozenset()
+    views: ClassVar[frozenset[str]] = frozenset({"image", "person"})
 
     @property
     def view(self) -> Literal["image", "person"]:
