@@ -144,3 +144,10 @@ def test_varied_models_come_back_from_a_file(tmp_path: Path):
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str):
     with pytest.raises(ConfigError, match=message):
         make(**options)
+
+
+def test_positions_between_belong_to_models_with_a_table() -> None:
+    with pytest.raises(
+        ConfigError, match="positions_between is set, but it has no table of positions to add"
+    ):
+        make(positions_between=True, pos_embed="none")

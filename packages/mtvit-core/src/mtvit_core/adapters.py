@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 import timm
 import torch
 from jaxtyping import Float
-from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat, resample_abs_pos_embed
+from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat
 from timm.models.eva import Eva, EvaAttention, EvaBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError, did_you_mean
+from mtvit_core.positions import resize_tables
 
 #: The two families, and their blocks.
 PlainViT: TypeAlias = VisionTransformer | Eva
@@ -87,8 +88,20 @@ def _odd_parts(model: PlainViT) -> Iterator[str]:
             yield f"its attention is of type {type(block.attn).__name__}"
 
 
-def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"]) -> Embedded:
-    """Turn normalised images into tokens with positions; timm resizes the positions to the grid."""
+def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"], antialias: bool = True) -> Embedded:
+    """Turn normalised images into tokens with positions.
+
+    Args:
+        model: The model.
+        images: Normalised images.
+        antialias: Whether a table of positions is smoothed where the grid is smaller; timm always does.
+    """
+    if model.pos_embed is not None and not antialias:
+        patches = model.patch_embed(images)
+        prefix = [t.expand(len(images), -1, -1) for t in (model.cls_token, model.reg_token) if t is not None]
+        table = positions(model, (patches.shape[1], patches.shape[2]), antialias=False)
+        tokens = torch.cat([*prefix, patches.flatten(1, 2)], 1) + table
+        return Embedded(model.norm_pre(model.pos_drop(tokens)), None)
     if isinstance(model, Eva):
         tokens, table = model._pos_embed(model.patch_embed(images))
         tokens = model.norm_pre(tokens)
@@ -96,11 +109,11 @@ def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"]) -> Embedded:
     return Embedded(model.norm_pre(model._pos_embed(model.patch_embed(images))), None)
 
 
-def positions(model: PlainViT, grid: tuple[int, int]) -> Float[Tensor, "1 S D"]:
+def positions(model: PlainViT, grid: tuple[int, int], antialias: bool = True) -> Float[Tensor, "1 S D"]:
     """Return what ``embed`` adds to prefix and patch tokens as their positions, at this grid."""
     prefix = model.num_prefix_tokens
-    old, own = model.patch_embed.grid_size, 0 if model.no_embed_class else prefix
-    table = resample_abs_pos_embed(model.pos_embed, list(grid), list(old), num_prefix_tokens=own)
+    own = 0 if model.no_embed_class else prefix
+    table = resize_tables(model.pos_embed, model.patch_embed.grid_size, grid, own, antialias)
     return F.pad(table, (0, 0, prefix - own, 0))
 
 

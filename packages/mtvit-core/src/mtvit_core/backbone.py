@@ -112,15 +112,14 @@ class Backbone(nn.Module):
         check_divides(canvas, self.spec.patch, "image", ShapeError)
         grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
         with self.autocast():
-            embedded = adapters.embed(self.vit, self.normalise(images))
+            embedded = adapters.embed(self.vit, self.normalise(images), self.variation.positions_antialias)
         tokens, layout = embedded.tokens, Layout(self.prefix, embedded.tokens.shape[1])
         wanted = {layer for group in groups for layer in group.layers} if self.training else set()
         layers: dict[int, LayerFeatures] = {}
         picks: dict[str, Pick] = {}
-        again = adapters.positions(self.vit, grid) if self.variation.positions_again else None
+        between = [None, *self.variation.tables_between(self.vit, grid)]
         for i, block in enumerate(self.vit.blocks):
-            if i and again is not None:
-                tokens = torch.cat([tokens[:, : layout.context] + again, tokens[:, layout.context :]], 1)
+            tokens = _add_positions(tokens, layout, between[i], groups, i)
             tokens, layout = self._enter(tokens, layout, [g for g in groups if g.enter == i], grid, picks)
             masked = [g for g in groups if g.masked and g.enter <= i] if self.training and maskers else []
             if i in wanted or masked:
@@ -177,6 +176,25 @@ class Backbone(nn.Module):
         patches = normed[:, layout.prefix : layout.context].transpose(1, 2).unflatten(2, grid)
         queries = {span.name: normed[:, span.start : span.stop] for span in layout.spans}
         return LayerFeatures(patches, normed[:, : layout.prefix], queries)
+
+
+def _add_positions(
+    tokens: Float[Tensor, "B S D"],
+    layout: Layout,
+    table: Float[Tensor, "1 N D"] | None,
+    groups: Sequence[TokenGroup],
+    layer: int,
+) -> Float[Tensor, "B S D"]:
+    """Add the positions that the context and the groups in the sequence have before a block."""
+    offsets = {group.name: group.source.positions(layer - group.enter) for group in groups}
+    own = [offsets[span.name] for span in layout.spans]
+    if table is None and all(offset is None for offset in own):
+        return tokens
+    width = tokens.shape[2]
+    parts = [tokens.new_zeros(layout.context, width) if table is None else table[0]]
+    for span, offset in zip(layout.spans, own, strict=True):
+        parts.append(tokens.new_zeros(span.stop - span.start, width) if offset is None else offset)
+    return tokens + torch.cat(parts)
 
 
 def _ask_masks(

@@ -15,6 +15,9 @@ from torch import Tensor
 from mtvit_core.adapters import PlainViT
 from mtvit_core.errors import CheckpointError, ConfigError
 
+#: Weights of ours that no file of timm's has; they start as they are drawn.
+FRESH = ("mid_pos_embed",)
+
 
 def load_pretrained(model: PlainViT, name: str, source: str | Path | None) -> None:
     """Copy weights into a model.
@@ -43,7 +46,7 @@ def load_pretrained(model: PlainViT, name: str, source: str | Path | None) -> No
 
     def fit(found: Mapping[str, Tensor], model: PlainViT) -> dict[str, Tensor]:
         weights = _in_own_keys(found, model)
-        own = model.state_dict()
+        own = {key: value for key, value in model.state_dict().items() if key not in FRESH}
         problems = differences(own, {k: v for k, v in weights.items() if k in own or k.startswith("blocks.")})
         if problems:
             raise CheckpointError(f"{where} do not fit the model: {problems}.")

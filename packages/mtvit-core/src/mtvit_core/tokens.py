@@ -67,6 +67,10 @@ class QuerySource(nn.Module):
         """Make the query tokens; subclasses define it."""
         raise NotImplementedError
 
+    def positions(self, blocks: int) -> Float[Tensor, "Q D"] | None:
+        """Return what is added to the tokens once they have passed so many blocks; None for nothing."""
+        return None
+
 
 @runtime_checkable
 class QueryMasker(Protocol):
@@ -115,19 +119,29 @@ class TokenGroup:
 class LearnedQueries(QuerySource):
     """Queries learned as parameters, the same for every image (DETR, YOLOS, EoMT)."""
 
-    def __init__(self, count: int, width: int, std: float = 0.02) -> None:
+    def __init__(self, count: int, width: int, std: float = 0.02, tables: int = 0) -> None:
         """Draw the tokens.
 
         Args:
             count: Number of tokens Q.
             width: Token width D.
             std: Deviation of the normal draw, which is cut at two of them; YOLOS takes 0.02, EoMT 1.
+            tables: Positions of the tokens to learn, one table after each of so many blocks; YOLOS has them.
         """
         super().__init__()
         self.weight = nn.Parameter(
             nn.init.trunc_normal_(Tensor(count, width), std=std, a=-2 * std, b=2 * std)
         )
+        self.tables = (
+            nn.Parameter(nn.init.trunc_normal_(Tensor(tables, count, width), std=0.02)) if tables else None
+        )
 
     def forward(self, context: Context) -> Entry:
         """Repeat the tokens for every image of the batch."""
         return Entry(self.weight.expand(context.patches.shape[0], -1, -1))
+
+    def positions(self, blocks: int) -> Float[Tensor, "Q D"] | None:
+        """The table of this place, where there is one."""
+        if self.tables is None or not 0 < blocks <= len(self.tables):
+            return None
+        return self.tables[blocks - 1]

@@ -1,22 +1,26 @@
-"""What published pose models change in a plain ViT of timm; each is an option of the backbone.
+"""What published models change in a plain ViT of timm; each is an option of the backbone.
 
-patch_padding   zero pixels around the image before it is cut into patches (ViTPose: 2)
-norm_eps        epsilon of every LayerNorm (TokenPose: 1e-5)
-stem            what patches are cut from: the image, or a convolutional map of a quarter of its size
-positions       learned, or the fixed table of ``sine_positions``
-positions_again the table is added to the context before every block, not only before the first
+patch_padding       zero pixels around the image before it is cut into patches (ViTPose: 2)
+norm_eps            epsilon of every LayerNorm (TokenPose: 1e-5)
+stem                what patches are cut from: the image, or a convolutional map of a quarter of its size
+positions           learned, or the fixed table of ``sine_positions``
+positions_again     the table is added to the context before every block, not only before the first
+positions_between   a learned table of its own for every block but the first (YOLOS)
+positions_antialias whether tables are smoothed where the grid of patches is smaller (YOLOS: not)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from mtvit_core.adapters import PlainViT
+from mtvit_core.adapters import PlainViT, positions
 from mtvit_core.errors import ConfigError
+from mtvit_core.positions import resize_tables
 from mtvit_core.stem import STRIDE, WIDTH, BottleneckStem
 
 
@@ -30,6 +34,8 @@ class Variation(BaseModel):
         stem: ``bottleneck``: patches are cut from the output of ``BottleneckStem``.
         positions: ``sine``: a fixed table instead of a learned one.
         positions_again: Whether positions are added before every block.
+        positions_between: Whether every block but the first has learned positions of its own.
+        positions_antialias: Whether tables are resized to a smaller grid with smoothing, as timm does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +45,8 @@ class Variation(BaseModel):
     stem: Literal["none", "bottleneck"] = "none"
     positions: Literal["learned", "sine"] = "learned"
     positions_again: bool = False
+    positions_between: bool = False
+    positions_antialias: bool = True
 
     def apply(self, model: PlainViT, name: str) -> None:
         """Change a fresh model in place.
@@ -66,10 +74,29 @@ class Variation(BaseModel):
                     layer.eps = self.norm_eps
         if self.positions == "sine":
             _put_sine_positions(model, name)
-        if self.positions_again and model.pos_embed is None:
-            raise ConfigError(
-                f"backbone {name!r}: positions_again is set, but it has no table of positions to add."
-            )
+        self._put_positions_between(model, name)
+
+    def _put_positions_between(self, model: PlainViT, name: str) -> None:
+        for option in ("positions_again", "positions_between"):
+            if getattr(self, option) and model.pos_embed is None:
+                raise ConfigError(
+                    f"backbone {name!r}: {option} is set, but it has no table of positions to add."
+                )
+        if self.positions_between:
+            shape = (len(model.blocks) - 1, *model.pos_embed.shape[1:])
+            model.mid_pos_embed = nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
+
+    def tables_between(
+        self, model: PlainViT, grid: tuple[int, int]
+    ) -> Sequence[Float[Tensor, "1 S D"] | None]:
+        """Return what is added to the context before each block but the first; None for nothing."""
+        gaps = len(model.blocks) - 1
+        if self.positions_between:
+            prefix, old = model.num_prefix_tokens, model.patch_embed.grid_size
+            own = 0 if model.no_embed_class else prefix
+            tables = resize_tables(model.mid_pos_embed, old, grid, own, self.positions_antialias)
+            return torch.split(F.pad(tables, (0, 0, prefix - own, 0)), 1)
+        return [positions(model, grid, self.positions_antialias) if self.positions_again else None] * gaps
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,6 +18,10 @@ class DetConfig(TaskConfig):
             default. ``yolos``: learned tokens from block 0, joint attention, softmax with a no-object class
             (Fang et al. 2021).
         queries: Tokens Q; YOLOS has 100.
+        token_positions: Whether the tokens have learned positions after every block but the last, which the
+            larger published YOLOS have (yolos).
+        id_columns: Class columns of a head in which the column of a class is its id; published YOLOS have 91
+            on COCO. By default every class has a column, in order (yolos).
         blocks: Last blocks that the picked queries pass through.
         deep_supervision: Whether every one of these blocks is supervised, not only the last (picked).
         top_k: Most boxes of an image in the results.
@@ -33,6 +37,8 @@ class DetConfig(TaskConfig):
 
     variant: Literal["picked", "yolos"] = "picked"
     queries: int = Field(100, ge=1)
+    token_positions: bool = False
+    id_columns: int | None = Field(None, ge=1)
     blocks: int = Field(2, ge=1)
     deep_supervision: bool = True
     top_k: int = Field(100, ge=1)

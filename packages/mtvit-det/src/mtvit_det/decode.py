@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from mtvit_core.boxes import cxcywh_to_xyxy
@@ -14,10 +14,21 @@ from mtvit_det.head import DetPredictions
 
 
 def decode_softmax(
-    predictions: DetPredictions, meta: Sequence[ImageMeta], categories: Categories
+    predictions: DetPredictions,
+    meta: Sequence[ImageMeta],
+    categories: Categories,
+    columns: Int64[Tensor, " C"],
 ) -> list[Instances]:
-    """One class per token, the best but "no object"; every token gives one box (DETR's post-processing)."""
-    scores, labels = predictions.logits[-1].softmax(-1)[..., :-1].max(-1)
+    """One class per token, the best but "no object"; every token gives one box (DETR's post-processing).
+
+    Args:
+        predictions: Of the last layer.
+        meta: One entry per image.
+        categories: Classes.
+        columns: Class column of each category; columns of none are never chosen.
+    """
+    probabilities = predictions.logits[-1].softmax(-1)
+    scores, labels = probabilities[..., columns.to(probabilities.device)].max(-1)
     query = torch.arange(scores.shape[1], device=scores.device).expand_as(labels)
     return _instances(predictions, scores, labels, query, meta, categories)
 

@@ -16,7 +16,7 @@ class DetTargets:
     """What the detection loss reads.
 
     Attributes:
-        labels: Class of each object; 0 in padding.
+        labels: Class column of each object; 0 in padding.
         boxes: Objects, cx cy w h relative to the canvas; zero in padding.
         valid: Which objects exist.
         labelled: Which images carry boxes.
@@ -31,7 +31,10 @@ class DetTargets:
 
 
 def make_targets(
-    annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    annotations: Sequence[Annotations],
+    canvas: tuple[int, int],
+    device: torch.device,
+    columns: Int64[Tensor, " C"],
 ) -> DetTargets:
     """Pad the boxes of a batch; crowds and images without box labels give none.
 
@@ -39,6 +42,7 @@ def make_targets(
         annotations: One entry per image, in canvas pixels.
         canvas: Rows H and columns W.
         device: Where the tensors go.
+        columns: Class column of the head for each category.
     """
     keep = [~a.is_crowd if "boxes" in a.has else torch.zeros_like(a.is_crowd) for a in annotations]
     counts = tuple(int(k.sum()) for k in keep)
@@ -47,7 +51,7 @@ def make_targets(
     valid = torch.zeros(labels.shape, dtype=torch.bool)
     size = torch.tensor([canvas[1], canvas[0], canvas[1], canvas[0]], dtype=torch.float32)
     for i, (annotation, kept, count) in enumerate(zip(annotations, keep, counts, strict=True)):
-        labels[i, :count] = annotation.labels[kept]
+        labels[i, :count] = columns[annotation.labels[kept]]
         boxes[i, :count] = xyxy_to_cxcywh(annotation.boxes[kept].float() / size)
         valid[i, :count] = True
     labelled = torch.tensor(["boxes" in a.has for a in annotations], dtype=torch.bool)

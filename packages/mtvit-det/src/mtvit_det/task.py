@@ -9,8 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
+from mtvit_core.categories import Categories
 from mtvit_core.certain import certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
@@ -38,11 +40,33 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         """True: top-down tasks look at the people among the boxes."""
         return True
 
+    def __init__(self, config: DetConfig, categories: Categories) -> None:
+        """Keep the settings and the categories.
+
+        Args:
+            config: Settings.
+            categories: Classes of the data.
+
+        Raises:
+            ConfigError: ``id_columns`` has no column for the id of a category.
+        """
+        super().__init__(config, categories)
+        ids = [category.id for category in categories]
+        count = config.id_columns if config.variant == "yolos" else None
+        for odd in [id_ for id_ in ids if count is not None and not 0 <= id_ < count][:1]:
+            raise ConfigError(
+                f"config: tasks.det.id_columns is {count}, but category {odd} needs its id as "
+                "column; leave the setting out for a column per category."
+            )
+        self.columns = torch.tensor(range(len(ids)) if count is None else ids, dtype=torch.int64)
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
         count, layers = self.config.queries, self._layers(backbone)
         if self.config.variant == "yolos":
-            return [TokenGroup("det", count, 0, LearnedQueries(count, backbone.width), "joint", layers)]
+            tables = backbone.depth - 1 if self.config.token_positions else 0
+            learned = LearnedQueries(count, backbone.width, tables=tables)
+            return [TokenGroup("det", count, 0, learned, "joint", layers)]
         enter = max(0, backbone.depth - self.config.blocks)
         picked = PickedQueries(count, backbone.width, len(self.categories))
         return [TokenGroup("det", count, enter, picked, "isolated", layers)]
@@ -50,7 +74,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
     def head(self, backbone: BackboneSpec) -> nn.Module:
         """The head of the variant."""
         if self.config.variant == "yolos":
-            return YolosHead(backbone.width, len(self.categories))
+            return YolosHead(backbone.width, self.config.id_columns or len(self.categories))
         return PickedHead(backbone.width, len(self.categories), self._layers(backbone))
 
     def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
@@ -64,7 +88,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
     ) -> DetTargets:
         """Boxes and labels, padded."""
-        return make_targets(annotations, canvas, device)
+        return make_targets(annotations, canvas, device, self.columns)
 
     def cost(self, predictions: DetPredictions, targets: DetTargets) -> Float[Tensor, "L B Q M"]:
         """Class cost plus box cost."""
@@ -92,7 +116,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
 
     def perfect(self, predictions: DetPredictions, targets: DetTargets) -> DetPredictions:
         """Query m says object m."""
-        no_object = len(self.categories) if self.config.variant == "yolos" else None
+        no_object = predictions.logits.shape[-1] - 1 if self.config.variant == "yolos" else None
         return replace(
             predictions,
             logits=certain_logits(predictions.logits, targets.labels, targets.valid, no_object),
@@ -102,7 +126,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
     def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Boxes in original pixels, best first."""
         if self.config.variant == "yolos":
-            return decode_softmax(predictions, meta, self.categories)
+            return decode_softmax(predictions, meta, self.categories, self.columns)
         return decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
 
     def evaluator(self) -> CocoEvaluator:

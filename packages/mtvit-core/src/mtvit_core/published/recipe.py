@@ -31,6 +31,8 @@ def copied(key: str) -> Recipe:
 
 def stacked(*keys: str) -> Recipe:
     """Equal parts, one below the other, as q, k and v in a fused projection."""
+    if len(keys) == 1:
+        return copied(keys[0])
     return Recipe(
         keys, lambda own: [(own[0] // len(keys), *own[1:])] * len(keys), lambda parts: torch.cat([*parts])
     )
@@ -53,3 +55,15 @@ def reshaped(key: str, shape: Callable[[Shape], Shape]) -> Recipe:
 def summed(*keys: str) -> Recipe:
     """The sum of tensors of one shape, as base weights and what training added to them."""
     return Recipe(keys, lambda own: [own] * len(keys), lambda parts: torch.stack([*parts]).sum(0))
+
+
+def layer(own: str, *theirs: str, bias: bool = True) -> dict[str, Recipe]:
+    """Recipes for weight and bias of a layer; of several layers, those of one over the other.
+
+    Args:
+        own: Path of our layer.
+        theirs: Paths of the source's.
+        bias: Whether there is one.
+    """
+    kinds = ("weight", "bias") if bias else ("weight",)
+    return {f"{own}.{kind}": stacked(*(f"{path}.{kind}" for path in theirs)) for kind in kinds}

@@ -63,6 +63,29 @@ class Source:
         """Tell whether all of these keys are there."""
         return all(key in self.tensors for key in keys)
 
+    def setting(self, key: str, default: Any = None) -> Any:
+        """Return what ``config.json`` says.
+
+        Raises:
+            CheckpointError: it does not say it, and there is no default.
+        """
+        found = self.config.get(key, default)
+        if found is None:
+            raise CheckpointError(f"source {self.where}: its config.json lacks {key!r}.")
+        return found
+
+    def require(self, key: str, value: Any) -> None:
+        """Refuse a source whose settings ask for something else.
+
+        Raises:
+            CheckpointError: naming the setting.
+        """
+        found = self.config.get(key, value)
+        if found != value:
+            raise CheckpointError(
+                f"source {self.where}: its config.json has {key} {found!r}; only {value!r} is known here."
+            )
+
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a tensor, which sizes are read from.
 
