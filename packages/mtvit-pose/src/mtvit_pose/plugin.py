@@ -1,10 +1,11 @@
-"""The entry point ``pose``: the task is imported only when asked for, so that commands start quickly."""
+"""The entry point ``pose``: its parts are imported only when asked for, so that commands start quickly."""
 
 from typing import TYPE_CHECKING, Any
 
 from mtvit_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
 
@@ -14,3 +15,12 @@ def mtvit_task() -> "type[Task[Any, Any, Any]]":
     from mtvit_pose.task import PoseTask
 
     return PoseTask
+
+
+@hookimpl
+def mtvit_published() -> "list[PublishedFormat]":
+    """Return ViTPose, of its authors and of transformers, and TokenPose."""
+    from mtvit_pose.tokenpose_format import TokenPoseFormat
+    from mtvit_pose.vitpose_format import OfficialViTPose, TransformersViTPose
+
+    return [TransformersViTPose(), OfficialViTPose(), TokenPoseFormat()]
