@@ -1,7 +1,7 @@
 """Published checkpoints of ViTPose, ViTPose+ and TokenPose, with what their authors report.
 
-Accuracy is keypoint AP on COCO val2017 with boxes of the detector of 56.4 person AP, and the flip test. Parameters
-are those of the converted model. The sources of official files are the configurations that they belong to.
+Accuracy is keypoint AP on COCO val2017, with boxes of the detector of 56.4 person AP and the flip test.
+Parameters are those of the converted model. Official files are named by their configurations.
 """
 
 from mtvit_core.published.format import KnownModel

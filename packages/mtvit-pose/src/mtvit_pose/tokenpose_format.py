@@ -83,7 +83,7 @@ class TokenPoseFormat(PublishedFormat):
         if width != WIDTH or area not in version.patches:
             known = " or ".join(f"{p} x {q}" for p, q in version.patches.values())
             raise CheckpointError(
-                f"source {source.where}: patch_to_embedding is {width} x {values}; a TokenPose with these keys "
+                f"source {source.where}: patch_to_embedding is {width} x {values}; TokenPose with these keys "
                 f"has width {WIDTH} and patches of {known}, times {version.channels} channels."
             )
         patch = version.patches[area]
