@@ -22,7 +22,7 @@ from mtvit_core.errors import CheckpointError, ConfigError, MtvitError
 from mtvit_core.geometry import ShortSide
 from mtvit_core.published import convert as conversion
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
-from mtvit_core.published.recipe import Recipe, copied, reshaped, stacked, summed
+from mtvit_core.published.recipe import Recipe, copied, on_base, reshaped, stacked
 from mtvit_core.published.source import Source, open_source
 from spot_task import Spot, spot_class
 
@@ -297,10 +297,11 @@ def test_sizes_are_read_from_keys_that_are_there(tmp_path: Path, weights: dict[s
 
 
 def test_base_weights_are_added() -> None:
-    recipe = summed("a", "base:a")
-    assert recipe.shapes((2, 3)) == [(2, 3), (2, 3)]
-    a, b = torch.randn(2, 3), torch.randn(2, 3)
-    assert torch.equal(recipe.make([a, b]), a + b)
+    recipe = on_base(stacked("a", "b"), lambda key: f"base:{key}")
+    assert recipe.keys == ("a", "b", "base:a", "base:b")
+    assert recipe.shapes((4, 3)) == [(2, 3)] * 4
+    a, b, base_a, base_b = torch.randn(4, 2, 3)
+    assert torch.equal(recipe.make([a, b, base_a, base_b]), torch.cat([a + base_a, b + base_b]))
 
 
 def test_tasks_of_a_published_model(tmp_path: Path, weights: dict[str, Tensor]) -> None:

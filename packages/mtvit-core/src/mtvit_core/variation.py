@@ -7,6 +7,7 @@ positions           learned, or the fixed table of ``sine_positions``
 positions_again     the table is added to the context before every block, not only before the first
 positions_between   a learned table of its own for every block but the first (YOLOS)
 positions_antialias whether tables are smoothed where the grid of patches is smaller (YOLOS: not)
+rope_rescale        in training, rotary coordinates are multiplied by a random factor (DINOv3, EoMT on it: 2)
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
+from timm.layers import RotaryEmbeddingDinoV3
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +38,8 @@ class Variation(BaseModel):
         positions_again: Whether positions are added before every block.
         positions_between: Whether every block but the first has learned positions of its own.
         positions_antialias: Whether tables are resized to a smaller grid with smoothing, as timm does.
+        rope_rescale: Largest factor by which rotary coordinates are stretched or shrunk in training, drawn
+            log-uniformly for every pass; None for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +51,7 @@ class Variation(BaseModel):
     positions_again: bool = False
     positions_between: bool = False
     positions_antialias: bool = True
+    rope_rescale: float | None = Field(None, ge=1)
 
     def apply(self, model: PlainViT, name: str) -> None:
         """Change a fresh model in place.
@@ -75,6 +80,8 @@ class Variation(BaseModel):
         if self.positions == "sine":
             _put_sine_positions(model, name)
         self._put_positions_between(model, name)
+        if self.rope_rescale is not None:
+            _put_rescaling(model, name, self.rope_rescale)
 
     def _put_positions_between(self, model: PlainViT, name: str) -> None:
         for option in ("positions_again", "positions_between"):
@@ -144,6 +151,15 @@ def _put_stem(model: PlainViT, name: str) -> None:
 
 def _last_convolution(model: PlainViT) -> nn.Conv2d:
     return [layer for layer in model.patch_embed.proj.modules() if isinstance(layer, nn.Conv2d)][-1]
+
+
+def _put_rescaling(model: PlainViT, name: str, factor: float) -> None:
+    rope = getattr(model, "rope", None)
+    if not isinstance(rope, RotaryEmbeddingDinoV3):
+        raise ConfigError(
+            f"backbone {name!r}: rope_rescale is set, but it has no rotary positions of DINOv3's kind."
+        )
+    rope.rescale_coords, rope.aug_active = factor, True
 
 
 def _put_sine_positions(model: PlainViT, name: str) -> None:

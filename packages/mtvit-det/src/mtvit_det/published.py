@@ -19,6 +19,7 @@ from mtvit_core.geometry import ShortSide
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.names import named_categories
 from mtvit_core.published.recipe import Recipe, copied, layer
+from mtvit_core.published.sizes import count_blocks, mlp_ratio
 from mtvit_core.published.source import Source
 from mtvit_det.known import YOLOS_MODELS
 
@@ -68,7 +69,7 @@ class Sizes:
             "embed_dim": self.width,
             "depth": self.depth,
             "num_heads": self.heads,
-            "mlp_ratio": self.hidden / self.width,
+            "mlp_ratio": mlp_ratio(self.hidden, self.width),
             "qkv_bias": self.qkv_bias,
             "norm_eps": self.eps,
             "positions_between": self.between,
@@ -138,12 +139,9 @@ class OfficialYolos(Yolos):
                 f"of no published YOLOS (widths {_listed(HEADS)}; patches {_listed(GRIDS)}); "
                 "convert it by way of transformers, whose config.json tells heads and grid."
             )
-        depth = 1 + max(
-            int(key.split(".")[2]) for key in source.tensors if key.startswith("backbone.blocks.")
-        )
         return Sizes(
             width=width,
-            depth=depth,
+            depth=count_blocks(source, "backbone.blocks."),
             heads=HEADS[width],
             hidden=source.shape("backbone.blocks.0.mlp.fc1.weight")[0],
             grid=GRIDS[patches],

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from mtvit_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
 
@@ -14,3 +15,11 @@ def mtvit_task() -> "type[Task[Any, Any, Any]]":
     from mtvit_seg.task import Segmentation
 
     return Segmentation
+
+
+@hookimpl
+def mtvit_published() -> "list[PublishedFormat]":
+    """Return the kinds of EoMT checkpoints."""
+    from mtvit_seg.published import OfficialEomt, OfficialEomtDinov3, TransformersEomt, TransformersEomtDinov3
+
+    return [TransformersEomt(), TransformersEomtDinov3(), OfficialEomt(), OfficialEomtDinov3()]

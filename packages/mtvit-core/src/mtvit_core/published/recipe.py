@@ -52,9 +52,20 @@ def reshaped(key: str, shape: Callable[[Shape], Shape]) -> Recipe:
     return Recipe((key,), lambda own: [shape(own)], make)
 
 
-def summed(*keys: str) -> Recipe:
-    """The sum of tensors of one shape, as base weights and what training added to them."""
-    return Recipe(keys, lambda own: [own] * len(keys), lambda parts: torch.stack([*parts]).sum(0))
+def on_base(recipe: Recipe, base: Callable[[str], str]) -> Recipe:
+    """The same of a source that holds differences: each part is added to base weights first.
+
+    Args:
+        recipe: What to do with whole weights.
+        base: Key of the base weights of each key.
+    """
+    count = len(recipe.keys)
+
+    def make(parts: Sequence[Tensor]) -> Tensor:
+        return recipe.make([a + b for a, b in zip(parts[:count], parts[count:], strict=True)])
+
+    keys = (*recipe.keys, *map(base, recipe.keys))
+    return Recipe(keys, lambda own: [*recipe.shapes(own)] * 2, make)
 
 
 def layer(own: str, *theirs: str, bias: bool = True) -> dict[str, Recipe]:
