@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mtvit_core import contract
 from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories
 from mtvit_core.config import validate
@@ -102,9 +103,13 @@ class Case:
             return model(sample.images, self.task.view)[self.task.name]
 
     def decode(self, predictions: Any, sample: Sample) -> list[Instances]:
-        """Return the task's results."""
+        """Return the task's results.
+
+        Raises:
+            PluginError: they are not one per image, or not all the task's own.
+        """
         with torch.inference_mode():
-            return self.task.decode(predictions, sample.meta)
+            return contract.decode(self.task, predictions, sample.meta)
 
     def losses(self, model: MultiTaskViT, sample: Sample) -> dict[str, Tensor]:
         """Return the task's terms by their own names, in the mode the model is in."""

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
-import torch
-from jaxtyping import AbstractArray, Shaped, jaxtyped
+from jaxtyping import AbstractArray
 from torch import Tensor
 
 from mtvit_core.testing.breach import Breach
@@ -65,33 +64,33 @@ def tensor_fields(holder: object, name: str, images: int) -> list[Field]:
 
 def _walk(holder: Any, name: str, images: int) -> Iterator[Field]:
     hints = get_type_hints(type(holder))
-    bound: dict[str, int] = {"B": images}
-    with jaxtyped("context"):
-        _is_like(torch.empty(images), Shaped[Tensor, " B"])  # binds B
-        nested = []
-        for field in fields(holder):
-            value, hint = getattr(holder, field.name), hints[field.name]
-            if isinstance(value, Tensor):
-                yield _checked(f"{name}.{field.name}", value, hint, bound)
-            elif is_dataclass(value) and not isinstance(value, type):
-                nested.append((value, f"{name}.{field.name}"))
-            elif isinstance(value, Mapping | list | tuple):
-                _refuse_hidden(f"{name}.{field.name}", value)
+    sizes: dict[str, int] = {"B": images}
+    nested = []
+    for field in fields(holder):
+        value, hint = getattr(holder, field.name), hints[field.name]
+        if isinstance(value, Tensor):
+            yield _checked(f"{name}.{field.name}", value, hint, sizes)
+        elif is_dataclass(value) and not isinstance(value, type):
+            nested.append((value, f"{name}.{field.name}"))
+        elif isinstance(value, Mapping | list | tuple):
+            _refuse_hidden(f"{name}.{field.name}", value)
     for value, path in nested:
         yield from _walk(value, path, images)
 
 
-def _checked(name: str, value: Tensor, hint: Any, bound: dict[str, int]) -> Field:
+def _checked(name: str, value: Tensor, hint: Any, sizes: dict[str, int]) -> Field:
+    """Return the field if it is as declared; axes of one letter then have one size in the whole dataclass."""
     shapes = [kind for kind in (hint, *get_args(hint)) if _is_shape(kind)]
     if not shapes:
         raise Breach(f"{name} is a tensor, but no shape is declared for it", _HOW)
     for shape in shapes:
-        if _is_like(value, shape):
-            axes = tuple(shape.dim_str.split())
-            bound.update(zip(axes, value.shape, strict=False))
+        axes = tuple(shape.dim_str.split())
+        own = _sizes(axes, value)
+        if isinstance(value, shape) and all(sizes.get(axis, size) == size for axis, size in own.items()):
+            sizes.update(own)
             return Field(name, value, tuple(axis.lstrip("#?") for axis in axes))
     declared = " or ".join(shape.__name__ for shape in shapes)
-    known = ", ".join(f"{axis} = {size}" for axis, size in bound.items() if axis.isalpha())
+    known = ", ".join(f"{axis} = {size}" for axis, size in sizes.items())
     raise Breach(
         f"{name} is {str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}, but declared as "
         f"{declared}, where {known}",
@@ -99,9 +98,12 @@ def _checked(name: str, value: Tensor, hint: Any, bound: dict[str, int]) -> Fiel
     )
 
 
-def _is_like(value: Tensor, shape: Any) -> bool:
-    """Whether a tensor has a shape; inside of ``jaxtyped`` letters keep the size they first had."""
-    return isinstance(value, shape)
+def _sizes(axes: tuple[str, ...], value: Tensor) -> dict[str, int]:
+    """Sizes of the axes that have a plain name, on both sides of one that stands for any number of axes."""
+    many = next((i for i, axis in enumerate(axes) if axis.startswith("*") or axis == "..."), len(axes))
+    left = zip(axes[:many], value.shape, strict=False)
+    right = zip(reversed(axes[many + 1 :]), reversed(value.shape), strict=False)
+    return {axis: size for axis, size in (*left, *right) if axis.isidentifier() and axis[0] != "_"}
 
 
 def _is_shape(kind: Any) -> bool:

@@ -43,7 +43,7 @@ def isolation(case: Case) -> None:
             _predict(other, case, "evaluation")[probe.name],
             len(case.sample),
             f"as {name!r} joins the model, although it is another task's",
-            "change no tensor of `features` in place; copy it first",
+            "let the head change nothing in `features`, neither tensors nor mappings",
         )
 
 

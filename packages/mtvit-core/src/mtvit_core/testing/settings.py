@@ -16,7 +16,7 @@ def config_errors(case: Case) -> None:
     if message is None:
         raise Breach(
             f"{config.__name__} took the unknown setting {unknown!r}",
-            "keep `extra` of mtvit_core.TaskConfig at 'forbid'; or misspelt ones do nothing",
+            "keep `extra` of mtvit_core.TaskConfig at 'forbid', or a misspelt setting does nothing",
         )
     for name in config.model_fields:
         message = _refusal(config, {**case.settings, name: object()}, where)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtvit_core.categories import Categories
-from mtvit_core.errors import did_you_mean
+from mtvit_core.errors import MtvitError, did_you_mean
 from mtvit_core.plugins import tasks as installed
 from mtvit_core.task import Task
 from mtvit_core.testing import (
@@ -17,6 +17,7 @@ from mtvit_core.testing import (
     labels,
     learning,
     merging,
+    results,
     settings,
     shapes,
     weights,
@@ -89,6 +90,8 @@ class TaskSuite:
                 check(case)
             except Breach as breach:
                 failure = breach.explain(case.cls.name, name, contract)
+            except MtvitError as error:
+                failure = Breach(str(error), "as that line says").explain(case.cls.name, name, contract)
             except Exception as error:
                 if name not in self.exceptions:
                     error.add_note(f"in the check {name!r} of task {case.cls.name!r}: {contract}")
@@ -123,8 +126,8 @@ class TaskSuite:
         self.hold(shapes.loss_terms)
 
     def test_results(self) -> None:
-        """See ``mtvit_core.testing.shapes.results``."""
-        self.hold(shapes.results)
+        """See ``mtvit_core.testing.results.results``."""
+        self.hold(results.results)
 
     def test_batch_of_one(self) -> None:
         """See ``mtvit_core.testing.batches.batch_of_one``."""

@@ -43,7 +43,7 @@ def _check_settings(case: Case) -> None:
         "reading the settings back from JSON",
         "use types of settings that JSON holds, and defaults that fit them",
     ):
-        again = type(config).model_validate(json.loads(config.model_dump_json()))
+        again = type(config).model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
     if again != config:
         changed = [
             name for name in type(config).model_fields if getattr(again, name) != getattr(config, name)
