@@ -23,6 +23,17 @@ class TestEomt(TaskSuite):
     settings = {"variant": "eomt", "queries": 8, "sampling": "dense"}
 
 
+class TestEomtAtPoints(TaskSuite):
+    """As published: costs and losses at random points."""
+
+    task = "seg"
+    settings = {"variant": "eomt", "queries": 8, "points": 256}
+    exceptions = {
+        "loss_scale": "other points are drawn for every batch",
+        "absent_labels": "images without labels draw points too, so labelled ones get others",
+    }
+
+
 class TestPose(TaskSuite):
     task = "pose"
     settings = {"queries": 8}
