@@ -45,14 +45,16 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             HOOK.format(body="return 1").replace("mtvit_task", "mtvit_tasks"),
             "acme 1.2, entry point 'odd': hooks failed: there is no hook 'mtvit_tasks', only mtvit_task, "
-            "mtvit_commands, mtvit_published. Rename it. Did you mean 'mtvit_task'?",
+            "mtvit_commands, mtvit_published, mtvit_readers, mtvit_transforms, mtvit_weightings. Rename "
+            "it. Did you mean 'mtvit_task'?",
             id="misspelt",
         ),
         pytest.param(
             HOOK.format(body="return 1").replace("mtvit_task()", "mtvit_task(config)"),
             "acme 1.2, entry point 'odd': hooks failed: hookimpl definition: mtvit_task(config), Argument(s) "
             "{'config'} are declared in the hookimpl but can not be found in the hookspec. "
-            "Use the signatures of mtvit_core.hookspecs: mtvit_task(), mtvit_commands(), mtvit_published().",
+            "Use the signatures of mtvit_core.hookspecs: mtvit_task(), mtvit_commands(), "
+            "mtvit_published(), mtvit_readers(), mtvit_transforms(), mtvit_weightings().",
             id="arguments",
         ),
         pytest.param(
@@ -64,7 +66,8 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             "answer = 42",
             "acme 1.2, entry point 'odd': hooks failed: it implements no hook; the hooks are mtvit_task, "
-            "mtvit_commands, mtvit_published. Mark a function of that name with "
+            "mtvit_commands, mtvit_published, mtvit_readers, mtvit_transforms, mtvit_weightings. Mark a "
+            "function of that name with "
             "@mtvit_core.hookspecs.hookimpl.",
             id="nothing",
         ),
@@ -141,8 +144,8 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             returning("OddTask", 'name = "Odd One"'),
             "acme 1.2, entry point 'odd': task failed: OddTask.name is 'Odd One'; allowed: lower-case letters"
-            ", digits and _, a letter first. Rename the task; its name is the prefix of its config table, "
-            "losses and metrics.",
+            ", digits and _, a letter first. Rename it; its name is the prefix of its config table, and of "
+            "the losses and metrics of a task.",
             id="name",
         ),
         pytest.param(

@@ -17,7 +17,18 @@ from PIL import Image
 from pydantic import BaseModel
 
 import mtvit_core
-from mtvit_core import attention, cli, hookspecs, matching, plugins, proposals, task
+from mtvit_core import (
+    attention,
+    cli,
+    hookspecs,
+    matching,
+    plugins,
+    proposals,
+    reader,
+    task,
+    transform,
+    weighting,
+)
 from mtvit_core.backbone import create_backbone
 from mtvit_core.images import MAX_PIXELS
 from mtvit_train.cli import main as train_command
@@ -204,6 +215,16 @@ def test_signatures_of_hooks_are_as_shown() -> None:
 def test_signatures_of_the_contract_are_as_shown() -> None:
     actual = signatures(inspect.getsource(task.Task))
     assert stubs("The whole contract") == {n: s for n, s in actual.items() if not n.startswith("_")}
+
+
+def test_signatures_of_parts_are_as_shown() -> None:
+    shown = stubs("Extend the trainer")
+    for base in (reader.Reader, transform.Transform, weighting.Weighting):
+        actual = signatures(inspect.getsource(base))
+        own = {name: text for name, text in actual.items() if name != "__init__"}
+        assert own
+        assert {name: shown.pop(name) for name in own} == own
+    assert shown == {}
 
 
 def test_the_example_of_the_readme_runs(

@@ -1,11 +1,7 @@
 """The example of docs/write-a-plugin.md, installed from its own wheel: found, trained beside det, right."""
 
-import importlib
 import json
 import re
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from jaxtyping import install_import_hook
 
 import mtvit_core
+from installed_example import installed
 from mtvit_core import plugins
 from mtvit_core.annotations import Annotations
 from mtvit_core.geometry import ImageMeta
@@ -26,27 +22,14 @@ from mtvit_train.cli import main as train_command
 from mtvit_train.scenes import CATEGORIES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-EXAMPLE = DOCS / "examples" / "mtvit-presence"
 TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 
 
 @pytest.fixture(scope="module")
 def presence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The example's task module, installed from its wheel with all its metadata; its shapes are checked."""
-    out, site = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(out)]
-    done = subprocess.run(build, cwd=EXAMPLE, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = out.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    with pytest.MonkeyPatch.context() as patch, install_import_hook("mtvit_presence", "shape_checker.check"):
-        patch.syspath_prepend(str(site))
-        plugins.registry.cache_clear()
-        yield importlib.import_module("mtvit_presence.task")
-    plugins.registry.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("mtvit_presence")]:
-        del sys.modules[name]
+    with installed("presence", tmp_path_factory.mktemp("presence")) as module:
+        yield module
 
 
 def test_the_example_is_found_by_its_entry_point(presence: ModuleType) -> None:

@@ -17,6 +17,7 @@ from mtvit_train.data import read_coco
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import DivergedError, Trainer
 from mtvit_train.scenes import write_scenes
+from mtvit_train.task_weights import make_weighting
 
 SMALL = [
     "model.backbone=vit_tiny_patch16_224",
@@ -154,7 +155,8 @@ def trainer(scenes: Path, config: TrainConfig, tasks: dict[str, dict[str, object
     options = {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2}
     backbone = create_backbone("vit_tiny_patch16_224", (64, 64), options=options)
     model = mtvit_core.build(backbone, tasks, packed.categories, person_canvas=(64, 48))
-    return Trainer(model, make_split(RunConfig(), model, packed, training=True), config)
+    run = RunConfig(train=config)
+    return Trainer(model, make_split(run, model, packed, training=True), config, make_weighting(run, ()))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(scenes: Path) -> None:

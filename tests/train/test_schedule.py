@@ -43,13 +43,13 @@ def test_rates_fall_from_head_to_embedding_and_vectors_do_not_decay(model: mtvit
     without = {name for name, placement in placed.items() if not placement.decays}
     assert {"backbone.vit.pos_embed", "backbone.vit.cls_token", "backbone.vit.norm.weight"} <= without
     assert "backbone.vit.blocks.1.mlp.fc1.weight" not in without
-    optimizer = make_optimizer(model, config)
+    optimizer = make_optimizer(model, config, nn.Identity())
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(placed)
     assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.1}
 
 
 def test_a_rate_of_zero_freezes_the_backbone(model: mtvit_core.MultiTaskViT) -> None:
-    make_optimizer(model, TrainConfig(backbone_lr=0.0))
+    make_optimizer(model, TrainConfig(backbone_lr=0.0), nn.Identity())
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"tasks"}
 

@@ -1,13 +1,14 @@
 """What is known about one image: boxes, masks and keypoints, and which of these are labelled."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mtvit_core.categories import Categories
 
-#: The kinds of label a sample can have; a task names those it learns from in ``needs``.
+#: The kinds of label that objects can have; a task names those it learns from in ``needs``, and dense labels.
 LABEL_KINDS = ("boxes", "masks", "keypoints")
 
 
@@ -27,7 +28,9 @@ class Annotations:
         is_crowd: Whether an annotation stands for a group of objects; losses leave crowds out.
         areas: Area of each instance in square pixels: of its mask where known, else as annotated.
         ids: Annotation ids of the data set.
-        has: Which of ``LABEL_KINDS`` are labelled in this image.
+        has: Which of ``LABEL_KINDS`` are labelled in this image, and which dense labels.
+        maps: Dense labels by name, one number per pixel of the image, NaN where a pixel is not labelled. The
+            names are those of the data set: core knows none.
     """
 
     boxes: Float[Tensor, "M 4"]
@@ -38,6 +41,7 @@ class Annotations:
     areas: Float[Tensor, " M"]
     ids: Int64[Tensor, " M"]
     has: frozenset[str]
+    maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of instances."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.errors import MtvitError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
+from mtvit_core.instances import Instances, belongs
 from mtvit_core.origin import BrokenPlugin
 from mtvit_core.tokens import QueryMasker, TokenGroup
 
@@ -97,7 +97,7 @@ def build_head(task: "AnyTask", spec: "BackboneSpec", groups: Sequence[TokenGrou
 
 def _check_group(task: str, group: TokenGroup, spec: "BackboneSpec") -> None:
     where = f"task {task!r}: token group {group.name!r}"
-    if group.name != task and not group.name.startswith(f"{task}-"):
+    if not belongs(group.name, task):
         raise PluginError(f"{where} strays from its task; name it {task!r} or '{task}-...'.")
     if not 0 <= group.enter < spec.depth:
         raise PluginError(
@@ -224,7 +224,8 @@ def decode(task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta]) -> lis
     """Return the results of a task, one per image, all in its own name.
 
     Raises:
-        PluginError: there are more or fewer results than images, or one speaks for another task.
+        PluginError: there are more or fewer results than images, one speaks for another task, or a dense one
+            is not of the size of its image.
     """
     results = task.decode(predictions, metas)
     if len(results) != len(metas):
@@ -238,4 +239,17 @@ def decode(task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta]) -> lis
             f"task {task.name!r}: decode gave objects of task {strays[0]!r}; set `tasks` of its results "
             "to its own name."
         )
+    for result in results:
+        for name, values in result.maps.items():
+            if not belongs(name, task.name):
+                raise PluginError(
+                    f"task {task.name!r}: decode gave a dense result {name!r}; name it {task.name!r} or "
+                    f"'{task.name}-...'."
+                )
+            if tuple(values.shape) != (result.height, result.width):
+                raise PluginError(
+                    f"task {task.name!r}: its dense result {name!r} has shape {tuple(values.shape)}, its "
+                    f"image "
+                    f"{result.height} x {result.width} pixels; give one number per pixel of the original."
+                )
     return results

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     import click
 
     from mtvit_core.published.format import PublishedFormat
+    from mtvit_core.reader import Reader
     from mtvit_core.task import Task
+    from mtvit_core.transform import Transform
+    from mtvit_core.weighting import Weighting
 
 #: Name of the project for pluggy, and of the entry point group.
 GROUP = "mtvit"
@@ -42,3 +45,18 @@ def mtvit_published() -> "list[PublishedFormat]":  # type: ignore[empty-body]  #
 
     Import them inside the function, so that the commands start without torch.
     """
+
+
+@hookspec(firstresult=True)
+def mtvit_readers() -> "list[type[Reader[Any]]]":  # type: ignore[empty-body]  # hook specifications have no body
+    """Return classes that read data sets which are not in COCO's layout."""
+
+
+@hookspec(firstresult=True)
+def mtvit_transforms() -> "list[type[Transform[Any]]]":  # type: ignore[empty-body]  # as above
+    """Return classes that change training samples."""
+
+
+@hookspec(firstresult=True)
+def mtvit_weightings() -> "list[type[Weighting[Any]]]":  # type: ignore[empty-body]  # as above
+    """Return classes that weigh the losses of tasks against each other."""

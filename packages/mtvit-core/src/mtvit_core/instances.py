@@ -1,7 +1,7 @@
 """Results: one row per object found, in original pixels and original categories."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class Instances:
             none. K is the most keypoints of any category, so K may be 0.
         image_id: Id in the data set, 0 where there is none.
         file_name: Where the image came from, empty where unknown.
+        maps: Dense results by name, one number per pixel of the original image. The name is that of the task,
+            or begins with it and ``-``.
     """
 
     height: int
@@ -43,6 +45,7 @@ class Instances:
     keypoints: Float[Tensor, "M K 3"]
     image_id: int = 0
     file_name: str = ""
+    maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
 
     @classmethod
     def empty(
@@ -96,7 +99,8 @@ class Instances:
 
     def of(self, task: str) -> "Instances":
         """Select what one task found."""
-        return self[torch.tensor([name == task for name in self.tasks], dtype=torch.bool)]
+        rows = self[torch.tensor([name == task for name in self.tasks], dtype=torch.bool)]
+        return replace(rows, maps={n: values for n, values in self.maps.items() if belongs(n, task)})
 
     def above(self, score: float) -> "Instances":
         """Select objects whose score is at least ``score``."""
@@ -138,6 +142,11 @@ class Instances:
         }
 
 
+def belongs(name: str, task: str) -> bool:
+    """Tell whether a token group or a dense result is named as one of this task."""
+    return name == task or name.startswith(f"{task}-")
+
+
 def concatenate(parts: Sequence[Instances]) -> Instances:
     """Join what several tasks found in the same image, in the order given; ``parts`` is not empty."""
     return replace(
@@ -148,4 +157,5 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         tasks=tuple(task for part in parts for task in part.tasks),
         rles=tuple(rle for part in parts for rle in part.rles),
         keypoints=torch.cat([part.keypoints for part in parts]),
+        maps={name: values for part in parts for name, values in part.maps.items()},
     )

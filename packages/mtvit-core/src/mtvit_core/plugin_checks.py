@@ -1,7 +1,6 @@
 """What a plugin must look like: its hooks, its task class, its commands."""
 
 import inspect
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import pluggy
 
 from mtvit_core import hookspecs
 from mtvit_core.errors import did_you_mean
+from mtvit_core.part_checks import Fault, check_api, check_config, check_name, check_task_name
 
 if TYPE_CHECKING:
     import click
@@ -16,26 +16,17 @@ if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat
     from mtvit_core.task import Task
 
-HOOKS = ("mtvit_task", "mtvit_commands", "mtvit_published")
+HOOKS = (
+    "mtvit_task",
+    "mtvit_commands",
+    "mtvit_published",
+    "mtvit_readers",
+    "mtvit_transforms",
+    "mtvit_weightings",
+)
 #: Commands of mtvit itself; a plugin may not take their names.
 CORE_COMMANDS = ("convert", "models", "plugins", "predict")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VIEWS = frozenset({"image", "person"})
-
-
-class Fault(Exception):  # noqa: N818  (recorded in a report, not shown as an error)
-    """A plugin breaks a rule.
-
-    Attributes:
-        cause: What was found and what was expected.
-        remedy: What mends it.
-    """
-
-    def __init__(self, cause: str, remedy: str) -> None:
-        """Keep cause and remedy apart."""
-        super().__init__(cause)
-        self.cause = cause
-        self.remedy = remedy
 
 
 def check_hooks(plugin: object) -> tuple[pluggy.PluginManager, Mapping[str, pluggy.HookCaller]]:
@@ -90,60 +81,25 @@ def check_task(cls: Any) -> "type[Task[Any, Any, Any]]":
     Raises:
         Fault: it is something else, was written for another contract version, or lacks a part.
     """
-    from mtvit_core.task import API, Task
+    from mtvit_core.task import Task
 
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise Fault(
             f"mtvit_task returned {cls!r}, not a subclass of mtvit_core.Task",
             "Return the class itself, not an object of it or its name.",
         )
-    if not hasattr(cls, "api"):
-        raise Fault(
-            f"{cls.__name__} does not say which contract version it was written for",
-            f"Write `api = {API}`, the version of this mtvit-core, and look whether the plugin fits it.",
-        )
-    if cls.api != API:
-        raise Fault(
-            f"{cls.__name__}.api is {cls.api!r}, but this mtvit-core knows contract version {API}",
-            "Install a release of the plugin and one of mtvit-core that share the version.",
-        )
+    check_api(cls)
     missing = [name for name in ("name", "Config", "needs") if not hasattr(cls, name)]
     missing += sorted(cls.__abstractmethods__)
     if missing:
         raise Fault(
             f"{cls.__name__} lacks {', '.join(missing)}", "Define what mtvit_core.task.Task asks for."
         )
-    _check_name(cls)
-    _check_config(cls)
+    check_name(cls)
+    check_task_name(cls)
+    check_config(cls)
     _check_capabilities(cls)
     return cls
-
-
-def _check_name(cls: Any) -> None:
-    from torch.nn import ModuleDict
-
-    if not (isinstance(cls.name, str) and _NAME.fullmatch(cls.name)):
-        raise Fault(
-            f"{cls.__name__}.name is {cls.name!r}; allowed: lower-case letters, digits and _, a letter first",
-            "Rename the task; its name is the prefix of its config table, losses and metrics.",
-        )
-    if cls.name == "backbone" or hasattr(ModuleDict, cls.name):
-        raise Fault(f"{cls.__name__}.name is {cls.name!r}, which is taken in every model", "Rename the task.")
-
-
-def _check_config(cls: Any) -> None:
-    from mtvit_core.task import TaskConfig
-
-    if not (isinstance(cls.Config, type) and issubclass(cls.Config, TaskConfig)):
-        raise Fault(
-            f"{cls.__name__}.Config is {cls.Config!r}, not a subclass of mtvit_core.TaskConfig",
-            "Write `class Config(TaskConfig)` with one field per setting.",
-        )
-    if cls.Config.model_config.get("extra") != "forbid":
-        raise Fault(
-            f"{cls.__name__}.Config takes unknown settings, so that a misspelt one would do nothing",
-            "Leave `extra` out of its model_config.",
-        )
 
 
 def _check_capabilities(cls: Any) -> None:

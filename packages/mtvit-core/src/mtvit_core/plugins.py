@@ -4,7 +4,7 @@ Order: by distribution and entry point name. Every entry point passes up to five
 module), ``hooks`` (their names and arguments), ``commands`` (what ``mtvit_commands`` returns), ``task`` (what
 ``mtvit_task`` returns), ``published`` (what ``mtvit_published`` returns). The last two come last, because
 their classes need torch. A name that two plugins claim goes to neither. A task that a run names passes one
-more, ``build``: its settings, tokens and head.
+more, ``build``: its settings, tokens and head. Phase ``parts`` is what other hooks return.
 """
 
 import traceback
@@ -19,7 +19,9 @@ import pluggy
 from mtvit_core.errors import PluginError, did_you_mean
 from mtvit_core.hookspecs import GROUP
 from mtvit_core.origin import BrokenPlugin, Origin, Phase, PluginClass, PluginCommand
-from mtvit_core.plugin_checks import Fault, check_commands, check_hooks, check_published, check_task
+from mtvit_core.part_checks import Fault
+from mtvit_core.plugin_checks import check_commands, check_hooks, check_published, check_task
+from mtvit_core.plugin_parts import KINDS, Kind, PartKind, check_parts
 from mtvit_core.plugin_switches import STRICT, TRACE, origin_of, selected, switched_on, trace
 
 if TYPE_CHECKING:
@@ -76,6 +78,36 @@ class Registry:
                 claims += [(origin, format_.name, format_) for format_ in check_published(hook())]
         return self._grant("published", claims)
 
+    @cached_property
+    def parts(self) -> Mapping[Kind, Mapping[str, PluginClass[Any]]]:
+        """What plugins bring to the trainer, by kind and name."""
+        return {name: self._parts_of(kind) for name, kind in KINDS.items()}
+
+    def _parts_of(self, kind: PartKind) -> Mapping[str, PluginClass[Any]]:
+        claims: list[tuple[Origin, str, PluginClass[Any]]] = []
+        for origin, hook in self._hooks(kind.hook):
+            with self._phase(origin, "parts"):
+                for cls in check_parts(hook(), kind):
+                    claims.append((origin, cls.name, PluginClass(*origin.fields, cls.name, cls)))
+        return self._grant("parts", claims)
+
+    def part(self, kind: Kind, name: str) -> type[Any]:
+        """Return the class of a part.
+
+        Raises:
+            PluginError: it is not installed, or its plugin is broken.
+        """
+        if self.strict:
+            self.require_all()
+        found = self.parts[kind]
+        if name not in found:
+            lost = [broken for broken in self.broken if broken.task == name or broken.phase == "parts"]
+            raise PluginError(
+                f"{kind} {name!r} is not installed; installed: {', '.join(found) or 'none'}."
+                f"{did_you_mean(name, found)}" + (f" Broken: {lost[0]}" if lost else "")
+            )
+        return found[name].cls
+
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:
         """What failed to load in the phases that have run so far, in the order of loading."""
@@ -100,7 +132,7 @@ class Registry:
 
     def try_all(self) -> tuple[BrokenPlugin, ...]:
         """Run every phase of every plugin, and return what failed."""
-        self.commands, self.tasks, self.published  # noqa: B018  (each looks for faults of its phase)
+        self.commands, self.tasks, self.published, self.parts  # noqa: B018  (each looks for faults of its phase)
         return *self.broken, *self._unbuildable
 
     def require_all(self) -> None:
@@ -118,7 +150,7 @@ class Registry:
         lost = [
             broken
             for broken in self.broken
-            if broken.task == name and broken.phase not in ("commands", "published")
+            if broken.task == name and broken.phase not in ("commands", "published", "parts")
         ]
         if lost:
             return f"tasks: {name!r} is broken: {lost[0]}"
@@ -217,6 +249,25 @@ def origin_of_task(cls: "type[Task[Any, Any, Any]]") -> Origin:
         if found.cls is cls:
             return found
     return Origin(f"module {cls.__module__}", "(no plugin)", cls.name)
+
+
+def make_part(kind: Kind, name: str, settings: Mapping[str, Any], *more: Any) -> Any:
+    """Make a reader, a transform or a weighting.
+
+    Args:
+        kind: Which of them.
+        name: Its name.
+        settings: Its settings, of the table ``[<kind>s.<name>]``.
+        more: Further arguments of its class.
+
+    Raises:
+        PluginError: it is not installed, its plugin is broken, or its own code raises.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    from mtvit_core.config import validate
+
+    cls = registry().part(kind, name)
+    return cls(validate(cls.Config, settings, f"{kind}s.{name}"), *more)
 
 
 def broken_plugins() -> tuple[BrokenPlugin, ...]:

@@ -59,6 +59,11 @@ def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
             if task.name not in unbuildable
         ],
         "commands": [{**_origin(command), "name": command.name} for command in commands],
+        "parts": [
+            {**_origin(part), "kind": kind, "name": name}
+            for kind, parts in registry().parts.items()
+            for name, part in parts.items()
+        ],
         "broken": broken,
     }
 
@@ -87,6 +92,8 @@ def _print_tables(console: "Console", found: dict[str, list[dict[str, Any]]]) ->
     _print_table(console, "Tasks", ("task", "needs", "views", "exportable", "package", "entry point"), tasks)
     commands = [(c["name"], *_package(c)) for c in found["commands"]]
     _print_table(console, "Commands", ("command", "package", "entry point"), commands)
+    parts = [(p["kind"], p["name"], *_package(p)) for p in found["parts"]]
+    _print_table(console, "For the trainer", ("kind", "name", "package", "entry point"), parts)
     broken = [(*_package(b), b["phase"], b["cause"], b["remedy"]) for b in found["broken"]]
     _print_table(console, "Broken", ("package", "entry point", "phase", "cause", "remedy"), broken)
     for plugin in found["broken"]:

@@ -148,6 +148,8 @@ def _predict_part(
     min_score: float,
     person_score: float,
 ) -> "tuple[list[Instances], list[DataError]]":
+    import numpy as np
+
     from mtvit_core.drawing import draw_instances
     from mtvit_core.images import read_image
     from mtvit_core.predict import predict
@@ -166,6 +168,8 @@ def _predict_part(
     for i, result in zip(images, results, strict=True):
         # Full colour resolution: thin coloured lines would be smeared otherwise.
         draw_instances(images[i], result).save(pictures[i], quality=92, subsampling=0)
+        for name, values in result.maps.items():
+            np.save(pictures[i].with_suffix(f".{name}.npy"), values.cpu().numpy())
     return results, damaged
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,12 +14,14 @@ from mtvit_core.checkpoint import build
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import Letterbox
 from mtvit_core.model import MultiTaskViT, View
-from mtvit_core.plugins import installed_tasks
+from mtvit_core.plugins import installed_tasks, make_part
+from mtvit_core.transform import Transform
 from mtvit_train.config import ModelConfig, RunConfig
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.coco import read_coco
 from mtvit_train.data.dataset import ImageDataset
 from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.packing import read_with
 from mtvit_train.data.persons import PersonDataset
 from mtvit_train.scenes import write_scenes
 
@@ -92,12 +94,43 @@ def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations
     augment: AugmentConfig = config.augment if training else NO_AUGMENT
     views: dict[View, AnyDataset] = {}
     cache, seed = config.train.cache_mb * 2**20, config.train.seed
+    changes = make_transforms(config) if training else ()
     for view in model.views:
         needs = frozenset(kind for task in model.of_view(view) for kind in task.needs)
         canvas = Letterbox(*model.canvases[view])
         kind = ImageDataset if view == "image" else partial(PersonDataset, crop=model.crop)
-        views[view] = kind(packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache)
+        views[view] = kind(
+            packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache, transforms=changes
+        )
     return Split(packed, views)
+
+
+def make_transforms(config: RunConfig) -> tuple[Transform[Any], ...]:
+    """Make the transforms of plugins that the run names, in their order.
+
+    Raises:
+        PluginError: no plugin brings one of them.
+        ConfigError: one of its settings is unknown or has a wrong value.
+    """
+    return tuple(make_part("transform", name, settings) for name, settings in config.transforms.items())
+
+
+def read_split(config: RunConfig, root: Path, split: Literal["train", "val"]) -> PackedAnnotations:
+    """Read one split with the reader that the run names.
+
+    Raises:
+        ConfigError: generated scenes are to be read by another reader than COCO's.
+        PluginError: no plugin brings the reader.
+        DataError: a file is missing or malformed.
+    """
+    if config.reader == "coco":
+        return read_coco(root, split, config.coco)
+    if config.data == "scenes":
+        raise ConfigError(
+            f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
+        )
+    reader = make_part("reader", config.reader, config.readers.get(config.reader, {}))
+    return read_with(reader, root, split)
 
 
 def read_splits(config: RunConfig, root: Path) -> tuple[PackedAnnotations, PackedAnnotations]:
@@ -107,7 +140,7 @@ def read_splits(config: RunConfig, root: Path) -> tuple[PackedAnnotations, Packe
         ConfigError: the two splits do not have the same categories.
         DataError: a file is missing or malformed.
     """
-    train, val = (read_coco(root, split, config.coco) for split in ("train", "val"))
+    train, val = read_split(config, root, "train"), read_split(config, root, "val")
     if train.categories != val.categories:
         raise ConfigError(
             f"data {root}: the train and val annotations list different categories; make them equal."

@@ -74,7 +74,8 @@ class TrainConfig(Table):
         precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see
             ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
-        task_weights: Factor on the losses of a task, by name; 1 where absent.
+        weighting: How the losses of tasks are weighed: ``fixed``, or a scheme that a plugin brings.
+        task_weights: Factor on the losses of a task, by name; 1 where absent; read by ``fixed``.
         workers: Loader processes; 0 loads in the main process.
         cache_mb: Decoded images kept in memory, in MiB, per loading process.
         threads: CPU threads of torch; 0 leaves torch's choice.
@@ -98,6 +99,7 @@ class TrainConfig(Table):
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpointing: bool = False
+    weighting: str = "fixed"
     task_weights: dict[str, float] = {}
     workers: int = Field(0, ge=0)
     cache_mb: int = Field(512, ge=0)
@@ -115,6 +117,7 @@ class RunConfig(Table):
     Attributes:
         plugins: Tasks to train; every installed one where empty.
         data: ``scenes``, or a folder in COCO's layout.
+        reader: What reads the folder: ``coco``, or a reader that a plugin brings.
         out: Run folder; must not hold anything yet.
         model: Backbone and sizes.
         coco: Names of folders and files below ``data``.
@@ -122,10 +125,14 @@ class RunConfig(Table):
         augment: Random changes of training images.
         train: Optimisation.
         tasks: Settings of each task, by name; see the task's own documentation.
+        readers: Settings of plugins' readers, by name.
+        transforms: Transforms of plugins to apply to training samples, in this order, and their settings.
+        weightings: Settings of plugins' weightings, by name.
     """
 
     plugins: tuple[str, ...] = ()
     data: str = "scenes"
+    reader: str = "coco"
     out: str = "runs/mtvit"
     model: ModelConfig = ModelConfig()
     coco: CocoConfig = CocoConfig()
@@ -133,6 +140,9 @@ class RunConfig(Table):
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
     tasks: dict[str, dict[str, Any]] = {}
+    readers: dict[str, dict[str, Any]] = {}
+    transforms: dict[str, dict[str, Any]] = {}
+    weightings: dict[str, dict[str, Any]] = {}
 
 
 def recipes() -> dict[str, Path]:

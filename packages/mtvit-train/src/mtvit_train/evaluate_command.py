@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.option(
     "--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part."
 )
-@click.option("--config", help="A TOML file whose [coco] table names other folders and files.")
+@click.option("--config", help="A TOML file that says how to read the data: reader, [coco].")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the metrics as JSON.")
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
@@ -36,18 +36,17 @@ def evaluate_command(
     from mtvit_core.checkpoint import load
     from mtvit_core.device import pick_device
     from mtvit_core.errors import ConfigError
-    from mtvit_train.assemble import make_split
+    from mtvit_train.assemble import make_split, read_split
     from mtvit_train.config import read_run
-    from mtvit_train.data.coco import read_coco
     from mtvit_train.display import metrics_table
     from mtvit_train.evaluate import evaluate
     from mtvit_train.records import write_json
 
     if out is not None and out.exists():
         raise ConfigError(f"out {out}: exists already; give another file with --out.")
-    run = read_run(config, {}, ())
+    run = read_run(config, {"data": str(data)}, ())
     loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
-    packed = read_coco(data, "train" if split == "train" else "val", run.coco)
+    packed = read_split(run, data, "train" if split == "train" else "val")
     if loaded.categories != packed.categories:
         raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))
     metrics = evaluate(loaded, make_split(run, loaded, packed, training=False), batch_size)

@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from mtvit_core.batch import Batch
 from mtvit_core.device import pick_device
 from mtvit_core.errors import MtvitError
 from mtvit_core.model import MultiTaskViT, View
+from mtvit_core.weighting import Weighting
 from mtvit_train.assemble import Split
 from mtvit_train.config import TrainConfig
 from mtvit_train.data.loader import load
@@ -56,21 +58,25 @@ class Trainer:
         step: Updates made.
     """
 
-    def __init__(self, model: MultiTaskViT, split: Split, config: TrainConfig) -> None:
+    def __init__(
+        self, model: MultiTaskViT, split: Split, config: TrainConfig, weighting: Weighting[Any]
+    ) -> None:
         """Put the model on its device and build the optimiser.
 
         Args:
             model: The model.
             split: Training data for every view of the model.
             config: Settings.
+            weighting: Weighs the losses of the tasks.
         """
         self.config = config
         self.device = pick_device(config.device)
         self.model = model.to(self.device).train()
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema)
-        self.optimizer = make_optimizer(self.model, config)
-        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.weighting = weighting.to(self.device).train()
+        self.optimizer = make_optimizer(self.model, config, self.weighting)
+        self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.split = split
         self.step = 0
 
@@ -109,18 +115,20 @@ class Trainer:
         self.model.progress(self.step / config.steps)
         losses: dict[str, Tensor] = {}
         for view, batch in batches.items():
-            for name, value in self.model.losses(batch, view).items():
-                losses[name] = value * config.task_weights.get(name.split("/")[0], 1.0)
+            losses |= self.model.losses(batch, view)
+        losses = self.weighting(losses)
         total = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
         if not (torch.isfinite(total) & torch.isfinite(norm)):
             raise DivergedError(self._diverged(losses, norm))
+        # Before the step: a term may be a parameter of the weighting itself.
+        seen = {name: value.detach().clone() for name, value in {**losses, "loss": total}.items()}
         self.optimizer.step()
         self.average.update(self.model, self.step)
         self.step += 1
-        return {**losses, "loss": total}, norm
+        return seen, norm
 
     def _diverged(self, losses: dict[str, Tensor], norm: Tensor) -> str:
         bad = [name for name, value in losses.items() if not torch.isfinite(value)] or [

@@ -31,8 +31,10 @@ def place(name: str, parameter: nn.Parameter, depth: int, config: TrainConfig) -
     return Placement(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays)
 
 
-def make_optimizer(model: MultiTaskViT, config: TrainConfig) -> torch.optim.AdamW:
+def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> torch.optim.AdamW:
     """Build AdamW over few groups; parameters with a rate of 0 are frozen and left out.
+
+    Those of the weighting of losses have the rate of the heads and no decay.
 
     Each group carries ``scale``, its factor on the rate of the schedule.
     """
@@ -46,4 +48,7 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig) -> torch.optim.Adam
         {"params": members, "weight_decay": config.weight_decay * placement.decays, "scale": placement.scale}
         for placement, members in groups.items()
     ]
+    weights = list(weighting.parameters())
+    if weights:
+        tables.insert(0, {"params": weights, "weight_decay": 0.0, "scale": 1.0})
     return torch.optim.AdamW(tables, lr=config.lr, betas=(0.9, config.beta2))

@@ -7,13 +7,14 @@ import torch
 from rich.console import Console
 
 from mtvit_core import checkpoint
-from mtvit_train.assemble import make_model, make_split, prepare_data, read_splits
+from mtvit_train.assemble import make_model, make_split, prepare_data, read_splits, task_names
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import Report, Trainer
 from mtvit_train.pictures import draw_labels, draw_losses, draw_metrics, draw_predictions
 from mtvit_train.records import Records, claim_folder, write_json
+from mtvit_train.task_weights import make_weighting
 
 
 def run(config: RunConfig, console: Console) -> dict[str, float]:
@@ -36,7 +37,8 @@ def run(config: RunConfig, console: Console) -> dict[str, float]:
     train_split = make_split(config, model, train, training=True)
     val_split = make_split(config, model, val, training=False)
     draw_labels(train_split, model, out / "labels.png")
-    trainer, records = Trainer(model, train_split, config.train), Records(out)
+    weighting = make_weighting(config, task_names(config))
+    trainer, records = Trainer(model, train_split, config.train, weighting), Records(out)
     metrics: dict[str, float] = {}
     with Display(console, config.train.steps) as display:
 

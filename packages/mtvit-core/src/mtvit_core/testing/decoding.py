@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
 from mtvit_core.testing.mirror import Mirror
+from mtvit_core.testing.sample import resized
 
 #: Largest difference of a metric from its best value.
 EXACT = 1e-3
@@ -33,10 +35,7 @@ def perfect_predictions(case: Case) -> None:
                 "find the step that loses something: targets (canvas pixels to what the head predicts), "
                 "decode (back to original pixels), evaluator",
             )
-    others = [
-        replace(result, height=at.height, width=at.width, image_id=at.image_id, file_name=at.file_name)
-        for result, at in zip(results[1:] + results[:1], sample.meta, strict=True)
-    ]
+    others = [_as_if(result, at) for result, at in zip(results[1:] + results[:1], sample.meta, strict=True)]
     wrong = _score(case, others)
     fooled = [name for name, best in case.best.items() if abs(wrong[name] - best) <= EXACT]
     if fooled:
@@ -44,6 +43,13 @@ def perfect_predictions(case: Case) -> None:
             f"{fooled[0]} is as good, {wrong[fooled[0]]:.4g}, when every image has the result of another",
             "compare results with the annotations of the same image",
         )
+
+
+def _as_if(result: Instances, at: ImageMeta) -> Instances:
+    """Give one image the result of another."""
+    maps = {name: resized(values, at.height, at.width) for name, values in result.maps.items()}
+    here = replace(result, height=at.height, width=at.width, maps=maps)
+    return replace(here, image_id=at.image_id, file_name=at.file_name)
 
 
 def _score(case: Case, results: list[Instances]) -> dict[str, float]:
@@ -57,7 +63,7 @@ def flips(case: Case) -> None:
     model, plain, mirrored = case.model(), case.sample, case.mirrored_sample
     straight = case.decode(case.perfect(model, plain), plain)
     found = case.decode(case.perfect(model, mirrored), mirrored)
-    if not any(len(result.above(SURE)) for result in straight):
+    if not any(len(result.above(SURE)) or result.maps for result in straight):
         raise Breach(
             f"perfect predictions of {len(plain)} images have no result with a score of {SURE} or more",
             "let `perfect` say with certainty what is there",
@@ -83,6 +89,13 @@ def _compare(straight: Instances, flipped: Instances, image: int, mirror: Mirror
             gap = float((expected - got).nan_to_num().abs().max())
             raise Breach(
                 f"{name} of {where} are {gap:.3g} pixels off where the mirrored image should have them",
+                f"look for an offset in x, {_STEPS}",
+            )
+    for name, values in straight.maps.items():
+        gap = float((values.flip(-1) - flipped.maps[name]).nan_to_num().abs().max())
+        if gap > EXACT:
+            raise Breach(
+                f"{name} of {where} is up to {gap:.3g} off what the mirrored image should have",
                 f"look for an offset in x, {_STEPS}",
             )
     masks, others = straight.masks.flip(-1), flipped.masks

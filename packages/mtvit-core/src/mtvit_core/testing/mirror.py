@@ -50,6 +50,7 @@ class Mirror:
             boxes=self.boxes(given.boxes, width),
             masks=None if masks is None else masks.flip(-1),
             keypoints=keypoints,
+            maps={name: values.flip(-1) for name, values in given.maps.items()},
         )
 
     def keypoints(self, found: Instances) -> Float[Tensor, "M K 3"]:

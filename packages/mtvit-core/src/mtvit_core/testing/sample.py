@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -105,6 +105,7 @@ def _without(annotations: Annotations, kind: str) -> Annotations:
         masks=None if kind == "masks" else annotations.masks,
         keypoints=None if kind == "keypoints" else annotations.keypoints,
         has=annotations.has - {kind},
+        maps={name: values for name, values in annotations.maps.items() if name != kind},
     )
 
 
@@ -139,7 +140,18 @@ def _shrunk(truth: Annotations, meta: ImageMeta, canvas: tuple[int, int]) -> Ann
         masks=masks,
         keypoints=keypoints,
         areas=truth.areas * float(scale.prod()),
+        maps={name: _onto(canvas, resized(values, rows, columns)) for name, values in truth.maps.items()},
     )
+
+
+def resized(values: Float[Tensor, "H0 W0"], rows: int, columns: int) -> Float[Tensor, "H W"]:
+    """Return dense values at another size, each from the nearest pixel."""
+    return F.interpolate(values[None, None], size=(rows, columns), mode="nearest")[0, 0]
+
+
+def _onto(canvas: tuple[int, int], values: Float[Tensor, "H0 W0"]) -> Float[Tensor, "H W"]:
+    rows, columns = values.shape
+    return F.pad(values, (0, canvas[1] - columns, 0, canvas[0] - rows), value=torch.nan)
 
 
 def person_crops(
@@ -180,7 +192,8 @@ def _cropped(truth: Annotations, meta: ImageMeta) -> Annotations:
         masks=None,
         keypoints=keypoints,
         areas=truth.areas / (a * e),
-        has=truth.has - {"masks"},
+        has=truth.has - {"masks", *truth.maps},
+        maps={},
     )
 
 

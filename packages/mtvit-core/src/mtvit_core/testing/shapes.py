@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtvit_core.plugin_checks import Fault, check_task
+from mtvit_core.part_checks import Fault
+from mtvit_core.plugin_checks import check_task
 from mtvit_core.task import Targets
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case, supervised

@@ -1,6 +1,7 @@
 """Data sets in COCO's layout: image folders beside annotation files, read into packed arrays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from mtvit_core.categories import Categories
 from mtvit_core.errors import DataError
 from mtvit_train.data.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
 from mtvit_train.data.coco_merge import check_known, merge_categories, merge_images, merge_instances
+from mtvit_train.data.maps import read_maps
 from mtvit_train.data.packed import PackedAnnotations
 
 Split = Literal["train", "val"]
@@ -31,6 +33,7 @@ class CocoConfig(BaseModel):
         instances: File of boxes and masks, below the data folder; empty where there is none.
         keypoints: File of keypoints; empty where there is none, or where ``instances`` holds the keypoints
             too.
+        maps: File that lists dense labels, below the data folder; a split without it has none.
         only: Ids of the images to use, of both splits; all where empty.
         degenerate: What happens to annotations that cover nothing: ``error``, or ``drop`` to leave them out,
             counted.
@@ -43,11 +46,12 @@ class CocoConfig(BaseModel):
     images: str = "{split}"
     instances: str = "annotations/instances_{split}.json"
     keypoints: str = "annotations/person_keypoints_{split}.json"
+    maps: str = "annotations/maps_{split}.json"
     only: tuple[int, ...] = ()
     degenerate: Degenerate = "error"
 
     def path(self, root: Path, name: str, split: Split) -> Path:
-        """Return the path of a name (``images``, ``instances`` or ``keypoints``) for a split."""
+        """Return the path of a name (``images``, ``instances``, ``keypoints``, ``maps``) for a split."""
         return root / name.replace("{split}", self.train if split == "train" else self.val)
 
 
@@ -84,7 +88,9 @@ def read_coco(
     if categories is not None:
         check_known(own, categories, str(files[0].path))
     instances = [instance for instance in merge_instances(files) if instance.image_id in images]
-    return _pack(folder, files, list(images.values()), instances, categories or own)
+    packed = _pack(folder, files, list(images.values()), instances, categories or own)
+    file_names = [image.file_name for image in images.values()]
+    return replace(packed, maps=read_maps(root, config.path(root, config.maps, split), file_names))
 
 
 def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:

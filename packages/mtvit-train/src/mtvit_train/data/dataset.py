@@ -1,6 +1,6 @@
 """Samples for the model: one image on its canvas with its annotations."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -16,7 +16,9 @@ from mtvit_core.batch import Batch
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.images import MAX_PIXELS, read_image
+from mtvit_core.transform import Transform
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement
+from mtvit_train.data.changes import change
 from mtvit_train.data.colour import jitter_colour
 from mtvit_train.data.packed import ALL_KINDS, PackedAnnotations
 from mtvit_train.data.sampler import Key
@@ -57,6 +59,7 @@ class ImageDataset(Dataset[Sample]):
         seed: int = 0,
         cache_bytes: int = 0,
         max_pixels: int = MAX_PIXELS,
+        transforms: Sequence[Transform[Any]] = (),
     ) -> None:
         """Keep what defines the samples.
 
@@ -68,9 +71,15 @@ class ImageDataset(Dataset[Sample]):
             seed: Number of the run.
             cache_bytes: Decoded images are kept in memory up to this many bytes, in each loader process.
             max_pixels: Most pixels an image file may have.
+            transforms: Further changes, by plugins.
         """
         self.packed, self.canvas, self.needs = packed, canvas, frozenset(needs)
-        self.augment, self.seed, self.max_pixels = augment, seed, max_pixels
+        self.augment, self.seed, self.max_pixels, self.transforms = (
+            augment,
+            seed,
+            max_pixels,
+            tuple(transforms),
+        )
         self.cache_bytes, self._cached_bytes = cache_bytes, 0
         self._cache: dict[int, UInt8[Tensor, "3 H W"]] = {}
 
@@ -99,11 +108,14 @@ class ImageDataset(Dataset[Sample]):
             self.canvas,
             may_flip(labels, self.packed.categories),
         )
-        return Sample(
-            image=placement.pad(jitter_colour(rng, self.augment, placement.window(image))),
-            annotations=place_annotations(self.packed, index, placement, self.needs),
-            meta=placement.meta(record.image_id, record.file_name),
+        canvas, annotations = change(
+            self.transforms,
+            placement.pad(jitter_colour(rng, self.augment, placement.window(image))),
+            place_annotations(self.packed, index, placement, self.needs),
+            self.seed,
+            key,
         )
+        return Sample(canvas, annotations, placement.meta(record.image_id, record.file_name))
 
     def image(self, index: int) -> UInt8[Tensor, "3 H W"]:
         """Load one image at its original size, upright.
@@ -148,6 +160,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         _joined([part.areas for part in parts]),
         _joined([part.ids for part in parts]),
         [part.has for part in parts],
+        _joined_maps([part.maps for part in parts]),
         strict=True,
     )
     return Batch(
@@ -162,6 +175,16 @@ def _joined(tensors: Sequence[Tensor]) -> list[Tensor]:
     whole = torch.cat(list(tensors))
     ends = accumulate(len(tensor) for tensor in tensors)
     return [whole[end - len(tensor) : end] for tensor, end in zip(tensors, ends, strict=True)]
+
+
+def _joined_maps(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Return the same dense labels, each name as parts of one tensor."""
+    names = sorted({name for part in parts for name in part})
+    columns = {name: _joined_where([part.get(name) for part in parts]) for name in names}
+    return [
+        {name: values for name in names if (values := columns[name][row]) is not None}
+        for row in range(len(parts))
+    ]
 
 
 def _joined_where(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:

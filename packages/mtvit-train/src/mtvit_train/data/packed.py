@@ -1,7 +1,7 @@
 """The annotations of a whole split as packed arrays: little memory, quick to share with loader processes."""
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mtvit_core.annotations import LABEL_KINDS, Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.masks import Rle, decode_rle
+from mtvit_train.data.maps import PackedMaps
 
 #: Every kind of label, for callers that need them all.
 ALL_KINDS = frozenset(LABEL_KINDS)
@@ -29,7 +30,7 @@ class ImageRecord:
         image_id: Its id in the annotation files.
         height: Rows, as the annotation files state them.
         width: Columns.
-        has: Which of ``LABEL_KINDS`` are labelled.
+        has: Which of ``LABEL_KINDS`` are labelled, and which dense labels.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class PackedAnnotations:
             no mask.
         mask_bytes: COCO's compressed run lengths, one mask after the other.
         dropped: How many annotations were left out as degenerate.
+        maps: Dense labels by name.
     """
 
     categories: Categories
@@ -82,6 +84,7 @@ class PackedAnnotations:
     mask_first: Int64[ndarray, " M+1"]
     mask_bytes: UInt8[ndarray, " bytes"]
     dropped: int = 0
+    maps: Mapping[str, PackedMaps] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -115,7 +118,8 @@ class PackedAnnotations:
             image_id=int(self.image_ids[index]),
             height=int(self.sizes[index, 0]),
             width=int(self.sizes[index, 1]),
-            has=frozenset(kind for bit, kind in enumerate(LABEL_KINDS) if bits >> bit & 1),
+            has=frozenset(kind for bit, kind in enumerate(LABEL_KINDS) if bits >> bit & 1)
+            | {name for name, maps in self.maps.items() if maps.there[index]},
         )
 
     def meta(self, index: int) -> ImageMeta:
@@ -141,6 +145,18 @@ class PackedAnnotations:
         points[index >= 0] = self.keypoints[index[index >= 0]]
         return points
 
+    def dense(self, index: int, needs: Set[str]) -> dict[str, Float32[ndarray, "H W"]]:
+        """Read the wanted dense labels of image ``index``.
+
+        Raises:
+            DataError: a file is not readable, or does not fit its image.
+        """
+        record = self.image(index)
+        size = (record.height, record.width)
+        return {
+            n: self.maps[n].read(record.file_name, size) for n in sorted(record.has & needs & {*self.maps})
+        }
+
     def original(self, index: int, needs: Set[str] = ALL_KINDS) -> Annotations:
         """Return the annotations of image ``index`` in pixels of the original image, as annotated.
 
@@ -165,4 +181,5 @@ class PackedAnnotations:
             areas=torch.from_numpy(self.areas[rows].copy()),
             ids=torch.from_numpy(self.ids[rows].copy()),
             has=has,
+            maps={name: torch.from_numpy(values) for name, values in self.dense(index, needs).items()},
         )

@@ -1,6 +1,6 @@
 """Samples for top-down tasks: one crop per annotated person, the same for a key wherever it is loaded."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from mtvit_core.crops import CropRule, crop_person, person_roi, points_to_crop
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.images import MAX_PIXELS
+from mtvit_core.transform import Transform
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
+from mtvit_train.data.changes import change
 from mtvit_train.data.colour import jitter_colour
 from mtvit_train.data.dataset import ImageDataset, Sample
 from mtvit_train.data.packed import ALL_KINDS, PackedAnnotations
@@ -42,6 +44,7 @@ class PersonDataset(Dataset[Sample]):
         seed: int = 0,
         cache_bytes: int = 0,
         max_pixels: int = MAX_PIXELS,
+        transforms: Sequence[Transform[Any]] = (),
     ) -> None:
         """Find the people.
 
@@ -55,12 +58,13 @@ class PersonDataset(Dataset[Sample]):
             seed: Number of the run.
             cache_bytes: Decoded images are kept in memory up to this many bytes, in each loader process.
             max_pixels: Most pixels an image file may have.
+            transforms: Further changes, by plugins.
 
         Raises:
             DataError: nobody has a labelled keypoint.
         """
         self.packed, self.canvas, self.needs = packed, (canvas.height, canvas.width), frozenset(needs)
-        self.augment, self.crop, self.seed = augment, crop, seed
+        self.augment, self.crop, self.seed, self.transforms = augment, crop, seed, tuple(transforms)
         self.images = ImageDataset(packed, canvas, cache_bytes=cache_bytes, max_pixels=max_pixels)
         self.boxes = _clean_boxes(packed, crop)
         self.rows = np.flatnonzero(_usable(packed, self.boxes))
@@ -89,11 +93,8 @@ class PersonDataset(Dataset[Sample]):
         rng = np.random.default_rng([_PERSON_STREAM, self.seed, epoch, index])
         meta, flipped = self._place(rng, row, image)
         crop = crop_person(self.images.image(image), meta, self.canvas)
-        return Sample(
-            image=jitter_colour(rng, self.augment, crop),
-            annotations=self._annotations(row, meta, flipped),
-            meta=meta,
-        )
+        coloured, person = jitter_colour(rng, self.augment, crop), self._annotations(row, meta, flipped)
+        return Sample(*change(self.transforms, coloured, person, self.seed, key), meta)
 
     def _place(self, rng: np.random.Generator, row: int, image: int) -> tuple[ImageMeta, bool]:
         """Draw where the crop lies, and whether it is mirrored."""

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
@@ -101,6 +101,13 @@ class Placement:
         column = np.floor((np.arange(columns) + 0.5 + self.left) / x).astype(np.int64)
         row, column = row.clip(0, self.original[0] - 1), column.clip(0, self.original[1] - 1)
         return row, column[::-1] if self.flip else column
+
+    def dense(self, values: Float32[ndarray, "H0 W0"]) -> Float[Tensor, "H W"]:
+        """Move dense labels of the original image onto the canvas, by nearest pixel; padding is NaN."""
+        rows, columns = self.source
+        out = np.full(self.canvas, np.nan, np.float32)
+        out[: len(rows), : len(columns)] = values[rows][:, columns]
+        return torch.from_numpy(out)
 
     def mask(self, rle: Rle, out: Bool[ndarray, "H W"]) -> None:
         """Write a mask of the original image into a canvas of False, by nearest pixel."""

@@ -64,6 +64,7 @@ def place_annotations(
         areas=areas[keep],
         ids=torch.from_numpy(packed.ids[rows].copy())[keep],
         has=has,
+        maps={name: placement.dense(values) for name, values in packed.dense(index, needs).items()},
     )
 
 

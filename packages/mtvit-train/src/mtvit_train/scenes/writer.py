@@ -1,4 +1,4 @@
-"""Scenes on disk, in COCO's layout: PNG images, `instances` and `person_keypoints` files."""
+"""Scenes on disk, in COCO's layout: PNG images, `instances`, `person_keypoints`; depth as a dense label."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from mtvit_core.errors import DataError
@@ -17,6 +18,10 @@ from mtvit_train.scenes.layout import PERSON_ID
 from mtvit_train.scenes.scene import CATEGORIES, Scene, Split, check_numbers, render_scene
 
 Entry = dict[str, Any]
+#: Name of the dense label, and of its folder.
+DEPTH = "depth"
+#: Depth per step of the grey value: the whole range of 16 bits is 1.
+DEPTH_SCALE = 1 / 65535
 
 
 def _annotations(scene: Scene) -> list[Entry]:
@@ -41,7 +46,10 @@ def _annotations(scene: Scene) -> list[Entry]:
 
 def _write_scene(index: int, *, folder: Path, seed: int, size: int, split: Split) -> list[Entry]:
     scene = render_scene(seed, index, size, split)
-    Image.fromarray(scene.image).save(folder / _file_name(index), compress_level=1)
+    name = _file_name(index)
+    Image.fromarray(scene.image).save(folder / name, compress_level=1)
+    grey = np.rint(scene.depth / DEPTH_SCALE).clip(1, 65535).astype(np.uint16)  # 0 would mean: not labelled
+    Image.fromarray(grey).save(folder.parent / DEPTH / folder.name / name, compress_level=1)
     return _annotations(scene)
 
 
@@ -53,6 +61,7 @@ def _write_images(
     folder: Path, count: int, seed: int, size: int, split: Split, workers: int
 ) -> Iterator[list[Entry]]:
     folder.mkdir()
+    (folder.parent / DEPTH / folder.name).mkdir(parents=True)
     write = partial(_write_scene, folder=folder, seed=seed, size=size, split=split)
     pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
     with pool or nullcontext():
@@ -121,7 +130,13 @@ def write_scenes(
             if progress is not None:
                 progress(done, train + val)
         instances, people = _coco(split, size, per_image)
-        files |= {f"instances_{split}2017.json": instances, f"person_keypoints_{split}2017.json": people}
+        files |= {
+            f"instances_{split}2017.json": instances,
+            f"person_keypoints_{split}2017.json": people,
+            f"maps_{split}2017.json": {
+                "maps": [{"name": DEPTH, "folder": f"{DEPTH}/{split}2017", "scale": DEPTH_SCALE}]
+            },
+        }
     _write_annotations(out, files)
 
 

@@ -1,0 +1,1 @@
+"""Depth: how far away every pixel is, from the patches of mtvit's backbone."""

@@ -1,0 +1,87 @@
+"""Depth: the parts wired to the task contract. No queries: the head reads the patches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.geometry import ImageMeta
+from mtvit_core.instances import Instances
+from mtvit_core.matching import Match
+from mtvit_core.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tokens import TokenGroup
+from mtvit_depth.evaluator import DepthEvaluator
+from mtvit_depth.head import DepthHead, DepthPredictions
+
+
+class DepthConfig(TaskConfig):
+    """``[tasks.depth]``: channels of the head, numbers along each side of a patch, weight of the loss."""
+
+    channels: int = Field(64, ge=1)
+    fine: int = Field(4, ge=1)
+    loss_l1: float = Field(4.0, ge=0)
+
+
+@dataclass(frozen=True)
+class DepthTargets:
+    """Depth of every pixel of the canvas, and where it is known; which images are labelled; no objects."""
+
+    depth: Float[Tensor, "B H W"]
+    known: Bool[Tensor, "B H W"]
+    labelled: Bool[Tensor, " B"]
+    counts: tuple[int, ...]
+
+
+class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
+    """Tells how far away every pixel is, in the unit of the data."""
+
+    name: ClassVar[str] = "depth"
+    api: ClassVar[int] = 1
+    Config: ClassVar[type[TaskConfig]] = DepthConfig
+    needs: ClassVar[frozenset[str]] = frozenset({"depth"})
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """No tokens."""
+        return []
+
+    def head(self, backbone: BackboneSpec) -> DepthHead:
+        """Two convolutions."""
+        return DepthHead(backbone.width, self.config.channels, self.config.fine)
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    ) -> DepthTargets:
+        """Stack the dense labels; images without one have no labelled pixel."""
+        nothing = torch.full(canvas, torch.nan)
+        maps = [a.maps["depth"] if "depth" in a.has else nothing for a in annotations]
+        depth, labelled = torch.stack(maps).to(device), torch.tensor(["depth" in a.has for a in annotations])
+        counts = (0,) * len(annotations)
+        return DepthTargets(depth.nan_to_num(), ~depth.isnan(), labelled.to(device), counts)
+
+    def loss(
+        self, predictions: DepthPredictions, targets: DepthTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        """Mean absolute error of the labelled pixels; 0 where there is none."""
+        error = (predictions.depth - targets.depth).abs() * targets.known
+        return {"l1": self.config.loss_l1 * error.sum() / targets.known.sum().clamp(min=1)}
+
+    def perfect(self, predictions: DepthPredictions, targets: DepthTargets) -> DepthPredictions:
+        """The labels themselves; only tests ask for them."""
+        return DepthPredictions(targets.depth)
+
+    def decode(self, predictions: DepthPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """No objects, but one number per pixel of the original image."""
+        return [self._result(*entry) for entry in zip(predictions.depth.float().cpu(), meta, strict=True)]
+
+    def _result(self, depth: Float[Tensor, "H W"], at: ImageMeta) -> Instances:
+        nothing = Instances.empty(at.height, at.width, self.categories, at.image_id, at.file_name)
+        return replace(nothing, maps={self.name: at.masks_to_original(depth[None])[0]})
+
+    def evaluator(self) -> DepthEvaluator:
+        """Mean absolute error, and the share of pixels within a quarter."""
+        return DepthEvaluator()

@@ -1,0 +1,34 @@
+"""The entry point ``extras``: what is heavy is imported only when asked for."""
+
+from typing import TYPE_CHECKING, Any
+
+from mtvit_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from mtvit_core.reader import Reader
+    from mtvit_core.transform import Transform
+    from mtvit_core.weighting import Weighting
+
+
+@hookimpl
+def mtvit_readers() -> "list[type[Reader[Any]]]":
+    """Return the reader of CSV files."""
+    from mtvit_extras.csv_boxes import CsvBoxes
+
+    return [CsvBoxes]
+
+
+@hookimpl
+def mtvit_transforms() -> "list[type[Transform[Any]]]":
+    """Return the transform to grey."""
+    from mtvit_extras.greyscale import Greyscale
+
+    return [Greyscale]
+
+
+@hookimpl
+def mtvit_weightings() -> "list[type[Weighting[Any]]]":
+    """Return the weighting by uncertainty."""
+    from mtvit_extras.uncertainty import Uncertainty
+
+    return [Uncertainty]

@@ -1,0 +1,46 @@
+"""The trainer's own weighting: one fixed factor per task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from mtvit_core.plugins import make_part
+from mtvit_core.task import TaskConfig
+from mtvit_core.weighting import Weighting
+from mtvit_train.config import RunConfig
+
+
+class FixedConfig(TaskConfig):
+    """Factor on the losses of a task, by name; 1 where absent."""
+
+    factors: dict[str, float] = Field(default_factory=dict)
+
+
+class FixedWeights(Weighting[FixedConfig]):
+    """Multiplies the losses of each task by its factor."""
+
+    name = "fixed"
+    api = 1
+    Config = FixedConfig
+
+    def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
+        """Weigh the terms."""
+        factors = self.config.factors
+        return {name: value * factors.get(name.split("/")[0], 1.0) for name, value in losses.items()}
+
+
+def make_weighting(config: RunConfig, tasks: Sequence[str]) -> Weighting[Any]:
+    """Make the weighting that ``train.weighting`` names.
+
+    Raises:
+        PluginError: no plugin brings it.
+        ConfigError: one of its settings is unknown or has a wrong value.
+    """
+    if config.train.weighting == FixedWeights.name:
+        return FixedWeights(FixedConfig(factors=config.train.task_weights), tasks)
+    settings = config.weightings.get(config.train.weighting, {})
+    made: Weighting[Any] = make_part("weighting", config.train.weighting, settings, tuple(tasks))
+    return made

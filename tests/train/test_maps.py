@@ -1,0 +1,138 @@
+"""Dense labels: from files to the canvas and back to metrics; every message is quoted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mtvit_core.errors import DataError
+from mtvit_core.geometry import Letterbox
+from mtvit_train.data import ImageDataset, collate, read_coco
+from mtvit_train.data.maps import PackedMaps, map_name, read_maps
+from mtvit_train.data.placement import Placement
+from mtvit_train.scenes import render_scene, write_scenes
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two scenes of each split."""
+    folder = tmp_path_factory.mktemp("scenes") / "data"
+    write_scenes(folder, train=2, val=2, seed=3, size=64)
+    return folder
+
+
+def test_depth_of_scenes_comes_back_as_rendered(scenes: Path) -> None:
+    packed = read_coco(scenes, "val")
+    assert packed.image(1).has == {"boxes", "masks", "keypoints", "depth"}
+    rendered = render_scene(3, 1, 64, "val").depth
+    found = packed.original(1, {"depth"}).maps["depth"].numpy()
+    np.testing.assert_allclose(found, rendered, atol=1 / 65535)
+
+
+def test_only_wanted_labels_are_read(scenes: Path) -> None:
+    packed = read_coco(scenes, "train")
+    assert packed.original(0).maps == {}
+    assert packed.original(0, {"boxes"}).has == {"boxes"}
+    wanted = packed.original(0, {"depth"})
+    assert (wanted.has, wanted.masks) == ({"depth"}, None)
+
+
+def test_labels_move_with_the_image(scenes: Path) -> None:
+    packed = read_coco(scenes, "train")
+    plain = packed.original(0, {"depth"}).maps["depth"]
+    samples = ImageDataset(packed, Letterbox(96, 64), needs=frozenset({"depth"}))
+    canvas = samples[0, 0].annotations.maps["depth"]
+    assert torch.equal(canvas[:64], plain)
+    assert canvas[64:].isnan().all()
+    flipped = Placement.letterbox(64, 64, Letterbox(64, 64), flip=True).dense(plain.numpy())
+    assert torch.equal(flipped, plain.flip(-1))
+
+
+def test_a_batch_keeps_each_image_s_labels(scenes: Path) -> None:
+    packed = read_coco(scenes, "train")
+    both = ImageDataset(packed, Letterbox(64, 64), needs=frozenset({"depth"}))
+    none = ImageDataset(packed, Letterbox(64, 64), needs=frozenset({"boxes"}))
+    batch = collate([both[0, 0], none[0, 0], both[0, 1]])
+    assert [set(entry.maps) for entry in batch.annotations] == [{"depth"}, set(), {"depth"}]
+    assert torch.equal(batch.annotations[2].maps["depth"], both[0, 1].annotations.maps["depth"])
+
+
+def listed(root: Path, *, text: str | None = None, **changes: object) -> Path:
+    """A file that lists one dense label."""
+    entry = {"name": "depth", "folder": "depth", "scale": 0.5, **changes}
+    path = root / "maps.json"
+    path.write_text(json.dumps({"maps": [entry]}) if text is None else text)
+    return path
+
+
+def save(path: Path, grey: np.ndarray) -> None:
+    """Write a label."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(grey).save(path)
+
+
+def test_a_label_is_scaled_and_0_is_unknown(tmp_path: Path) -> None:
+    save(tmp_path / "depth" / "more" / "a.png", np.array([[0, 1], [2, 65535]], np.uint16))
+    maps = read_maps(tmp_path, listed(tmp_path), ["more/a.jpg", "b.jpg"])["depth"]
+    assert maps.there.tolist() == [True, False]
+    np.testing.assert_array_equal(maps.read("more/a.jpg", (2, 2)), [[np.nan, 0.5], [1, 32767.5]])
+
+
+def test_without_the_file_there_are_none(tmp_path: Path) -> None:
+    assert read_maps(tmp_path, tmp_path / "maps.json", ["a.jpg"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"text": "{"},
+            "{path}: not a list of dense labels (JSONDecodeError('Expecting property name enclosed in double "
+            'quotes: line 1 column 2 (char 1)\')); write {{"maps": [{{"name": "depth", "folder": '
+            '"depth/train2017", "scale": 0.001}}]}}.',
+        ),
+        (
+            {"name": "masks"},
+            "{path}: 'masks' is a label of objects; give the dense label another name.",
+        ),
+        (
+            {"folder": "far"},
+            "{path}: 'depth' is to lie in {folder}/far, but there is no such folder; correct it.",
+        ),
+        (
+            {},
+            "{path}: no image of the split has a label in {folder}/depth; name the files as the images, as "
+            "in a.png.",
+        ),
+    ],
+)
+def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    (tmp_path / "depth").mkdir()
+    path = listed(tmp_path, **changes)
+    with pytest.raises(DataError) as caught:
+        read_maps(tmp_path, path, ["a.jpg"])
+    assert str(caught.value) == message.format(path=path, folder=tmp_path)
+
+
+def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    maps = PackedMaps(tmp_path, 1.0, np.ones(1, bool))
+    save(tmp_path / map_name("a.jpg"), np.zeros((3, 2), np.uint8))
+    with pytest.raises(DataError) as caught:
+        maps.read("a.jpg", (2, 3))
+    assert str(caught.value) == (
+        f"{tmp_path}/a.png: the label has 2 x 3 pixels, its image 3 x 2; make them equal."
+    )
+    save(tmp_path / "b.png", np.zeros((2, 3, 3), np.uint8))
+    with pytest.raises(DataError) as caught:
+        maps.read("b.jpg", (2, 3))
+    assert str(caught.value) == (
+        f"{tmp_path}/b.png: its pixels are 'RGB'; a dense label is a grey PNG of 8 or 16 bits."
+    )
+    (tmp_path / "c.png").write_bytes(b"torn")
+    with pytest.raises(
+        DataError, match=r"c\.png: not a readable image \(cannot identify image file .*\); write"
+    ):
+        maps.read("c.jpg", (2, 3))
