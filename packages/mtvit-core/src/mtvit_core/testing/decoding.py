@@ -19,6 +19,8 @@ EXACT = 1e-3
 SURE = 0.5
 #: Largest distance of places that should be equal, in original pixels.
 PIXELS = 0.05
+#: Largest difference of dense results that should be equal, as a share of their range: half a pixel of a slope.
+DENSE = 0.01
 _STEPS = "a half pixel, or rows taken for columns, in `targets`, `perfect` or `decode`"
 
 
@@ -93,7 +95,7 @@ def _compare(straight: Instances, flipped: Instances, image: int, mirror: Mirror
             )
     for name, values in straight.maps.items():
         gap = float((values.flip(-1) - flipped.maps[name]).nan_to_num().abs().max())
-        if gap > EXACT:
+        if gap > DENSE * float(values.max() - values.min()):
             raise Breach(
                 f"{name} of {where} is up to {gap:.3g} off what the mirrored image should have",
                 f"look for an offset in x, {_STEPS}",
