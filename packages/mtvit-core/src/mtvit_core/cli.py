@@ -4,6 +4,7 @@ import click
 
 from mtvit_core.convert_command import convert_command
 from mtvit_core.models_command import models_command
+from mtvit_core.new_plugin_command import new_plugin_command
 from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 from mtvit_core.plugins import registry
 from mtvit_core.plugins_command import plugins_command
@@ -53,5 +54,6 @@ def main(ctx: click.Context) -> None:
 
 main.add_command(convert_command)
 main.add_command(models_command)
+main.add_command(new_plugin_command)
 main.add_command(plugins_command)
 main.add_command(predict_command)

@@ -41,13 +41,18 @@ def check_api(cls: Any) -> None:
         )
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a text is a word that can stand in settings."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(cls: Any) -> None:
     """Check the name.
 
     Raises:
         Fault: it is no word that can stand in settings.
     """
-    if not (isinstance(cls.name, str) and _NAME.fullmatch(cls.name)):
+    if not (isinstance(cls.name, str) and is_name(cls.name)):
         raise Fault(
             f"{cls.__name__}.name is {cls.name!r}; allowed: lower-case letters, digits and _, a letter first",
             "Rename it; its name is the prefix of its config table, and of the losses and metrics of a task.",

@@ -25,7 +25,7 @@ HOOKS = (
     "mtvit_weightings",
 )
 #: Commands of mtvit itself; a plugin may not take their names.
-CORE_COMMANDS = ("convert", "models", "plugins", "predict")
+CORE_COMMANDS = ("convert", "models", "new-plugin", "plugins", "predict")
 _VIEWS = frozenset({"image", "person"})
 
 

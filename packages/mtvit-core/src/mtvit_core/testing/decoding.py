@@ -19,7 +19,7 @@ EXACT = 1e-3
 SURE = 0.5
 #: Largest distance of places that should be equal, in original pixels.
 PIXELS = 0.05
-#: Largest difference of dense results that should be equal, as a share of their range: half a pixel of a slope.
+#: Largest difference of dense results that should be equal, as a share of their range: half a pixel of slope.
 DENSE = 0.01
 _STEPS = "a half pixel, or rows taken for columns, in `targets`, `perfect` or `decode`"
 
