@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from mtvit_core.geometry import ShortSide
 from mtvit_core.published import convert as conversion
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.recipe import Recipe, copied, on_base, reshaped, stacked
-from mtvit_core.published.source import Source, open_source
+from mtvit_core.published.source import Source, Stored, open_source
 from spot_task import Spot, spot_class
 
 CATEGORIES = Categories((Category(7, "cup"),))
@@ -279,6 +280,29 @@ def test_long_lists_are_cut(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     folder = write(tmp_path / "toy", weights | {f"stray{i:02}": torch.zeros(1) for i in range(23)})
     text = complaint(lambda: mtvit_core.convert(folder))
     assert text.endswith("stray18, stray19 and 3 more.")
+
+
+def test_tensors_are_read_one_at_a_time(weights: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a model is filled, never more is held than the parts of one tensor."""
+    alive: dict[int, int] = {}
+    most = 0
+
+    def stored(value: Tensor) -> Stored:
+        def read() -> Tensor:
+            nonlocal most
+            copy = value.clone()
+            alive[id(copy)] = copy.numel()
+            weakref.finalize(copy, alive.pop, id(copy))
+            most = max(most, sum(alive.values()))
+            return copy
+
+        return Stored(tuple(value.shape), read)
+
+    source = Source("toy", {key: stored(value) for key, value in weights.items()}, {"model_type": "toy"})
+    monkeypatch.setattr(conversion, "open_source", lambda where, allowed: source)
+    found = mtvit_core.convert("toy")
+    assert holds(found, weights)
+    assert most <= max(value.numel() for value in found.state_dict().values())
 
 
 def test_an_argument_that_means_nothing(tmp_path: Path, weights: dict[str, Tensor]) -> None:

@@ -18,6 +18,10 @@ from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta, ShortSide
 from mtvit_core.images import read_image
+from mtvit_train.assemble import make_split
+from mtvit_train.config import RunConfig
+from mtvit_train.data.coco import CocoConfig, read_coco
+from mtvit_train.evaluate import evaluate
 from published_cases import complaint, first_and_last, off, randomise, saved
 
 SIZE = (96, 160)
@@ -274,6 +278,20 @@ def test_losses_and_gradients(tmp_path: Path) -> None:
         assert off(block.mlp.fc2.weight.grad, other.output.dense.weight.grad) < 1e-4
         assert off(block.norm1.bias.grad, other.layernorm_before.bias.grad) < 1e-4
     assert all(value.grad is not None for value in ours.parameters())
+
+
+def test_evaluation_shows_images_as_prediction_does(tmp_path: Path, coco_mini: Path) -> None:
+    coco_yolos(tmp_path / "yolos")
+    ours = mtvit_core.load(tmp_path / "yolos")
+    packed = read_coco(coco_mini, "val", CocoConfig())
+    split = make_split(RunConfig(), ours, packed, training=False)
+    sample = split.views["image"][5]
+    image = read_image(coco_mini / "val2017" / sample.meta.file_name)
+    assert torch.equal(sample.image, ours.framing.apply(image))
+    assert sample.meta.to_original == ours.framing.meta(*image.shape[-2:]).to_original
+    assert 0 <= evaluate(ours, split)["det/AP"] < 0.1
+    trained = make_split(RunConfig(), ours, packed, training=True).views["image"][5]
+    assert tuple(trained.image.shape[-2:]) == SIZE
 
 
 def test_the_same_bits_after_saving(tmp_path: Path) -> None:

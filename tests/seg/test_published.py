@@ -1,6 +1,8 @@
 """Published EoMT checkpoints give the outputs of transformers' models; what is wrong with one is said."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +343,33 @@ SIZES: dict[str, dict[str, Any]] = {
     "L": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "num_blocks": 4},
     "g": {"hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24, "num_blocks": 5},
 }
+
+
+MEASURE = """
+import resource, sys
+from mtvit_core.checkpoint import save
+from mtvit_core.published.convert import convert
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+before = peak()
+model = convert(sys.argv[1])
+save(model, sys.argv[2])
+size = sum(value.nbytes for value in model.state_dict().values())
+print((peak() - before - size) / size)
+"""
+
+
+@pytest.mark.slow
+def test_memory_of_converting_the_largest(tmp_path: Path, record_property: Any) -> None:
+    """Beyond the model itself, converting and saving need at most 1.2 times the size of the weights."""
+    settings = {**SIZES["g"], "image_size": 640, "num_queries": 200, "num_labels": 133}
+    folder = saved(eomt("eomt with SwiGLU", **settings), tmp_path / "eomt")
+    command = [sys.executable, "-c", MEASURE, str(folder), str(tmp_path / "model.safetensors")]
+    share = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    record_property("memory beyond the model, in sizes of the weights", share)
+    assert share <= 1.2
 
 
 @pytest.mark.slow

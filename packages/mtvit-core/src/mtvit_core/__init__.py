@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mtvit_core.errors import MtvitError as MtvitError
     from mtvit_core.errors import PluginError as PluginError
     from mtvit_core.errors import ShapeError as ShapeError
+    from mtvit_core.extend import add_tasks as add_tasks
     from mtvit_core.features import Features as Features
     from mtvit_core.geometry import ImageMeta as ImageMeta
     from mtvit_core.hookspecs import hookimpl as hookimpl
@@ -60,6 +61,7 @@ _MODULES = {
     "coco_evaluator": ("CocoEvaluator",),
     "drawing": ("contact_sheet", "draw_annotations", "draw_instances"),
     "errors": ("CheckpointError", "ConfigError", "DataError", "MtvitError", "PluginError", "ShapeError"),
+    "extend": ("add_tasks",),
     "features": ("Features",),
     "geometry": ("ImageMeta",),
     "hookspecs": ("hookimpl",),

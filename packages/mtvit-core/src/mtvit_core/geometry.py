@@ -77,7 +77,11 @@ class Letterbox:
     height: int
     width: int
 
-    def content(self, height: int, width: int) -> tuple[int, int]:
+    def canvas(self, height: int, width: int) -> Size:
+        """Return rows and columns of the canvas, the same for every image."""
+        return self.height, self.width
+
+    def content(self, height: int, width: int) -> Size:
         """Return rows and columns that an image of this size fills; each side rounded, at least one pixel."""
         scale = min(self.height / height, self.width / width)
         return (
@@ -115,8 +119,12 @@ class ShortSide:
     cap: int
     multiple: int
 
+    def canvas(self, height: int, width: int) -> Size:
+        """Return rows and columns of the canvas of an image of this size; the image fills it."""
+        return self.content(height, width)
+
     def content(self, height: int, width: int) -> Size:
-        """Return rows and columns of the canvas of an image of this size.
+        """Return rows and columns that an image of this size is resized to.
 
         The capped short side enters the long side unrounded, as in the published processors.
         """

@@ -44,10 +44,10 @@ def decode_semantic(
         meta: One entry per image.
         budget: Bytes that the resized masks or scores of one step may take.
     """
-    return [_best_class(semantic_scores(predictions, i, budget), at, budget) for i, at in enumerate(meta)]
+    return [best_class(semantic_scores(predictions, i, budget), at, budget) for i, at in enumerate(meta)]
 
 
-def _best_class(scores: Float[Tensor, "C H W"], at: ImageMeta, budget: int) -> Int64[Tensor, "H2 W2"]:
+def best_class(scores: Float[Tensor, "C H W"], at: ImageMeta, budget: int) -> Int64[Tensor, "H2 W2"]:
     """Resize the scores to the original image, a few classes at a time, and keep the best."""
     best = scores.new_full((at.height, at.width), -torch.inf)
     label = torch.zeros_like(best, dtype=torch.int64)

@@ -1,5 +1,6 @@
 """From settings to objects: data, backbone and tasks put together into what a run needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -12,7 +13,7 @@ from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories
 from mtvit_core.checkpoint import build
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import Letterbox
+from mtvit_core.geometry import Framing, Letterbox
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.plugins import installed_tasks, make_part
 from mtvit_core.transform import Transform
@@ -97,8 +98,9 @@ def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations
     changes = make_transforms(config) if training else ()
     for view in model.views:
         needs = frozenset(kind for task in model.of_view(view) for kind in task.needs)
-        canvas = Letterbox(*model.canvases[view])
-        kind = ImageDataset if view == "image" else partial(PersonDataset, crop=model.crop)
+        person = view == "person"
+        canvas: Framing = Letterbox(*model.canvases[view]) if person or training else model.framing
+        kind: Callable[..., AnyDataset] = partial(PersonDataset, crop=model.crop) if person else ImageDataset
         views[view] = kind(
             packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache, transforms=changes
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mtvit_core.contract import decode, own_metrics
-from mtvit_core.geometry import ImageMeta
+from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.instances import Instances
 from mtvit_core.model import MultiTaskViT, View, evaluating
 from mtvit_core.task import Evaluator, Task
@@ -67,7 +67,9 @@ def _results(
 ) -> Iterator[tuple[str, list[Instances]]]:
     """Yield each task's results, one per image; crops of one image, which follow each other, are joined."""
     dataset = split.views[view]
-    sampler = EpochSampler(len(dataset), batch_size, shuffle=False, epochs=1)
+    # Canvases that differ in size cannot be stacked.
+    alike = view == "person" or isinstance(model.framing, Letterbox)
+    sampler = EpochSampler(len(dataset), batch_size if alike else 1, shuffle=False, epochs=1)
     pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
     for batch in load(dataset, sampler, workers):
         predictions = model.answers(batch.images, view)

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mtvit_core.geometry import Letterbox
+from mtvit_core.geometry import Framing, Letterbox
 from mtvit_train.data.placement import Placement
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -50,13 +50,14 @@ NO_AUGMENT = AugmentConfig(enabled=False)
 
 
 def draw_placement(
-    rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int], canvas: Letterbox, may_flip: bool
+    rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int], canvas: Framing, may_flip: bool
 ) -> Placement:
     """Draw where an image of this size (rows, columns) lands on the canvas."""
     # Always the same number of draws, so that no setting changes what another one draws.
     flip, scale, down, across = rng.random(4)
     if not config.enabled:
         return Placement.letterbox(*size, canvas)
+    assert isinstance(canvas, Letterbox), canvas
     low, high = config.scale
     factor = low + (high - low) * scale
     rows, columns = (max(1, round(side * factor)) for side in canvas.content(*size))

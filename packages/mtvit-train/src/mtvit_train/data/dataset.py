@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
 from mtvit_core.errors import DataError
-from mtvit_core.geometry import ImageMeta, Letterbox
+from mtvit_core.geometry import Framing, ImageMeta
 from mtvit_core.images import MAX_PIXELS, read_image
 from mtvit_core.transform import Transform
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement
@@ -52,7 +52,7 @@ class ImageDataset(Dataset[Sample]):
     def __init__(
         self,
         packed: PackedAnnotations,
-        canvas: Letterbox,
+        canvas: Framing,
         *,
         needs: Set[str] = ALL_KINDS,
         augment: AugmentConfig = NO_AUGMENT,
@@ -65,7 +65,8 @@ class ImageDataset(Dataset[Sample]):
 
         Args:
             packed: Images and annotations.
-            canvas: What the model sees; without augmentation images are letterboxed onto it.
+            canvas: What the model sees; without augmentation images are fitted into it. Augmentation needs a
+                ``Letterbox``.
             needs: Kinds of label that some task reads; others are left out, which spares decoding masks.
             augment: Random changes.
             seed: Number of the run.

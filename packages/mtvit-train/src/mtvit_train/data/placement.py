@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from mtvit_core.geometry import Affine, ImageMeta, Letterbox
+from mtvit_core.geometry import Affine, Framing, ImageMeta
 from mtvit_core.masks import Rle, decode_rle
 
 
@@ -37,9 +37,10 @@ class Placement:
     flip: bool = False
 
     @classmethod
-    def letterbox(cls, height: int, width: int, canvas: Letterbox, *, flip: bool = False) -> "Placement":
+    def letterbox(cls, height: int, width: int, canvas: Framing, *, flip: bool = False) -> "Placement":
         """Fit the whole image into the canvas, as prediction does."""
-        return cls((height, width), canvas.content(height, width), (canvas.height, canvas.width), flip=flip)
+        size = (height, width)
+        return cls(size, canvas.content(*size), canvas.canvas(*size), flip=flip)
 
     @property
     def content(self) -> tuple[int, int]:
