@@ -285,12 +285,12 @@ def test_evaluation_shows_images_as_prediction_does(tmp_path: Path, coco_mini: P
     ours = mtvit_core.load(tmp_path / "yolos")
     packed = read_coco(coco_mini, "val", CocoConfig())
     split = make_split(RunConfig(), ours, packed, training=False)
-    sample = split.views["image"][5]
+    sample = split.views["image"][0, 5]
     image = read_image(coco_mini / "val2017" / sample.meta.file_name)
     assert torch.equal(sample.image, ours.framing.apply(image))
     assert sample.meta.to_original == ours.framing.meta(*image.shape[-2:]).to_original
     assert 0 <= evaluate(ours, split)["det/AP"] < 0.1
-    trained = make_split(RunConfig(), ours, packed, training=True).views["image"][5]
+    trained = make_split(RunConfig(), ours, packed, training=True).views["image"][0, 5]
     assert tuple(trained.image.shape[-2:]) == SIZE
 
 
