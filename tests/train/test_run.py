@@ -12,7 +12,7 @@ import mtvit_core
 from mtvit_core.backbone import create_backbone
 from mtvit_train.assemble import make_split
 from mtvit_train.cli import main
-from mtvit_train.config import RunConfig, TrainConfig
+from mtvit_train.config import RunConfig, TrainConfig, read_run
 from mtvit_train.data import read_coco
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import DivergedError, Trainer
@@ -203,3 +203,8 @@ def test_checkpointing_changes_no_loss(scenes: Path) -> None:
         run.run(lambda report, into=losses: into.append(report.losses["loss"]), lambda step: None)
         values.append(losses)
     assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_a_recipe_needs_none_of_its_tasks_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtvit_train.config.installed_tasks", lambda: {"det": None})
+    assert list(read_run("scenes-demo", {}, ()).tasks) == ["det"]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from mtvit_core.config import apply_set, read_toml, validate
 from mtvit_core.errors import ConfigError, did_you_mean
+from mtvit_core.plugins import installed_tasks
 from mtvit_train.data.augment import AugmentConfig
 from mtvit_train.data.coco import CocoConfig
 
@@ -163,10 +164,16 @@ def read_run(config: str | None, overrides: dict[str, Any], assignments: tuple[s
         ConfigError: the file is missing or malformed, or a setting is unknown or does not fit.
     """
     settings = read_toml(_find(config)) if config else {}
+    if config in recipes():  # which serve any choice of tasks, whether or not all of them are installed
+        settings = {**settings, "tasks": _of_installed(settings.get("tasks", {}))}
     given = {key: value for key, value in overrides.items() if value is not None}
     steps = given.pop("steps", None)
     settings = apply_set({**settings, **given}, [*([f"train.steps={steps}"] if steps else []), *assignments])
     return validate(RunConfig, settings)
+
+
+def _of_installed(tables: dict[str, Any]) -> dict[str, Any]:
+    return {name: table for name, table in tables.items() if name in installed_tasks()}
 
 
 def _find(config: str) -> Path:

@@ -1,0 +1,1 @@
+"""Spots: boxes of objects, from learned queries of mtvit's backbone."""

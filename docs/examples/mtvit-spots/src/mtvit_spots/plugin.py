@@ -1,0 +1,16 @@
+"""The entry point ``spots``: the task is imported only when asked for, so that commands start quickly."""
+
+from typing import TYPE_CHECKING, Any
+
+from mtvit_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from mtvit_core.task import Task
+
+
+@hookimpl
+def mtvit_task() -> "type[Task[Any, Any, Any]]":
+    """Return the spots task."""
+    from mtvit_spots.task import Spots
+
+    return Spots
