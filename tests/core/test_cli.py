@@ -338,6 +338,8 @@ def test_ids_are_the_numbers_that_files_are_named_by(tmp_path, detections):
     boxes, _ = detections
     found = read_person_boxes(boxes, [Path("x/000000000007.jpg"), Path("000000000011.jpg")], CATEGORIES)
     assert [people.tolist() for people in found] == [[[40, 20, 80, 60, 0.5]], []]
+    named = [Path("a.png"), Path("b.jpg")]
+    assert [len(people) for people in read_person_boxes(boxes, named, CATEGORIES, [7, 9])] == [1, 0]
     with pytest.raises(DataError) as error:
         read_person_boxes(boxes, [Path("8.jpg")], CATEGORIES)
     assert str(error.value) == (

@@ -36,7 +36,7 @@ def people_of(found: Instances, names: set[str], min_score: float = PERSON_SCORE
 
 
 def read_person_boxes(
-    file: Path, images: Sequence[Path], categories: Categories, annotations: Path | None = None
+    file: Path, images: Sequence[Path], categories: Categories, ids: Sequence[int] | None = None
 ) -> list[Float[Tensor, "_ 5"]]:
     """Read boxes as ``mtvit predict`` writes them, or a COCO detection file.
 
@@ -47,8 +47,7 @@ def read_person_boxes(
             category without keypoints are left out; a score that is not told is 1.
         images: Images to predict. Entries are found by the name without its folder, detections by the id.
         categories: Classes of the model.
-        annotations: A COCO annotation file that tells the ids of the images; without it, ids are the numbers
-            that the files are named by, as 000000000139.jpg.
+        ids: Id of each image; without them, ids are the numbers that files are named by, as 000000000139.jpg.
 
     Returns:
         Boxes x0 y0 x1 y1 and score, of each image.
@@ -59,7 +58,7 @@ def read_person_boxes(
     entries = _entries(file)
     first = entries[0] if entries else None
     if isinstance(first, Mapping) and {"image_id", "category_id", "bbox"} <= first.keys():
-        return _detections(file, entries, images, categories, annotations)
+        return _detections(file, entries, images, categories, ids)
     by_name: dict[str, Any] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or not {"file_name", "objects"} <= entry.keys():
@@ -86,14 +85,14 @@ def _detections(
     entries: list[Any],
     images: Sequence[Path],
     categories: Categories,
-    annotations: Path | None,
+    known_ids: Sequence[int] | None,
 ) -> list[Float[Tensor, "_ 5"]]:
     by_id: dict[int, list[Any]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or not {"image_id", "category_id", "bbox"} <= entry.keys():
             raise DataError(f"{file}: entry {number} is not an object with image_id, category_id and bbox.")
         by_id.setdefault(entry["image_id"], []).append(entry)
-    ids = _image_ids(file, images, annotations)
+    ids = _ids_of_names(file, images) if known_ids is None else known_ids
     if images and not any(id_ in by_id for id_ in ids):
         raise DataError(
             f"{file}: it has boxes of {len(by_id)} images, but not of {images[0].name!r} (id {ids[0]}) or "
@@ -110,15 +109,22 @@ def _detections(
     ]
 
 
-def _image_ids(file: Path, images: Sequence[Path], annotations: Path | None) -> list[int]:
-    if annotations is None:
-        unnamed = [image.name for image in images if not image.stem.isdecimal()]
-        if unnamed:
-            raise DataError(
-                f"{file}: it names images by their ids, and {unnamed[0]!r} does not tell one; give the COCO "
-                "annotation file of the images with --annotations."
-            )
-        return [int(image.stem) for image in images]
+def _ids_of_names(file: Path, images: Sequence[Path]) -> list[int]:
+    unnamed = [image.name for image in images if not image.stem.isdecimal()]
+    if unnamed:
+        raise DataError(
+            f"{file}: it names images by their ids, and {unnamed[0]!r} does not tell one; give the COCO "
+            "annotation file of the images with --annotations."
+        )
+    return [int(image.stem) for image in images]
+
+
+def read_image_ids(annotations: Path, images: Sequence[Path]) -> list[int]:
+    """Look up the ids of images in a COCO annotation file, by their names without folders.
+
+    Raises:
+        DataError: the file is missing or malformed, or does not list an image.
+    """
     table = _read(annotations, "give a COCO annotation file, with a list of images.")
     try:
         ids = {Path(image["file_name"]).name: int(image["id"]) for image in table["images"]}

@@ -8,7 +8,13 @@ from torch import Tensor, device
 from mtvit_core.checkpoint import load
 from mtvit_core.errors import ConfigError
 from mtvit_core.model import MultiTaskViT
-from mtvit_core.person_boxes import PERSON_SCORE, people_of, posed_names, read_person_boxes
+from mtvit_core.person_boxes import (
+    PERSON_SCORE,
+    people_of,
+    posed_names,
+    read_image_ids,
+    read_person_boxes,
+)
 
 #: From indices and pixels of some images to boxes of their people, x0 y0 x1 y1 and score.
 PersonSource = Callable[[Sequence[int], Sequence[Tensor]], list[Tensor]]
@@ -53,7 +59,8 @@ def person_source(
             f"{option} {given}: no task of {where} looks at one person at a time; leave --{option} out."
         )
     if boxes is not None:
-        known = read_person_boxes(boxes, paths, model.categories, annotations)
+        ids = None if annotations is None else read_image_ids(annotations, paths)
+        known = read_person_boxes(boxes, paths, model.categories, ids)
         return lambda rows, images: [known[i] for i in rows]
     assert detector is not None
     return _found_by(load(detector).to(on), detector, posed_names(model.categories), min_score)

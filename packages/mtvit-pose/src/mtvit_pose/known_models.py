@@ -6,7 +6,7 @@ Parameters are those of the converted model. Official files are named by their c
 
 from mtvit_core.published.format import KnownModel
 
-_README = "ViTPose README"
+_README = "https://github.com/ViTAE-Transformer/ViTPose"
 _LICENCE = "Apache-2.0"
 
 
@@ -14,14 +14,14 @@ def _official(size: str, decoder: str, parameters: float, ap: float) -> KnownMod
     letter, simple = size[0].upper(), "_simple" if decoder == "simple" else ""
     config = f"ViTPose_{size}{simple}_coco_256x192"
     return KnownModel(
-        f"ViTPose-{letter} {decoder}", config, "pose", parameters, f"{ap} AP", _README, _LICENCE
+        f"ViTPose-{letter} {decoder}", config, "pose", parameters, f"{ap} AP, COCO val2017", _README, _LICENCE
     )
 
 
 def _plus(size: str, parameters: float, ap: float) -> KnownModel:
     config = f"vitPose+_{size}_coco+aic+mpii+ap10k+apt36k+wholebody_256x192_udp"
     name = f"ViTPose+-{size[0].upper()}"
-    return KnownModel(name, config, "pose", parameters, f"{ap} AP", _README, _LICENCE)
+    return KnownModel(name, config, "pose", parameters, f"{ap} AP, COCO val2017", _README, _LICENCE)
 
 
 OFFICIAL_VITPOSE = (
@@ -41,7 +41,9 @@ OFFICIAL_VITPOSE = (
 
 
 def _hub(name: str, source: str, parameters: float, ap: float) -> KnownModel:
-    return KnownModel(name, f"usyd-community/{source}", "pose", parameters, f"{ap} AP", _README, _LICENCE)
+    return KnownModel(
+        name, f"usyd-community/{source}", "pose", parameters, f"{ap} AP, COCO val2017", _README, _LICENCE
+    )
 
 
 TRANSFORMERS_VITPOSE = (
@@ -54,9 +56,15 @@ TRANSFORMERS_VITPOSE = (
     _hub("ViTPose+-H", "vitpose-plus-huge", 637.2, 79.4),
 )
 
-_TOKENPOSE_PAPER = "TokenPose paper (arXiv 2104.03516); no official weights for this code"
+_TOKENPOSE_PAPER = "https://arxiv.org/abs/2104.03516"
+#: The authors published code, but no weights that fit it.
+_NONE = "no weights published"
 TOKENPOSE = (
-    KnownModel("TokenPose-T", "tokenpose_T", "pose", 5.9, "65.6 AP", _TOKENPOSE_PAPER, "MIT"),
-    KnownModel("TokenPose-S-v1", "tokenpose_S_v1", "pose", 6.7, "72.5 AP", _TOKENPOSE_PAPER, "MIT"),
-    KnownModel("TokenPose-S-v2", "tokenpose_S_v2", "pose", 6.4, "73.5 AP", _TOKENPOSE_PAPER, "MIT"),
+    KnownModel("TokenPose-T", "tokenpose_T", "pose", 5.9, "65.6 AP, COCO val2017", _TOKENPOSE_PAPER, _NONE),
+    KnownModel(
+        "TokenPose-S-v1", "tokenpose_S_v1", "pose", 6.7, "72.5 AP, COCO val2017", _TOKENPOSE_PAPER, _NONE
+    ),
+    KnownModel(
+        "TokenPose-S-v2", "tokenpose_S_v2", "pose", 6.4, "73.5 AP, COCO val2017", _TOKENPOSE_PAPER, _NONE
+    ),
 )

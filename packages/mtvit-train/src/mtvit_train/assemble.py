@@ -15,12 +15,14 @@ from mtvit_core.checkpoint import build
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import Framing, Letterbox
 from mtvit_core.model import MultiTaskViT, View
+from mtvit_core.person_boxes import read_person_boxes
 from mtvit_core.plugins import installed_tasks, make_part
 from mtvit_core.transform import Transform
 from mtvit_train.config import ModelConfig, RunConfig
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.coco import read_coco
 from mtvit_train.data.dataset import ImageDataset
+from mtvit_train.data.detected import DetectedPersons
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.packing import read_with
 from mtvit_train.data.persons import PersonDataset
@@ -29,7 +31,7 @@ from mtvit_train.scenes import write_scenes
 #: Weights that ship with the trainer: pre-trained on unlabelled scenes by ``mtvit-train pretrain``.
 SCENES_WEIGHTS = "vit_scenes.safetensors"
 
-AnyDataset = ImageDataset | PersonDataset
+AnyDataset = ImageDataset | PersonDataset | DetectedPersons
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,31 @@ def read_split(config: RunConfig, root: Path, split: Literal["train", "val"]) ->
         )
     reader = make_part("reader", config.reader, config.readers.get(config.reader, {}))
     return read_with(reader, root, split)
+
+
+def with_boxes(split: Split, model: MultiTaskViT, boxes: Path) -> Split:
+    """Return a split whose people are those of a file instead of the annotated ones.
+
+    Args:
+        split: The split.
+        model: The model that looks at them.
+        boxes: A predictions.json, or a COCO detection file; see ``mtvit_core.person_boxes``.
+
+    Raises:
+        ConfigError: no task of the model looks at one person at a time.
+        DataError: the file is missing or malformed, or holds nobody.
+    """
+    if "person" not in model.views:
+        raise ConfigError(
+            f"boxes {boxes}: no task of the model looks at one person at a time; leave --boxes out."
+        )
+    records = [split.packed.image(i) for i in range(len(split.packed))]
+    ids = [record.image_id for record in records]
+    people = read_person_boxes(boxes, [record.path for record in records], model.categories, ids)
+    canvas = Letterbox(*model.canvases["person"])
+    return Split(
+        split.packed, {**split.views, "person": DetectedPersons(split.packed, canvas, people, model.crop)}
+    )
 
 
 def read_splits(config: RunConfig, root: Path) -> tuple[PackedAnnotations, PackedAnnotations]:

@@ -65,13 +65,18 @@ def _results(
     workers: int,
     advance: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, list[Instances]]]:
-    """Yield each task's results, one per image; crops of one image, which follow each other, are joined."""
+    """Yield each task's results, one per image; crops of one image, which follow each other, are joined.
+
+    Images without crops come last: nothing was found in them.
+    """
     dataset = split.views[view]
     # Canvases that differ in size cannot be stacked.
     alike = view == "person" or isinstance(model.framing, Letterbox)
     sampler = EpochSampler(len(dataset), batch_size if alike else 1, shuffle=False, epochs=1)
     pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
+    seen: set[int] = set()
     for batch in load(dataset, sampler, workers):
+        seen |= {meta.image_id for meta in batch.meta}
         predictions = model.answers(batch.images, view)
         for task in model.of_view(view):
             results = decode(task, predictions[task.name], batch.meta)
@@ -82,8 +87,19 @@ def _results(
             yield task.name, _join(task, view, [part for part in found if part[0].image_id != last])
         if advance is not None:
             advance(len(batch))
+    nothing = _nothing(model, split, seen)
     for task in model.of_view(view):
-        yield task.name, _join(task, view, pending[task.name])
+        yield task.name, _join(task, view, pending[task.name]) + nothing
+
+
+def _nothing(model: MultiTaskViT, split: Split, seen: set[int]) -> list[Instances]:
+    """Empty results for the images of a split that are not among those seen."""
+    records = [split.packed.image(i) for i in range(len(split.packed))]
+    return [
+        Instances.empty(r.height, r.width, model.categories, r.image_id, r.file_name)
+        for r in records
+        if r.image_id not in seen
+    ]
 
 
 def _join(task: Task[Any, Any, Any], view: View, parts: list[Part]) -> list[Instances]:

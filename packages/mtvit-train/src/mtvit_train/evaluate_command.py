@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 @click.option(
     "--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part."
 )
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    help="For top-down tasks: a COCO detection file or predictions.json.  [default: the annotated boxes]",
+)
 @click.option("--config", help="A TOML file that says how to read the data: reader, [coco].")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the metrics as JSON.")
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
@@ -24,6 +29,7 @@ def evaluate_command(
     model: Path,
     data: Path,
     split: str,
+    boxes: Path | None,
     config: str | None,
     out: Path | None,
     tasks: str | None,
@@ -36,7 +42,7 @@ def evaluate_command(
     from mtvit_core.checkpoint import load
     from mtvit_core.device import pick_device
     from mtvit_core.errors import ConfigError
-    from mtvit_train.assemble import make_split, read_split
+    from mtvit_train.assemble import make_split, read_split, with_boxes
     from mtvit_train.config import read_run
     from mtvit_train.display import metrics_table
     from mtvit_train.evaluate import evaluate
@@ -49,7 +55,10 @@ def evaluate_command(
     packed = read_split(run, data, "train" if split == "train" else "val")
     if loaded.categories != packed.categories:
         raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))
-    metrics = evaluate(loaded, make_split(run, loaded, packed, training=False), batch_size)
+    data_split = make_split(run, loaded, packed, training=False)
+    if boxes is not None:
+        data_split = with_boxes(data_split, loaded, boxes)
+    metrics = evaluate(loaded, data_split, batch_size)
     Console().print(metrics_table(metrics))
     if out is not None:
         write_json(out, metrics)
