@@ -3,8 +3,9 @@
     python benchmarks/published_speed.py --rounds 5
 
 One image at a time; both sides take turns, so that they see the same machine, and the ratio of medians is
-what counts. On a busy machine, --cpu-time with --threads 1 counts the processor's time. Weights are random. transformers runs EoMT twice: as it does unless told otherwise, with masks
-predicted before each of the last blocks, and with them switched off, as ours and the authors' code predict.
+what counts. On a busy machine, --cpu-time with --threads 1 counts the processor's time. Weights are random.
+transformers runs EoMT twice: as it does unless told otherwise, with masks predicted before each of the last
+blocks, and with them switched off, as ours and the authors' code predict.
 """
 
 import argparse
