@@ -89,5 +89,5 @@ def test_pretrained_weights_load_into_the_backbone(tmp_path: Path) -> None:
 def test_rotary_positions_are_refused() -> None:
     options: dict[str, bool | int | float | str] = {"depth": 1}
     model = MaskedAutoencoder(create_backbone("vit_small_patch16_dinov3", (64, 64), options=options))
-    with pytest.raises(ConfigError, match=r"rotary positions would no longer fit the rest; .* blobs"):
+    with pytest.raises(ConfigError, match=r"rotary positions would no longer fit the rest; .* figures"):
         model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))

@@ -82,12 +82,16 @@ def scenes(out: Path, train: int, val: int, seed: int, size: int, workers: int) 
 @click.option("--batch-size", default=32, show_default=True, help="Images per update.")
 @click.option("--seed", default=5, show_default=True, help="Stream of the scenes; runs use others.")
 @click.option(
-    "--method", default="blobs", show_default=True, type=click.Choice(["blobs", "mae"]), help="What to learn."
+    "--method",
+    default="figures",
+    show_default=True,
+    type=click.Choice(["figures", "mae"]),
+    help="What to learn.",
 )
 def pretrain(
     out: Path, config: str | None, images: int, steps: int, batch_size: int, seed: int, method: str
 ) -> None:
-    """Teach a backbone from unlabelled scenes: to find pasted blobs, or to fill hidden patches.
+    """Teach a backbone from unlabelled scenes: to find pasted figures, or to fill hidden patches.
 
     With its defaults this command made the weights that ship with mtvit, model.pretrained="scenes".
     """

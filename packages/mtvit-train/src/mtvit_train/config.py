@@ -63,7 +63,9 @@ class TrainConfig(Table):
     Attributes:
         steps: Updates of the weights.
         batch_size: Images per update.
+        optimizer: ``adamw``, or ``muon``: Muon for the matrices of the backbone's blocks, AdamW for the rest.
         lr: Peak learning rate of heads and tokens, AdamW.
+        matrix_lr: The same for the matrices that Muon updates.
         backbone_lr: Factor on the rate for the backbone; 0 freezes it.
         layer_decay: Factor on the rate from each block to the one below.
         weight_decay: Decay of weight matrices; biases, norms, positions and tokens have none.
@@ -89,7 +91,9 @@ class TrainConfig(Table):
 
     steps: PositiveInt = 10_000
     batch_size: PositiveInt = 16
+    optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(2e-4, gt=0)
+    matrix_lr: float = Field(0.01, gt=0)
     backbone_lr: float = Field(1.0, ge=0)
     layer_decay: float = Field(0.8, gt=0, le=1)
     weight_decay: float = Field(0.05, ge=0)

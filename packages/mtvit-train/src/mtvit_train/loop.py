@@ -100,25 +100,30 @@ class Trainer:
             losses, norm = self.update(drawn)
             meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited)
             if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-                report(meter.report(self.step, self.optimizer.param_groups[-1]["lr"]))
+                report(meter.report(self.step, self.config.lr * self.factor))
             due = self.config.evaluate_every and self.step % self.config.evaluate_every == 0
             if due or self.step == self.config.steps:
                 evaluate(self.step)
                 meter = Meter(time.perf_counter())
 
+    @property
+    def factor(self) -> float:
+        """Share of the peak rates at which the next update is made."""
+        return rate(self.step, self.config.steps, self.config.warmup, self.config.final_lr)
+
     def update(self, batches: dict[View, Batch]) -> tuple[dict[str, Tensor], Tensor]:
         """Make one update from one batch per view; return the weighted loss terms and the gradient norm."""
         config = self.config
-        factor = rate(self.step, config.steps, config.warmup, config.final_lr)
+        factor = self.factor
         for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * factor * group["scale"]
+            group["lr"] = group["peak"] * factor
         self.model.progress(self.step / config.steps)
         losses: dict[str, Tensor] = {}
         for view, batch in batches.items():
             losses |= self.model.losses(batch, view)
         losses = self.weighting(losses)
         total = torch.stack(list(losses.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
         if not (torch.isfinite(total) & torch.isfinite(norm)):

@@ -4,6 +4,9 @@ hide 75 % of the patches, encode the rest, decode all, and predict the hidden pi
 L = mean over hidden patches of |x_hat - (x - mean(x)) / std(x)|^2
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int64, UInt8
 from timm.models.vision_transformer import Block
@@ -58,9 +61,13 @@ class MaskedAutoencoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.pixels = nn.Linear(width, 3 * spec.patch[0] * spec.patch[1])
 
-    def sample(self, scenes: UInt8[Tensor, "M 3 H W"], count: int) -> UInt8[Tensor, "B 3 H W"]:
+    def batches(self, images: UInt8[Tensor, "I 3 H W"]) -> Callable[[int], UInt8[Tensor, "B 3 H W"]]:
+        """Return what draws batches for ``forward`` from unlabelled images."""
+        return partial(self.sample, images)
+
+    def sample(self, images: UInt8[Tensor, "I 3 H W"], count: int) -> UInt8[Tensor, "B 3 H W"]:
         """Draw images; half are mirrored, all are shifted by up to ``SHIFT`` pixels around the edge."""
-        batch = scenes[torch.randint(len(scenes), (count,))]
+        batch = images[torch.randint(len(images), (count,))]
         mirrored = torch.rand(count)[:, None, None, None] < 0.5
         down, across = (int(v) for v in torch.randint(-SHIFT, SHIFT + 1, (2,)))
         return torch.where(mirrored, batch.flip(-1), batch).roll((down, across), (2, 3))
@@ -76,7 +83,7 @@ class MaskedAutoencoder(nn.Module):
             raise ConfigError(
                 f"backbone {self.encoder.name!r}: masked autoencoding hides patches, and its rotary "
                 "positions would no longer fit the rest; take a backbone with learned positions, or "
-                "--method blobs."
+                "--method figures."
             )
         tokens = embedded.tokens
         prefix, patches = tokens[:, : self.encoder.prefix], tokens[:, self.encoder.prefix :]

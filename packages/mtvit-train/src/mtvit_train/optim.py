@@ -1,42 +1,46 @@
 """Parameter groups: rates fall from head to patch embedding, vectors and tokens do not decay.
 
 lr_i = lr * backbone_lr * layer_decay^(depth + 1 - i),  i = 0 embedding, 1..depth blocks, depth + 1 norm
+
+With ``optimizer="muon"`` the matrices of the blocks have ``matrix_lr`` in place of ``lr``.
 """
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import nn
 
 from mtvit_core.model import MultiTaskViT
 from mtvit_train.config import TrainConfig
+from mtvit_train.muon import MuonAndAdamW, is_block_matrix
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How one parameter is trained: factor on the rate, and whether its weights decay."""
+    """How one parameter is trained: factor on the rate, whether its weights decay, and whether by Muon."""
 
     scale: float
     decays: bool
+    muon: bool = False
 
 
 def place(name: str, parameter: nn.Parameter, depth: int, config: TrainConfig) -> Placement:
     """Return the placement of a parameter by its name in the model."""
     decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
+    muon = config.optimizer == "muon" and decays and is_block_matrix(name, parameter)
     if not name.startswith("backbone."):
-        return Placement(1.0, decays)
+        return Placement(1.0, decays, muon)
     block = re.search(r"blocks\.(\d+)\.", name)
     layer = int(block[1]) + 1 if block else depth + 1 if ".norm." in name else 0
-    return Placement(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays)
+    return Placement(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays, muon)
 
 
-def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> torch.optim.AdamW:
-    """Build AdamW over few groups; parameters with a rate of 0 are frozen and left out.
+def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> MuonAndAdamW:
+    """Build the optimiser over few groups; parameters with a rate of 0 are frozen and left out.
 
-    Those of the weighting of losses have the rate of the heads and no decay.
-
-    Each group carries ``scale``, its factor on the rate of the schedule.
+    Those of the weighting of losses have the rate of the heads and no decay. Each group carries ``peak``, its
+    highest rate.
     """
     groups: dict[Placement, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -44,11 +48,12 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
         parameter.requires_grad_(placement.scale > 0)
         if parameter.requires_grad:
             groups.setdefault(placement, []).append(parameter)
-    tables = [
-        {"params": members, "weight_decay": config.weight_decay * placement.decays, "scale": placement.scale}
-        for placement, members in groups.items()
-    ]
     weights = list(weighting.parameters())
     if weights:
-        tables.insert(0, {"params": weights, "weight_decay": 0.0, "scale": 1.0})
-    return torch.optim.AdamW(tables, lr=config.lr, betas=(0.9, config.beta2))
+        groups.setdefault(Placement(1.0, decays=False), []).extend(weights)
+    tables: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for placement, members in groups.items():
+        peak = placement.scale * (config.matrix_lr if placement.muon else config.lr)
+        decay = config.weight_decay * placement.decays
+        tables[placement.muon].append({"params": members, "lr": peak, "peak": peak, "weight_decay": decay})
+    return MuonAndAdamW(tables[True], tables[False], (0.9, config.beta2))

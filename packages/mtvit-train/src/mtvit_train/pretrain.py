@@ -14,18 +14,21 @@ from torch import Tensor
 from mtvit_core.backbone import create_backbone
 from mtvit_train.config import ModelConfig
 from mtvit_train.mae import MaskedAutoencoder
-from mtvit_train.pasting import BlobFinder
+from mtvit_train.muon import MuonAndAdamW, is_block_matrix
 from mtvit_train.precision import compute_type
+from mtvit_train.pretext.finder import FigureFinder
 from mtvit_train.scenes import render_scene
 from mtvit_train.schedule import rate
 
-#: Peak rate for a batch of 64. At 1.5e-3 the activations of the small ViT grow a hundredfold, and all blocks
-#: but the first fall idle.
+#: Peak rate of AdamW. At 1.5e-3 the activations of the small ViT grow a hundredfold, and all blocks but the
+#: first fall idle.
 RATE = 5e-4
+#: Peak rate of Muon, for the matrices of the blocks.
+MATRIX_RATE = 0.01
 #: What a backbone can learn without labels, by name.
-METHODS: dict[str, type[MaskedAutoencoder] | type[BlobFinder]] = {
+METHODS: dict[str, type[MaskedAutoencoder] | type[FigureFinder]] = {
+    "figures": FigureFinder,
     "mae": MaskedAutoencoder,
-    "blobs": BlobFinder,
 }
 
 
@@ -60,13 +63,14 @@ def pretrain(
     model = METHODS[method](create_backbone(table.backbone, table.image_size, options=table.options))
     optimizer = make_optimizer(model)
     model.encoder.precision = compute_type("auto", torch.device("cpu"))
+    draw = model.batches(scenes)
     tail: list[float] = []
     started = time.perf_counter()
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * rate(step, steps, warmup=min(200, steps // 10), final=0.01)
-        loss = model(model.sample(scenes, batch_size))
-        optimizer.zero_grad(set_to_none=True)
+            group["lr"] = group["peak"] * rate(step, steps, warmup=min(200, steps // 10), final=0.01)
+        loss = model(draw(batch_size))
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -81,7 +85,7 @@ def pretrain(
     return math.fsum(tail) / len(tail)
 
 
-def save_encoder(model: MaskedAutoencoder | BlobFinder, out: Path) -> None:
+def save_encoder(model: MaskedAutoencoder | FigureFinder, out: Path) -> None:
     """Write the encoder in half precision and timm's keys."""
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().half().contiguous() for k, v in model.encoder.vit.state_dict().items()}, out)
@@ -93,9 +97,21 @@ def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
     return torch.from_numpy(np.stack(planes)).permute(0, 3, 1, 2)
 
 
-def make_optimizer(model: MaskedAutoencoder | BlobFinder) -> torch.optim.AdamW:
-    """AdamW as in He et al. 2022, appendix A.1: betas 0.9, 0.95, decay 0.05 for matrices."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    tables = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(tables, lr=RATE, betas=(0.9, 0.95))
+def make_optimizer(model: MaskedAutoencoder | FigureFinder) -> MuonAndAdamW:
+    """Muon for the matrices of the blocks, AdamW for the rest; all but vectors decay by 0.05."""
+    matrices, others, vectors = [], [], []
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            vectors.append(parameter)
+        elif is_block_matrix(name, parameter):
+            matrices.append(parameter)
+        else:
+            others.append(parameter)
+    return MuonAndAdamW(
+        [{"params": matrices, "lr": MATRIX_RATE, "peak": MATRIX_RATE, "weight_decay": 0.05}],
+        [
+            {"params": others, "lr": RATE, "peak": RATE, "weight_decay": 0.05},
+            {"params": vectors, "lr": RATE, "peak": RATE, "weight_decay": 0.0},
+        ],
+        betas=(0.9, 0.95),
+    )

@@ -1,0 +1,51 @@
+"""Muon for the matrices inside a network, AdamW for everything else, as one optimiser.
+
+    B <- 0.95 B + G,  W <- W - lr sqrt(max(1, rows / columns)) UV',  B = U S V'
+
+Each update turns all directions of a matrix at the same pace, which learns more from a batch: in pre-training
+a 192-wide ViT had at step 400 the losses of AdamW's step 1000. Source: Jordan et al. 2024; torch.optim.Muon.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is a matrix of a transformer block; those of heads are many and small."""
+    return parameter.ndim == 2 and ".blocks." in name
+
+
+class MuonAndAdamW:
+    """Two optimisers that are stepped together.
+
+    Attributes:
+        param_groups: The groups of both; rates set there hold.
+    """
+
+    def __init__(
+        self, matrices: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], betas: tuple[float, float]
+    ) -> None:
+        """Build both.
+
+        Args:
+            matrices: Groups with ``params``, ``lr`` and ``weight_decay`` for Muon.
+            others: The same for AdamW.
+            betas: Of AdamW.
+        """
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(list(others), betas=betas)]
+        if matrices:
+            self.parts.append(torch.optim.Muon(list(matrices), momentum=0.95))
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """Update all parameters."""
+        for part in self.parts:
+            part.step()
