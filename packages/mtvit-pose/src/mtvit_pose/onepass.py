@@ -16,12 +16,12 @@ from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
 from mtvit_core.proposals import PickedQueries
+from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task
 from mtvit_core.tokens import TokenGroup
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.head import OnePassHead, PosePredictions, take
 from mtvit_pose.loss import match_cost, pose_losses
-from mtvit_pose.suppression import box_nms
 from mtvit_pose.targets import NEEDS, PoseTargets, pose_targets, schema_table
 
 
@@ -105,7 +105,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0].float().cpu()
         rows_of_images = zip(best[0].float().cpu(), classes[0].cpu(), corners, keypoints, meta, strict=True)
         people = [self._instances(*entry) for entry in rows_of_images]
-        return [found[box_nms(found.boxes, found.labels, found.scores, self.config.nms)] for found in people]
+        return [without_repeats(found, self.config.nms) for found in people]
 
     def _instances(
         self, scores: Tensor, classes: Tensor, boxes: Tensor, keypoints: Tensor, meta: ImageMeta

@@ -1,16 +1,13 @@
 """Non-maximum suppression: of people that resemble each other too much, the best scored one stays.
 
-    oks  resemblance is the OKS of two poses at their mean area
-    box  resemblance is the IoU of two boxes of one class
-
-OKS-NMS is that of Xiao et al. 2018 (Simple Baselines), which ViTPose and TokenPose use too.
+Resemblance is the OKS of two poses at their mean area. OKS-NMS is that of Xiao et al. 2018 (Simple
+Baselines), which ViTPose and TokenPose use too.
 """
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from mtvit_core.boxes import box_iou
 from mtvit_pose.oks import keypoint_similarity
 
 
@@ -57,22 +54,3 @@ def oks_nms(
         sigmas.expand(count, count, keypoints),
     )
     return keep_best(similarity.mean(-1), scores, threshold)
-
-
-def box_nms(
-    boxes: Float[Tensor, "M 4"], labels: Int64[Tensor, " M"], scores: Float[Tensor, " M"], threshold: float
-) -> Int64[Tensor, " M2"]:
-    """Drop objects whose box overlaps that of a better one of the same class.
-
-    Args:
-        boxes: x0 y0 x1 y1 in any unit.
-        labels: Class of each object.
-        scores: Score of each object.
-        threshold: Largest IoU with a kept box.
-
-    Returns:
-        Rows to keep, best first.
-    """
-    count = len(boxes)
-    overlap = box_iou(boxes[:, None].expand(count, count, 4), boxes[None].expand(count, count, 4))
-    return keep_best(overlap * (labels[:, None] == labels), scores, threshold)

@@ -1,0 +1,47 @@
+"""Repeats: of overlapping objects of one class the best stays."""
+
+import pytest
+import torch
+
+from mtvit_core.categories import Categories, Category
+from mtvit_core.instances import Instances
+from mtvit_core.suppression import without_repeats
+
+CATEGORIES = Categories((Category(id=1, name="cup"), Category(id=2, name="hand")))
+
+
+def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Instances:
+    count = len(scores)
+    return Instances(
+        height=40,
+        width=40,
+        categories=CATEGORIES,
+        labels=torch.tensor(labels, dtype=torch.int64),
+        scores=torch.tensor(scores),
+        boxes=torch.tensor(boxes).reshape(-1, 4),
+        tasks=("det",) * count,
+        rles=(None,) * count,
+        keypoints=torch.full((count, 0, 3), torch.nan),
+        image_id=1,
+        file_name="a.png",
+    )
+
+
+BOXES = [[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 9], [20, 20, 30, 30]]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "kept"), [(0.85, [0.9, 0.7, 0.2]), (0.95, [0.9, 0.7, 0.5, 0.2]), (0.0, [0.9, 0.7, 0.2])]
+)
+def test_the_best_of_a_class_stays(threshold: float, kept: list[float]) -> None:
+    result = without_repeats(found(BOXES, [0.5, 0.9, 0.7, 0.2], [0, 0, 1, 0]), threshold)
+    assert result.scores.tolist() == pytest.approx(kept)
+
+
+def test_a_threshold_of_one_keeps_all_in_their_order() -> None:
+    all_ = found([BOXES[0]] * 3, [0.1, 0.3, 0.2], [0, 0, 0])
+    assert without_repeats(all_, 1.0) is all_
+
+
+def test_nothing_found() -> None:
+    assert len(without_repeats(found([], [], []), 0.5)) == 0
