@@ -30,7 +30,7 @@ def resized(logits: Tensor, canvas: tuple[int, int], meta: ImageMeta) -> Tensor:
 def test_instances_follow_the_papers_rule(variant: str) -> None:
     predictions = (learned if variant == "eomt" else picked)(layers=1, images=2)
     meta = metas((50, 60), (30, 90))
-    found = task(variant=variant, top_k=10).decode(predictions, meta)
+    found = task(variant=variant, top_k=10, nms=1.0).decode(predictions, meta)
     for image, at in enumerate(meta):
         logits = predictions.logits[0, image].detach()
         scores = logits.softmax(-1)[:, :-1] if variant == "eomt" else logits.sigmoid()

@@ -2,7 +2,7 @@
 
     proposal   s_n = class(LN(x_n)),  b_n = deltas(LN(x_n)) applied to an anchor at patch n
     pick       the Q best patches by max_c s_nc that no better patch overlaps by IoU > 0.8
-    query      W LN(x_n) + MLP(sine(b_n)) + g
+    query      W LN(x_n) + region(LN(x), b_n) + MLP(sine(b_n)) + g
     training   each object teaches its k best-aligned patches: a = p^0.5 IoU^2
 
 Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); distinct picks, Zhang et al. 2023 (DDQ);
@@ -20,6 +20,7 @@ from torchvision.ops import batched_nms
 from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.losses import quality_focal
 from mtvit_core.mlp import MLP
+from mtvit_core.regions import RegionReader
 from mtvit_core.tokens import Context, Entry, Pick, QuerySource
 
 #: Side of the anchor relative to the canvas; sizes from 1/8 to 1/2 lie within a factor of 2 of it.
@@ -48,10 +49,11 @@ class PickedQueries(QuerySource):
         self.norm = nn.LayerNorm(width)
         self.score = nn.Linear(width, classes)
         nn.init.constant_(self.score.bias, -math.log((1 - PRIOR) / PRIOR))
-        self.box = MLP(width, width, 4, layers=3, zero_last=True)
+        self.box = MLP(width, width, 4, layers=2, zero_last=True)
         self.content = nn.Linear(width, width)
         self.position = MLP(4 * 32, width, width, layers=2)
         self.group = nn.Parameter(torch.zeros(width))
+        self.region = RegionReader(width, width)
 
     def forward(self, context: Context) -> Entry:
         """Propose, pick, and make the tokens, through which no gradient reaches the scores and boxes."""
@@ -63,7 +65,8 @@ class PickedQueries(QuerySource):
         pick = Pick(logits, boxes, index)
         features = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
         place = self.position(sine_embedding(pick.picked_boxes.detach()))
-        return Entry(self.content(features) + place + self.group, pick)
+        region = self.region(x.transpose(1, 2).unflatten(2, context.grid), pick.picked_boxes)
+        return Entry(self.content(features) + region + place + self.group, pick)
 
 
 def anchors(grid: tuple[int, int], like: Tensor) -> Float[Tensor, "N 4"]:

@@ -25,6 +25,8 @@ class DetConfig(TaskConfig):
         blocks: Last blocks that the picked queries pass through.
         deep_supervision: Whether every one of these blocks is supervised, not only the last (picked).
         top_k: Most boxes of an image in the results.
+        nms: Of two boxes of one class that overlap by more than this IoU only the better one is a result; 1
+            keeps both (picked).
         no_object: Weight of the no-object class in the cross-entropy (yolos).
         cost_class: Weight of the class in the matching cost; by default 1 for yolos and 2 for picked.
         cost_l1: Weight of the L1 distance of relative boxes in the matching cost.
@@ -33,6 +35,7 @@ class DetConfig(TaskConfig):
         loss_l1: Weight of the L1 loss of relative boxes.
         loss_giou: Weight of the GIoU loss.
         loss_proposal: Weight of the losses of the dense proposals (picked).
+        loss_region: Weight of the class that is read inside the boxes (picked).
     """
 
     variant: Literal["picked", "yolos"] = "picked"
@@ -42,6 +45,7 @@ class DetConfig(TaskConfig):
     blocks: int = Field(2, ge=1)
     deep_supervision: bool = True
     top_k: int = Field(100, ge=1)
+    nms: float = Field(0.7, ge=0, le=1)
     no_object: float = Field(0.1, gt=0)
     cost_class: float | None = Field(None, ge=0)
     cost_l1: float = Field(5.0, ge=0)
@@ -50,6 +54,7 @@ class DetConfig(TaskConfig):
     loss_l1: float = Field(5.0, ge=0)
     loss_giou: float = Field(2.0, ge=0)
     loss_proposal: float = Field(1.0, ge=0)
+    loss_region: float = Field(1.0, ge=0)
 
     @property
     def class_weight(self) -> float:

@@ -17,6 +17,8 @@ from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
 from mtvit_core.proposals import PickedQueries, proposal_loss
+from mtvit_core.regions import region_class_loss
+from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, TokenGroup
 from mtvit_det.config import DetConfig
@@ -112,6 +114,10 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         dense = proposal_loss(
             predictions.pick, targets.labels, targets.boxes, targets.valid, targets.labelled
         )
+        if predictions.region is not None:
+            terms["region"] = config.loss_region * region_class_loss(
+                predictions.region, predictions.boxes, targets.labels, targets.boxes, targets.valid
+            )
         return {**terms, **{name: config.loss_proposal * value for name, value in dense.items()}}
 
     def perfect(self, predictions: DetPredictions, targets: DetTargets) -> DetPredictions:
@@ -127,7 +133,8 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         """Boxes in original pixels, best first."""
         if self.config.variant == "yolos":
             return decode_softmax(predictions, meta, self.categories, self.columns)
-        return decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
+        found = decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
+        return [without_repeats(boxes, self.config.nms) for boxes in found]
 
     def evaluator(self) -> CocoEvaluator:
         """COCO box AP."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.features import Features
 from mtvit_core.mlp import MLP
+from mtvit_core.regions import RegionReader
 from mtvit_core.tokens import Pick
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.window import Upscale, Windows, windows
@@ -92,6 +93,21 @@ class PosePredictions:
             self.reach,
         )
 
+    def windows_of(
+        self, layer: Int64[Tensor, " P"], image: Int64[Tensor, " P"], query: Int64[Tensor, " P"]
+    ) -> Windows | None:
+        """Window heatmaps of single queries, each as an image of its own: P 1 K; None without refinement."""
+        if self.embeddings is None or self.maps is None:
+            return None
+        return windows(
+            self.embeddings[layer, image, query][:, None],
+            self.maps[layer, image],
+            self.points[layer, image, query][:, None],
+            self.sizes[layer, image, query][:, None],
+            self.window,
+            self.reach,
+        )
+
 
 def take(values: Float[Tensor, "L B Q *any"], rows: Int64[Tensor, "L B P"]) -> Float[Tensor, "L B P *any"]:
     """Pick rows of the query axis."""
@@ -102,8 +118,8 @@ def take(values: Float[Tensor, "L B Q *any"], rows: Int64[Tensor, "L B P"]) -> F
 class OnePassHead(nn.Module):
     """Reads the pose queries; the same weights at every supervised depth.
 
-    A keypoint is ``centre + offset_k(query) * (width, height)`` of the query's own box. The offsets start at
-    zero; their learned bias soon is the mean pose.
+    A keypoint is ``centre + (offset_k(query) + region_k(box)) * (width, height)`` of the query's own box.
+    Offsets start at zero; their learned bias soon is the mean pose.
     """
 
     def __init__(
@@ -123,6 +139,7 @@ class OnePassHead(nn.Module):
         self.classify = nn.Linear(width, classes)
         self.box = MLP(width, width, 4, layers=3, zero_last=True)
         self.offset = MLP(width, width, 2 * keypoints, layers=3, zero_last=True)
+        self.region = RegionReader(width, 2 * keypoints, zero_last=True)
         self.judge = nn.Linear(width, keypoints + 1)
         if config.refine:
             self.embed = nn.Linear(width, keypoints * config.embedding)
@@ -136,7 +153,7 @@ class OnePassHead(nn.Module):
         pick = features.picks["pose"]
         layers = [features.layers[depth] for depth in self.layers if depth in features.layers]
         queries = torch.stack([layer.queries["pose"] for layer in layers])
-        boxes, points = self._pose(queries, pick)
+        boxes, points = self._pose(queries, [layer.patches for layer in layers], pick)
         judged = self.judge(queries)
         refine = self.config.refine
         maps = torch.stack([self.upscale(layer.patches) for layer in layers]) if refine else None
@@ -164,11 +181,12 @@ class OnePassHead(nn.Module):
         return score + self.rarity[:, None, None]
 
     def _pose(
-        self, queries: Float[Tensor, "L B Q D"], pick: Pick
+        self, queries: Float[Tensor, "L B Q D"], patches: list[Float[Tensor, "B D h w"]], pick: Pick
     ) -> tuple[Float[Tensor, "L B Q 4"], Float[Tensor, "L B Q K 2"]]:
         deltas = self.box(queries)
         boxes = apply_deltas(pick.picked_boxes.detach().expand_as(deltas), deltas)
         # The keypoints must not pull at the box, which has a truth of its own.
         frame = boxes.detach()[..., None, :]
-        offsets = self.offset(queries).reshape(*queries.shape[:3], self.keypoints, 2)
+        seen = torch.stack([self.region(at, b) for at, b in zip(patches, boxes, strict=True)])
+        offsets = (self.offset(queries) + seen).reshape(*queries.shape[:3], self.keypoints, 2)
         return boxes, frame[..., :2] + offsets * frame[..., 2:]

@@ -4,7 +4,7 @@ Each person is matched to one query per layer; that query alone learns to say "p
 learned also by the other queries picked on the person (one-to-many): most of the signal when steps are few.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -122,24 +122,48 @@ def _matched_losses(
     posed: Bool[Tensor, "L B M"],
     config: PoseConfig,
 ) -> dict[str, Tensor]:
-    """Terms of matched queries only: the refined keypoints and the expected OKS."""
-    people = torch.arange(query.shape[2], device=query.device).expand_as(query)
-    boxes, points = predictions.take(query)
+    """Terms of matched queries only: the refined keypoints and the expected OKS.
+
+    Only the people that are there are computed, end to end; a padded batch would be mostly empty.
+    """
+    layer, image, person = posed.nonzero(as_tuple=True)
+    chosen = query[layer, image, person]
+    share = 1 / posed.flatten(1).sum(1).clamp(min=1).to(predictions.points.dtype)[layer]
+    of = (image, person)
+    truth = Pairs(
+        boxes=predictions.boxes[layer, image, chosen],
+        points=predictions.points[layer, image, chosen],
+        true_boxes=targets.boxes[of],
+        true_points=targets.points[of],
+        known=targets.known[of],
+        areas=targets.areas[of],
+        sigmas=targets.sigmas[of],
+        scale=predictions.scale,
+    )
     terms = {}
-    windows = predictions.windows(query)
+    windows = predictions.windows_of(layer, image, chosen)
     if windows is not None:
-        points = windows.points.view_as(points)
-        pairs = _pairs(boxes, points, targets, people, predictions.scale)
-        heatmap = windows.loss(pairs.true_points.flatten(0, 1)).view_as(pairs.known)
+        pairs = replace(truth, points=windows.points[:, 0])
         refined = config.loss_keypoint * pairs.keypoint_distance() + config.loss_oks * (1 - pairs.oks())
-        terms["refined"] = _mean(refined, posed)
+        terms["refined"] = (refined * share).sum()
         assert predictions.heat is not None
         terms["dense"] = config.loss_dense * dense_loss(predictions.heat, targets, predictions.canvas)
-        terms["heatmap"] = config.loss_heatmap * _mean(heatmap, pairs.known & posed[..., None])
-    pairs = _pairs(boxes, points.detach(), targets, people, predictions.scale)
-    quality = predictions.quality.gather(2, query)
-    entropy = F.binary_cross_entropy_with_logits(quality, pairs.oks(), reduction="none")
-    return terms | {"quality": config.loss_quality * _mean(entropy, posed)}
+        heatmap = windows.loss(pairs.true_points[:, None])[:, 0]
+        terms["heatmap"] = config.loss_heatmap * _mean_by_layer(heatmap, pairs.known, layer, len(posed))
+        truth = pairs
+    expected = replace(truth, points=truth.points.detach()).oks()
+    quality = predictions.quality[layer, image, chosen]
+    entropy = F.binary_cross_entropy_with_logits(quality, expected, reduction="none")
+    return terms | {"quality": config.loss_quality * (entropy * share).sum()}
+
+
+def _mean_by_layer(
+    values: Float[Tensor, "P K"], mask: Bool[Tensor, "P K"], layer: Int64[Tensor, " P"], layers: int
+) -> Float[Tensor, ""]:
+    """Mean over what the mask keeps, per layer; summed over layers."""
+    number = torch.zeros(layers, dtype=values.dtype, device=values.device)
+    number = number.index_add(0, layer, mask.sum(-1).to(values.dtype)).clamp(min=1)
+    return ((values * mask).sum(-1) / number[layer]).sum()
 
 
 def _class_loss(predictions: PosePredictions, targets: PoseTargets, match: Match) -> Float[Tensor, ""]:

@@ -88,9 +88,9 @@ def windows(
     span = reach * sizes.detach()[:, :, None, None]
     places = points.detach()[..., None, :] + span * grid
     images, queries, keypoints = points.shape[:3]
-    at = 2 * places.reshape(images, queries * keypoints, -1, 2) - 1
+    at = 2 * places.reshape(images, queries * keypoints, len(grid), 2) - 1
     read = F.grid_sample(features, at, padding_mode="border", align_corners=False)
-    read = read.reshape(images, -1, queries, keypoints, len(grid))
+    read = read.reshape(images, features.shape[1], queries, keypoints, len(grid))
     score = torch.einsum("bqkd,bdqkp->bqkp", embeddings, read) / math.sqrt(embeddings.shape[-1])
     prior = grid.square().sum(-1) / (2 * PRIOR_SIGMA**2)
     return Windows(score - prior, places, span[:, :, 0] * 2 / (count - 1))

@@ -36,8 +36,11 @@ class SegConfig(TaskConfig):
         l1_weight: Weight of the L1 distance of relative boxes, in cost and loss (picked).
         giou_weight: Weight of the GIoU of boxes, in cost and loss (picked).
         proposal_weight: Weight of the losses of the dense proposals (picked).
+        region_weight: Weight of the class that is read inside the boxes (picked).
         no_object: Weight of the no-object class in the cross-entropy (eomt).
         top_k: Most objects of an image in the results.
+        nms: Of two objects of one class whose boxes overlap by more than this IoU only the better one is a
+            result; 1 keeps both (picked).
         mask_threshold: Logit above which a pixel belongs to a mask.
         stuff: Original ids of the categories whose segments are merged in panoptic results; the others are
             things.
@@ -64,8 +67,10 @@ class SegConfig(TaskConfig):
     l1_weight: float = Field(5.0, ge=0)
     giou_weight: float = Field(2.0, ge=0)
     proposal_weight: float = Field(1.0, ge=0)
+    region_weight: float = Field(1.0, ge=0)
     no_object: float = Field(0.1, gt=0)
     top_k: int = Field(100, ge=1)
+    nms: float = Field(0.8, ge=0, le=1)
     mask_threshold: float = 0.0
     stuff: tuple[int, ...] = ()
     panoptic_score: float = Field(0.8, ge=0, le=1)

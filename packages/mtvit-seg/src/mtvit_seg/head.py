@@ -4,7 +4,7 @@ Every query q gives a class and a mask:
 
     mask    m_q(p) = MLP(q) . upscale(patches)(p)                        (Kerssies et al. 2025, section 3.1)
     eomt    class = W q over C + 1 classes
-    picked  class = s_pick + W q over C classes,  mask = m_q + prior of the query's box
+    picked  class = s_pick + W q + region(box) over C classes,  mask = m_q + prior of the query's box
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.features import Features
 from mtvit_core.mlp import MLP
+from mtvit_core.regions import RegionReader
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import Pick
 from mtvit_seg.annealing import mask_probability
@@ -34,6 +35,7 @@ class SegPredictions:
         boxes: Box of every query, cx cy w h relative to the canvas; None for eomt.
         pick: The dense proposals the queries come from; None for learned tokens.
         canvas: Rows H and columns W of the input in pixels.
+        region: The part of the logits that was read inside the boxes; None for eomt.
     """
 
     logits: Float[Tensor, "L B Q C"]
@@ -41,6 +43,7 @@ class SegPredictions:
     boxes: Float[Tensor, "L B Q 4"] | None
     pick: Pick | None
     canvas: tuple[int, int]
+    region: Float[Tensor, "L B Q C"] | None = None
 
 
 def mask_perceptron(width: int, outputs: int) -> nn.Sequential:
@@ -147,6 +150,7 @@ class PickedHead(nn.Module):
         self.reduce = nn.Conv2d(width, mask_width, kernel_size=1)
         self.upscale = upscale(mask_width, backbone.patch)
         self.prior = BoxPrior(width, sharpness)
+        self.region = RegionReader(width, classes, zero_last=True)
         for parameter in (*self.class_head.parameters(), *self.mask_head[-1].parameters()):
             nn.init.zeros_(parameter)
 
@@ -155,13 +159,14 @@ class PickedHead(nn.Module):
         pick = features.picks["seg"]
         at_hand = [features.layers[i] for i in self.layers if i in features.layers]
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
-        logits = pick.picked_logits.detach() + self.class_head(queries)
         deltas = self.box_head(queries).float()
         boxes = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)
+        region = torch.stack([self.region(at.patches, b) for at, b in zip(at_hand, boxes, strict=True)])
+        logits = pick.picked_logits.detach() + self.class_head(queries) + region
         embeddings = self.mask_head(queries)
         pixels = [self.upscale(self.reduce(layer.patches)) for layer in at_hand]
         masks = torch.stack([dot(e, p) for e, p in zip(embeddings, pixels, strict=True)]).float()
         size = (int(masks.shape[-2]), int(masks.shape[-1]))
         # The box has a truth of its own; the mask must not pull at it.
         masks = masks + self.prior(queries, boxes.detach(), size)
-        return SegPredictions(logits.float(), masks, boxes, pick, features.canvas)
+        return SegPredictions(logits.float(), masks, boxes, pick, features.canvas, region.float())

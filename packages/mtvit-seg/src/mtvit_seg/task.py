@@ -17,6 +17,8 @@ from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
 from mtvit_core.proposals import PickedQueries, proposal_loss
+from mtvit_core.regions import region_class_loss
+from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, QuerySource, TokenGroup
 from mtvit_seg.config import SegConfig
@@ -139,6 +141,9 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         boxes = box_losses(predictions.boxes, targets, match)
         objects = (targets.labels, targets.boxes, targets.valid, targets.labelled)
         dense = proposal_loss(predictions.pick, *objects)
+        if predictions.region is not None:
+            region = region_class_loss(predictions.region, predictions.boxes, *objects[:3])
+            terms["region"] = config.region_weight * region
         return {
             "class": config.class_weight * quality,
             **terms,
@@ -173,9 +178,11 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
 
     def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
         """Instances in original pixels, best first."""
-        return decode_instances(
-            predictions, meta, self.categories, self.config.top_k, self.config.mask_threshold
-        )
+        config = self.config
+        found = decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
+        if config.variant == "eomt":
+            return found
+        return [without_repeats(objects, config.nms) for objects in found]
 
     def panoptic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[PanopticResult]:
         """One segment for every pixel of the original images; ``stuff`` of the config is merged by class."""

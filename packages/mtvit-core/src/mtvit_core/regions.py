@@ -1,0 +1,97 @@
+"""What lies inside a box, read from the patch tokens on a grid of the box's own size.
+
+    cells   U: every patch token gives 4 x 4 cells of a few channels
+    region  r_q = W_2 GELU(W_1 flatten(U(p_ij))),  p_ij the centres of a G x G grid over box q
+    loss    cross-entropy over classes of r_q, for all queries whose box overlaps an object by IoU > 0.5
+
+A reader that sees every object at one size need not learn each class anew at every size and place, and
+learns from all the queries on an object, where one-to-one matching teaches one. Reading by bilinear
+interpolation: He et al. 2017 (Mask R-CNN, section 3, RoIAlign), here with one point per cell of the grid.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mtvit_core.boxes import box_iou, cxcywh_to_xyxy
+
+#: Cells of a patch along one side, and channels of a cell.
+CELLS, CHANNELS = 4, 16
+#: Points of a box along one side.
+GRID = 7
+#: Overlap from which a query learns the class of an object.
+ON_OBJECT = 0.5
+
+
+class RegionReader(nn.Module):
+    """Reads a grid of points inside each box."""
+
+    def __init__(self, width: int, outputs: int, zero_last: bool = False) -> None:
+        """Draw the layers.
+
+        Args:
+            width: Token width D.
+            outputs: Numbers O to say of each box.
+            zero_last: Start the last layer at zero, so that the output starts at zero.
+        """
+        super().__init__()
+        self.cells = nn.Linear(width, CHANNELS * CELLS * CELLS)
+        self.join = nn.Linear(CHANNELS * GRID * GRID, width)
+        self.say = nn.Linear(width, outputs)
+        if zero_last:
+            nn.init.zeros_(self.say.weight)
+            nn.init.zeros_(self.say.bias)
+
+    def forward(
+        self, patches: Float[Tensor, "B D h w"], boxes: Float[Tensor, "B Q 4"]
+    ) -> Float[Tensor, "B Q O"]:
+        """Read boxes cx cy w h, relative to the canvas; no gradient flows into them."""
+        images, queries, _ = boxes.shape
+        axis = (torch.arange(GRID, device=boxes.device, dtype=boxes.dtype) + 0.5) / GRID - 0.5
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)
+        boxes = boxes.detach()[:, :, None]
+        places = boxes[..., :2] + boxes[..., 2:] * grid
+        cells = self._cells(patches)
+        read = F.grid_sample(
+            cells, (2 * places - 1).to(cells.dtype), padding_mode="border", align_corners=False
+        )
+        flat = read.transpose(1, 2).reshape(images, queries, CHANNELS * GRID * GRID)
+        return self.say(F.gelu(self.join(flat)))  # type: ignore[no-any-return]  # modules are untyped
+
+    def _cells(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B D2 h2 w2"]:
+        """Cut every patch into cells: a transposed convolution as one product, which is faster on a CPU."""
+        images, _, rows, columns = patches.shape
+        cut: Tensor = self.cells(patches.permute(0, 2, 3, 1))
+        cut = cut.view(images, rows, columns, CHANNELS, CELLS, CELLS)
+        return cut.permute(0, 3, 1, 4, 2, 5).reshape(images, CHANNELS, rows * CELLS, columns * CELLS)
+
+
+def region_class_loss(
+    logits: Float[Tensor, "L B Q C"],
+    boxes: Float[Tensor, "L B Q 4"],
+    labels: Int64[Tensor, "B M"],
+    truth: Float[Tensor, "B M 4"],
+    valid: Bool[Tensor, "B M"],
+) -> Float[Tensor, ""]:
+    """Cross-entropy of what regions show: mean over an object's queries, summed over objects / their number.
+
+    Args:
+        logits: What readers say of each query's box.
+        boxes: The boxes, cx cy w h relative to the canvas.
+        labels: Class of each object.
+        truth: Objects, cx cy w h relative to the canvas.
+        valid: Which of the padded objects exist and are labelled.
+    """
+    tie = logits.sum() * 0
+    if not truth.shape[1]:
+        return tie
+    with torch.no_grad():
+        overlap = box_iou(cxcywh_to_xyxy(boxes)[:, :, :, None], cxcywh_to_xyxy(truth)[None, :, None])
+        best, object_ = (overlap * valid[None, :, None]).max(-1)
+        on_object = (best > ON_OBJECT).to(logits.dtype)
+        queries = torch.zeros_like(overlap[:, :, 0]).scatter_add_(2, object_, on_object)  # L B M
+        weight = on_object / queries.gather(2, object_).clamp(min=1)
+        wanted = labels[None].expand(len(boxes), -1, -1).gather(2, object_)
+    entropy = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none").view_as(best)
+    return (entropy * weight).sum() / valid.sum().clamp(min=1) + tie
