@@ -106,7 +106,8 @@ def test_evaluate_refuses_data_with_other_categories(finished: Path, scenes: Pat
 
     folder = tmp_path / "other"
     (folder / "annotations").mkdir(parents=True)
-    (folder / "val2017").symlink_to(scenes / "val2017")
+    for pixels in ("val2017", "depth"):
+        (folder / pixels).symlink_to(scenes / pixels)
     for source in (scenes / "annotations").iterdir():
         text = source.read_text().replace('"heart"', '"spade"')
         (folder / "annotations" / source.name).write_text(text)

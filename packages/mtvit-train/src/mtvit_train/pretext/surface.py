@@ -59,7 +59,7 @@ def draw_surfaces(
     turned = torch.rand(count, 1, 1) < 0.5
     grid = torch.stack([torch.where(turned, x, y), torch.where(turned, y, x)], -1)
     window: Tensor = F.grid_sample(chosen, grid, padding_mode="reflection", align_corners=False)
-    gain, shift = torch.empty(2, count, 3, 1, 1).uniform_(-1, 1)
+    gain, shift = torch.empty(2, count, 3, 1, 1).uniform_(-1, 1).unbind()
     return window * (1 + 0.3 * gain) + 40 * shift
 
 
