@@ -78,7 +78,7 @@ def scenes(out: Path, train: int, val: int, seed: int, size: int, workers: int) 
     "--config", help="A TOML file or recipe; its [model] table says which backbone. [default: scenes-demo]"
 )
 @click.option("--images", default=12000, show_default=True, help="Unlabelled scenes to learn from.")
-@click.option("--steps", default=2600, show_default=True, help="Updates of the weights.")
+@click.option("--steps", default=4500, show_default=True, help="Updates of the weights.")
 @click.option("--batch-size", default=32, show_default=True, help="Images per update.")
 @click.option("--seed", default=5, show_default=True, help="Stream of the scenes; runs use others.")
 @click.option(
