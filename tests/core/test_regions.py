@@ -1,8 +1,10 @@
 """Reading inside boxes: the grid of points, sizes and places that do not matter, and the loss."""
 
+import pytest
 import torch
+from torch.nn import functional as F
 
-from mtvit_core.regions import CELLS, RegionReader, region_class_loss
+from mtvit_core.regions import CELLS, RegionReader, at_places, region_class_loss
 
 
 def test_a_region_reads_its_own_box_only() -> None:
@@ -72,3 +74,19 @@ def test_no_objects_no_loss() -> None:
     assert loss == 0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("size", [(6, 9), (1, 5), (5, 1), (1, 1)])
+def test_places_are_read_as_grid_sample_reads_them(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    cells = torch.randn(3, *size, 4, requires_grad=True)
+    places = torch.rand(3, 5, 7, 2) * 1.4 - 0.2
+    found = at_places(cells, places)
+    wanted = F.grid_sample(
+        cells.permute(0, 3, 1, 2), 2 * places - 1, padding_mode="border", align_corners=False
+    ).permute(0, 2, 3, 1)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    weight = torch.randn_like(found)
+    (ours,) = torch.autograd.grad((found * weight).sum(), cells, retain_graph=True)
+    (theirs,) = torch.autograd.grad((wanted * weight).sum(), cells)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

@@ -47,24 +47,50 @@ class RegionReader(nn.Module):
         self, patches: Float[Tensor, "B D h w"], boxes: Float[Tensor, "B Q 4"]
     ) -> Float[Tensor, "B Q O"]:
         """Read boxes cx cy w h, relative to the canvas; no gradient flows into them."""
-        images, queries, _ = boxes.shape
         axis = (torch.arange(GRID, device=boxes.device, dtype=boxes.dtype) + 0.5) / GRID - 0.5
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)
         boxes = boxes.detach()[:, :, None]
-        places = boxes[..., :2] + boxes[..., 2:] * grid
-        cells = self._cells(patches)
-        read = F.grid_sample(
-            cells, (2 * places - 1).to(cells.dtype), padding_mode="border", align_corners=False
-        )
-        flat = read.transpose(1, 2).reshape(images, queries, CHANNELS * GRID * GRID)
+        read = at_places(self._cells(patches), boxes[..., :2] + boxes[..., 2:] * grid)
+        flat = read.transpose(2, 3).flatten(2)
         return self.say(F.gelu(self.join(flat)))  # type: ignore[no-any-return]  # modules are untyped
 
-    def _cells(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B D2 h2 w2"]:
+    def _cells(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h2 w2 D2"]:
         """Cut every patch into cells: a transposed convolution as one product, which is faster on a CPU."""
         images, _, rows, columns = patches.shape
         cut: Tensor = self.cells(patches.permute(0, 2, 3, 1))
         cut = cut.view(images, rows, columns, CHANNELS, CELLS, CELLS)
-        return cut.permute(0, 3, 1, 4, 2, 5).reshape(images, CHANNELS, rows * CELLS, columns * CELLS)
+        return cut.permute(0, 1, 4, 2, 5, 3).reshape(images, rows * CELLS, columns * CELLS, CHANNELS)
+
+
+def at_places(cells: Float[Tensor, "B h w D"], places: Float[Tensor, "B Q P 2"]) -> Float[Tensor, "B Q P D"]:
+    """Read a map bilinearly, its border going on outside.
+
+    Channels lie together, so that one sum of four rows reads a point: on a CPU six times as fast as
+    ``grid_sample``, which wants them apart.
+
+    Args:
+        cells: The map.
+        places: x y relative to the map; no gradient flows into them.
+    """
+    images, rows, columns, channels = cells.shape
+    limit = places.new_tensor([columns - 1, rows - 1])
+    at = (places * (limit + 1) - 0.5).clamp(min=0).minimum(limit)
+    low = at.floor().minimum((limit - 1).clamp(min=0))
+    right, down = (at - low).unbind(-1)
+    share = torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], -1)
+    column, row = low.long().unbind(-1)
+    image = torch.arange(images, device=cells.device)[:, None, None]
+    first = (image * rows + row) * columns + column
+    # A map of one row or column has no next one; its share is 0.
+    step_x, step_y = int(columns > 1), columns * int(rows > 1)
+    rows_to_sum = torch.stack([first, first + step_x, first + step_y, first + step_y + step_x], -1)
+    read = F.embedding_bag(
+        rows_to_sum.flatten(0, 2),
+        cells.reshape(-1, channels),
+        per_sample_weights=share.flatten(0, 2).to(cells.dtype),
+        mode="sum",
+    )
+    return read.view(*places.shape[:3], channels)
 
 
 def region_class_loss(
