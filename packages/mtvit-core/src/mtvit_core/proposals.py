@@ -27,6 +27,8 @@ from mtvit_core.tokens import Context, Entry, Pick, QuerySource
 ANCHOR = 0.25
 #: Overlap from which the weaker of two proposals is a duplicate; any threshold of 0.7 to 0.8 works in DDQ.
 DUPLICATE_IOU = 0.8
+#: Best patches among which distinct ones are searched, for each one to pick.
+SEARCHED = 8
 #: Patches that each object teaches.
 POSITIVES = 6
 #: Probability that an untrained patch gives each class; steadies the first steps (Lin et al. 2017, 4.1).
@@ -94,8 +96,11 @@ def pick_distinct(
     Returns:
         Patch indices, best first.
     """
-    images, patches, _ = logits.shape
-    scores = logits.max(-1).values.float()
+    # Who repeats a better one is settled among better ones, so the best suffice while enough are distinct.
+    patches = min(logits.shape[1], SEARCHED * count)
+    scores, searched = logits.max(-1).values.float().topk(patches, 1)
+    boxes = boxes.gather(1, searched[..., None].expand(-1, -1, 4))
+    images = len(boxes)
     image = torch.arange(images, device=boxes.device).repeat_interleave(patches)
     kept = batched_nms(cxcywh_to_xyxy(boxes).flatten(0, 1).float(), scores.flatten(), image, DUPLICATE_IOU)
     distinct = torch.zeros(images * patches, dtype=torch.bool, device=boxes.device)
@@ -103,7 +108,7 @@ def pick_distinct(
     # A duplicate ranks below every distinct patch, whatever its score.
     span = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
     rank = torch.where(distinct.view(images, patches), scores, scores - span)
-    return rank.topk(count, 1).indices
+    return searched.gather(1, rank.topk(count, 1).indices)
 
 
 def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any features"]:
