@@ -1,0 +1,61 @@
+"""Muon for the matrices of blocks: who is updated by what, and what an update looks like."""
+
+import torch
+from torch import nn
+
+import mtvit_core
+from mtvit_core.backbone import create_backbone
+from mtvit_train.config import TrainConfig
+from mtvit_train.muon import MuonAndAdamW
+from mtvit_train.optim import make_optimizer
+
+
+def small_model() -> mtvit_core.MultiTaskViT:
+    torch.manual_seed(0)
+    options: dict[str, bool | int | float | str] = {
+        "embed_dim": 64,
+        "depth": 2,
+        "num_heads": 2,
+        "patch_size": 16,
+    }
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 64), options=options)
+    return mtvit_core.build(backbone, ["det"])
+
+
+def test_blocks_have_muon_and_everything_else_has_adamw() -> None:
+    model = small_model()
+    optimizer = make_optimizer(model, TrainConfig(optimizer="muon", layer_decay=0.5), nn.Module())
+    assert len(optimizer.parts) == 2
+    by_muon = {id(p) for group in optimizer.parts[1].param_groups for p in group["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) in by_muon}
+    assert names == {
+        f"backbone.vit.blocks.{block}.{part}.weight"
+        for block in (0, 1)
+        for part in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    }
+    every = [p for group in optimizer.param_groups for p in group["params"]]
+    assert len(every) == len({id(p) for p in every}) == len(list(model.parameters()))
+    assert {group["peak"] for group in optimizer.parts[1].param_groups} == {0.01 * 0.5, 0.01 * 0.25}
+
+
+def test_without_muon_there_is_one_part() -> None:
+    assert len(make_optimizer(small_model(), TrainConfig(), nn.Module()).parts) == 1
+
+
+def test_an_update_turns_all_directions_at_the_same_pace() -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.zeros(32, 32))
+    other = nn.Parameter(torch.zeros(3))
+    group = {"lr": 0.1, "weight_decay": 0.0}
+    optimizer = MuonAndAdamW(
+        [{"params": [weight], **group}], [{"params": [other], **group}], betas=(0.9, 0.95)
+    )
+    scale = torch.logspace(-1, 1, 32).diag()  # directions whose gradients differ a hundredfold
+    weight.grad, other.grad = torch.linalg.qr(torch.randn(32, 32))[0] @ scale, torch.ones(3)
+    optimizer.step()
+    paces = torch.linalg.svdvals(weight.detach())
+    assert 0.04 < paces.min() < paces.max() < 0.15
+    assert (other < 0).all()
+    optimizer.zero_grad()
+    assert weight.grad is None
+    assert other.grad is None
