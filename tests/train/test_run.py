@@ -16,6 +16,7 @@ from mtvit_train.config import RunConfig, TrainConfig, read_run
 from mtvit_train.data import read_coco
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import DivergedError, Trainer
+from mtvit_train.meter import Pace
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import make_weighting
 
@@ -64,7 +65,14 @@ def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> Non
     assert {"det/AP", "det/AP50", "seg/AP", "seg/AP50", "pose/AP", "pose/AP50"} <= metrics.keys()
     records = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [(r["kind"], r["step"]) for r in records] == [("train", 2), ("train", 4), ("eval", 4)]
-    assert {"loss", "lr", "grad_norm", "images_per_s", "det/giou"} <= records[0].keys()
+    assert {"loss", "lr", "grad_norm", "det/giou"} <= records[0].keys()
+    pace = {"images_per_s", "step_s", "data_wait", "loader_images_per_s"}
+    assert {
+        name for name in Pace.__dataclass_fields__ if name in records[0]
+    } == pace  # a CPU has no GPU memory
+    assert all(record[name] > 0 for name in pace for record in records[:2])
+    assert records[0]["step_s"] * records[0]["images_per_s"] == pytest.approx(2)
+    assert records[0]["data_wait"] < 1
 
 
 def test_the_same_run_gives_the_same_weights(finished: Path, scenes: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mtvit_train.loop import Report
+from mtvit_train.meter import Report
 
 #: Metrics in the table, in this order; the rest is in metrics.json.
 SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
@@ -54,7 +54,7 @@ class Display:
             if "/" in name:
                 tasks[name.split("/")[0]] = tasks.get(name.split("/")[0], 0.0) + value
         text = "  ".join(f"{task} {value:.2f}" for task, value in tasks.items())
-        text = f"{text}  lr {report.lr:.1e}  {report.images_per_s:.0f} img/s"
+        text = f"{text}  lr {report.lr:.1e}  {report.pace.images_per_s:.0f} img/s"
         self.progress.update(self.bar, completed=report.step, text=text)
         if not self.console.is_terminal:
             self.console.print(f"step {report.step}/{self.steps}  {text}", highlight=False, soft_wrap=True)

@@ -1,9 +1,7 @@
 """The training loop: fetch, forward, losses, backward, finite check, clip, step, average, record."""
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,9 +14,10 @@ from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.weighting import Weighting
 from mtvit_train.assemble import Split
 from mtvit_train.config import TrainConfig
-from mtvit_train.data.loader import load
+from mtvit_train.data.loader import Loading, load
 from mtvit_train.data.sampler import EpochSampler
 from mtvit_train.ema import AveragedWeights
+from mtvit_train.meter import Meter, Report
 from mtvit_train.optim import make_optimizer
 from mtvit_train.precision import compute_type
 from mtvit_train.schedule import rate
@@ -26,27 +25,6 @@ from mtvit_train.schedule import rate
 
 class DivergedError(MtvitError):
     """A loss or gradient is not finite; the weights are those before the step."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the loop says every ``log_every`` steps.
-
-    Attributes:
-        step: Updates made.
-        losses: Weighted terms by ``task/term``, averaged since the last report, and their sum as ``loss``.
-        lr: Rate of the heads.
-        grad_norm: Norm before clipping, averaged.
-        images_per_s: Throughput since the last report.
-        data_wait: Share of the time spent waiting for the loader.
-    """
-
-    step: int
-    losses: dict[str, float]
-    lr: float
-    grad_norm: float
-    images_per_s: float
-    data_wait: float
 
 
 class Trainer:
@@ -92,19 +70,20 @@ class Trainer:
         """
         torch.manual_seed(self.config.seed)
         batches = {view: self._batches(view) for view in self.model.views}
-        meter = Meter(time.perf_counter())
+        meter = Meter(self.device, self.config.workers)
         while self.step < self.config.steps:
             started = time.perf_counter()
             drawn = {view: next(stream) for view, stream in batches.items()}
             waited = time.perf_counter() - started
             losses, norm = self.update(drawn)
-            meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited)
+            loading = sum(stream.seconds for stream in batches.values())
+            meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited, loading)
             if self.step % self.config.log_every == 0 or self.step == self.config.steps:
                 report(meter.report(self.step, self.config.lr * self.factor))
             due = self.config.evaluate_every and self.step % self.config.evaluate_every == 0
             if due or self.step == self.config.steps:
                 evaluate(self.step)
-                meter = Meter(time.perf_counter())
+                meter.restart()
 
     @property
     def factor(self) -> float:
@@ -144,34 +123,7 @@ class Trainer:
             "lower train.lr or raise train.warmup, or use train.precision=fp32."
         )
 
-    def _batches(self, view: View) -> Iterator[Batch]:
+    def _batches(self, view: View) -> Loading:
         dataset, config = self.split.views[view], self.config
         sampler = EpochSampler(len(dataset), config.batch_size, config.seed, start=self.step)
         return load(dataset, sampler, config.workers)
-
-
-class Meter:
-    """Averages between two reports."""
-
-    def __init__(self, started: float) -> None:
-        """Start at zero."""
-        self.started, self.waited, self.images, self.steps = started, 0.0, 0, 0
-        self.sums: defaultdict[str, float] = defaultdict(float)
-        self.norm = 0.0
-
-    def add(self, losses: dict[str, Tensor], norm: Tensor, images: int, waited: float) -> None:
-        """Add one update."""
-        values = torch.stack([*losses.values(), norm]).tolist()
-        for name, value in zip(losses, values[:-1], strict=True):
-            self.sums[name] += value
-        self.norm += values[-1]
-        self.images, self.waited, self.steps = self.images + images, self.waited + waited, self.steps + 1
-
-    def report(self, step: int, lr: float) -> Report:
-        """Return the averages and start anew."""
-        now = time.perf_counter()
-        spent = max(now - self.started, 1e-9)
-        losses = {name: value / self.steps for name, value in self.sums.items()}
-        result = Report(step, losses, lr, self.norm / self.steps, self.images / spent, self.waited / spent)
-        self.__init__(now)  # type: ignore[misc]  # starting anew is what a fresh meter does
-        return result

@@ -11,7 +11,8 @@ from mtvit_train.assemble import make_model, make_split, prepare_data, read_spli
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
 from mtvit_train.evaluate import evaluate
-from mtvit_train.loop import Report, Trainer
+from mtvit_train.loop import Trainer
+from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels, draw_losses, draw_metrics, draw_predictions
 from mtvit_train.records import Records, claim_folder, write_json
 from mtvit_train.task_weights import make_weighting
@@ -43,8 +44,7 @@ def run(config: RunConfig, console: Console) -> dict[str, float]:
     with Display(console, config.train.steps) as display:
 
         def on_report(report: Report) -> None:
-            values = {"lr": report.lr, "grad_norm": report.grad_norm, "images_per_s": report.images_per_s}
-            records.add("train", report.step, {**report.losses, **values, "data_wait": report.data_wait})
+            records.add("train", report.step, report.values)
             display.losses(report)
 
         def on_evaluate(step: int) -> None:

@@ -1,6 +1,7 @@
 """Batches in the order of a sampler, loaded here or by other processes."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -8,11 +9,42 @@ from torch.utils.data import DataLoader, Dataset
 from mtvit_core.batch import Batch
 from mtvit_core.errors import DataError
 from mtvit_train.data.dataset import Sample, collate
-from mtvit_train.data.sampler import EpochSampler
+from mtvit_train.data.sampler import EpochSampler, Key
 
 
-def load(dataset: Dataset[Sample], sampler: EpochSampler, workers: int = 0) -> Iterator[Batch]:
-    """Yield the batches of a sampler.
+class Loading(Iterator[Batch]):
+    """The batches of a sampler, one after the other.
+
+    Attributes:
+        seconds: What it took to load the last batch, in the process that did.
+    """
+
+    def __init__(self, dataset: Dataset[Sample], sampler: EpochSampler, workers: int) -> None:
+        """Prepare the loader; see ``load``."""
+        self.seconds = 0.0
+        loader: DataLoader[Any] = DataLoader(
+            _Timed(dataset), batch_sampler=sampler, collate_fn=_collate, num_workers=workers
+        )
+        self._stream = self._read(loader)
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+        return next(self._stream)
+
+    def _read(self, loader: DataLoader[Any]) -> Iterator[Batch]:
+        try:
+            for batch, self.seconds in loader:
+                yield batch
+        except DataError as error:
+            # From another process an error comes as its whole traceback; the last line is its own.
+            line = str(error).rstrip().rsplit("\n", 1)[-1]
+            raise DataError(
+                line.removeprefix(f"{DataError.__module__}.{DataError.__qualname__}: ")
+            ) from error
+
+
+def load(dataset: Dataset[Sample], sampler: EpochSampler, workers: int = 0) -> Loading:
+    """Return the batches of a sampler.
 
     Args:
         dataset: Where the samples come from.
@@ -20,14 +52,22 @@ def load(dataset: Dataset[Sample], sampler: EpochSampler, workers: int = 0) -> I
         workers: Loader processes; 0 loads in this one. The batches are the same for any number.
 
     Raises:
-        DataError: A sample cannot be loaded; one line, whichever process found it.
+        DataError: While iterating: a sample cannot be loaded; one line, whichever process found it.
     """
-    loader: DataLoader[Any] = DataLoader(
-        dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers
-    )
-    try:
-        yield from loader
-    except DataError as error:
-        # From another process an error comes as its whole traceback; the last line is its own.
-        line = str(error).rstrip().rsplit("\n", 1)[-1]
-        raise DataError(line.removeprefix(f"{DataError.__module__}.{DataError.__qualname__}: ")) from error
+    return Loading(dataset, sampler, workers)
+
+
+class _Timed(Dataset[Sample]):
+    """A data set that says when it began with a batch."""
+
+    def __init__(self, dataset: Dataset[Sample]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: Sequence[Key]) -> tuple[float, list[Sample]]:
+        started = time.perf_counter()
+        return started, [self.dataset[key] for key in keys]
+
+
+def _collate(loaded: tuple[float, list[Sample]]) -> tuple[Batch, float]:
+    started, samples = loaded
+    return collate(samples), time.perf_counter() - started
