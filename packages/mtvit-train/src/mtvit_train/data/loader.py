@@ -23,7 +23,10 @@ class Loading(Iterator[Batch]):
         """Prepare the loader; see ``load``."""
         self.seconds = 0.0
         loader: DataLoader[Any] = DataLoader(
-            _Timed(dataset), batch_sampler=sampler, collate_fn=_collate, num_workers=workers
+            _Timed(dataset),
+            batch_sampler=sampler,
+            collate_fn=_collate,  # type: ignore[arg-type]  # torch expects the list that __getitems__ need not give
+            num_workers=workers,
         )
         self._stream = self._read(loader)
 
