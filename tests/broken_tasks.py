@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.counts import shared_count
 from mtvit_core.features import Features
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -196,6 +197,28 @@ class Summed(Detection):
     ) -> dict[str, Tensor]:
         terms = super().loss(predictions, targets, match)
         return {name: value * len(targets.counts) for name, value in terms.items()}
+
+
+class CountsAlone(Detection):
+    """The loss is divided by the objects of its own share of the batch."""
+
+    def loss(
+        self, predictions: DetPredictions, targets: DetTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        terms, own = super().loss(predictions, targets, match), targets.valid.sum()
+        return {name: value * shared_count(own) / own.clamp(min=1) for name, value in terms.items()}
+
+
+class CountsSometimes(Detection):
+    """What is counted depends on the batch."""
+
+    def loss(
+        self, predictions: DetPredictions, targets: DetTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        if not bool(targets.valid.any()):
+            return {"class": 0 * predictions.logits.sum(), "box": 0 * predictions.boxes.sum()}
+        terms = super().loss(predictions, targets, match)
+        return {"class": terms["class"], "box": terms["l1"]}
 
 
 # Labels

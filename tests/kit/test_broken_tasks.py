@@ -57,6 +57,18 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
     ),
     ("loss_scale", broken.Summed, "loss term 'class' is …, and … for the batch with every image twice"),
     (
+        "loss_shares",
+        broken.CountsAlone,
+        "loss term 'class' of 4 images is …, and … as the mean over 4 shares",
+    ),
+    (
+        "loss_shares",
+        broken.CountsSometimes,
+        "the loss of 4 images as 4 shares raised PluginError: loss: shared_count was called … times in one "
+        "pass of a batch and 0 times in another; call it before any return or branch that depends on what a "
+        "batch holds.",
+    ),
+    (
         "no_objects",
         broken.MeanOfNone,
         "a batch without objects gives 'l1' a loss or gradient that is not finite",

@@ -21,7 +21,9 @@ def test_uncertain_points_are_those_of_transformers(
         logits[:, None], reference.calculate_uncertainty, points, oversample, importance
     )
     torch.manual_seed(1)
-    found = uncertain_points(logits, Sampling(points, oversample, importance))
+    found = uncertain_points(
+        logits, Sampling(points, oversample, importance), lambda count: torch.rand(5, count, 2)
+    )
     assert found.shape == (5, points, 2)
     torch.testing.assert_close(found, expected)
 
@@ -42,7 +44,7 @@ def test_kept_points_are_the_least_certain_of_those_drawn() -> None:
     torch.manual_seed(2)
     drawn = torch.rand(1, 300, 2)
     torch.manual_seed(2)
-    kept = uncertain_points(logits, Sampling(100, 3.0, 0.75))[:, :75]
+    kept = uncertain_points(logits, Sampling(100, 3.0, 0.75), lambda count: torch.rand(1, count, 2))[:, :75]
     limit = at_points(logits[:, None], kept[:, None]).abs().max()
     certainty = at_points(logits[:, None], drawn[:, None]).abs()
     assert int((certainty <= limit).sum()) == 75

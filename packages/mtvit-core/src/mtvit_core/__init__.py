@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from mtvit_core.checkpoint import save as save
     from mtvit_core.coco import COCO_CATEGORIES as COCO_CATEGORIES
     from mtvit_core.coco_evaluator import CocoEvaluator as CocoEvaluator
+    from mtvit_core.counts import shared_count as shared_count
     from mtvit_core.drawing import contact_sheet as contact_sheet
     from mtvit_core.drawing import draw_annotations as draw_annotations
     from mtvit_core.drawing import draw_instances as draw_instances
+    from mtvit_core.draws import image_generators as image_generators
     from mtvit_core.errors import CheckpointError as CheckpointError
     from mtvit_core.errors import ConfigError as ConfigError
     from mtvit_core.errors import DataError as DataError
@@ -59,7 +61,9 @@ _MODULES = {
     "checkpoint": ("build", "load", "save"),
     "coco": ("COCO_CATEGORIES",),
     "coco_evaluator": ("CocoEvaluator",),
+    "counts": ("shared_count",),
     "drawing": ("contact_sheet", "draw_annotations", "draw_instances"),
+    "draws": ("image_generators",),
     "errors": ("CheckpointError", "ConfigError", "DataError", "MtvitError", "PluginError", "ShapeError"),
     "extend": ("add_tasks",),
     "features": ("Features",),

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.counts import shared_count
 from mtvit_core.losses import quality_focal
 from mtvit_core.mlp import MLP
 from mtvit_core.regions import RegionReader
@@ -142,7 +143,7 @@ def proposal_loss(
     quality, owner = _align(pick, labels, boxes, valid & labelled[:, None])
     target = torch.zeros_like(pick.logits)
     target.scatter_(2, labels.gather(1, owner)[..., None], quality[..., None])
-    total = quality.sum().clamp(min=1)
+    total = shared_count(quality.sum())
     mask = labelled.to(target.dtype)[:, None, None]
     classification = (quality_focal(pick.logits, target) * mask).sum() / total
     truth = boxes.gather(1, owner[..., None].expand(-1, -1, 4))

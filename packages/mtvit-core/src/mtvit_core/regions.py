@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy
+from mtvit_core.counts import shared_count
 
 #: Cells of a patch along one side, and channels of a cell.
 CELLS, CHANNELS = 4, 16
@@ -109,7 +110,7 @@ def region_class_loss(
         truth: Objects, cx cy w h relative to the canvas.
         valid: Which of the padded objects exist and are labelled.
     """
-    tie = logits.sum() * 0
+    tie, objects = logits.sum() * 0, shared_count(valid.sum())
     if not truth.shape[1]:
         return tie
     with torch.no_grad():
@@ -120,4 +121,4 @@ def region_class_loss(
         weight = on_object / queries.gather(2, object_).clamp(min=1)
         wanted = labels[None].expand(len(boxes), -1, -1).gather(2, object_)
     entropy = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none").view_as(best)
-    return (entropy * weight).sum() / valid.sum().clamp(min=1) + tie
+    return (entropy * weight).sum() / objects + tie

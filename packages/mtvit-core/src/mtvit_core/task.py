@@ -184,7 +184,9 @@ class Task(ABC, Generic[C, P, T]):
         """Return weighted scalar terms by name.
 
         Every term is a function of the predictions even where nothing is labelled (then it is exactly 0 with
-        zero gradient), so that all processes of a distributed run reduce the same parameters.
+        zero gradient), so that all processes of a distributed run reduce the same parameters. Sums are
+        divided by ``mtvit_core.shared_count`` of what they run over, so that a batch that is shared out gives
+        the same update as the whole.
         """
 
     def perfect(self, predictions: P, targets: T) -> P | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.counts import shared_count
 from mtvit_core.losses import quality_focal
 from mtvit_core.matching import Match
 from mtvit_det.head import DetPredictions
@@ -27,7 +28,7 @@ def box_losses(
     weight = match.matched.to(boxes.dtype)
     distance = (boxes - truth).abs().sum(-1)
     overlap = generalized_box_iou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth))
-    objects = max(1, sum(targets.counts))
+    objects = shared_count(targets.valid.sum())
     # Without objects the sums are over nothing; the term still hangs on the boxes, with zero gradient.
     tie = predictions.boxes.sum() * 0
     return {
@@ -44,7 +45,7 @@ def softmax_class_loss(
     truth = match.scatter(targets.labels, logits.shape[2], classes)
     weight = torch.where(truth == classes, no_object, 1.0) * _of_images(targets.labelled, truth)
     entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), reduction="none").view(truth.shape)
-    return ((entropy * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).sum()
+    return ((entropy * weight).sum((1, 2)) / shared_count(weight.sum((1, 2)), least=1e-6)).sum()
 
 
 def quality_class_loss(predictions: DetPredictions, targets: DetTargets, match: Match) -> Float[Tensor, ""]:
@@ -57,7 +58,7 @@ def quality_class_loss(predictions: DetPredictions, targets: DetTargets, match: 
         target = torch.zeros_like(logits)
         target.scatter_(3, labels[..., None], match.scatter(quality, logits.shape[2], 0.0)[..., None])
     weight = _of_images(targets.labelled, logits[..., 0])[..., None]
-    return (quality_focal(logits, target) * weight).sum() / max(1, sum(targets.counts))
+    return (quality_focal(logits, target) * weight).sum() / shared_count(targets.valid.sum())
 
 
 def _of_images(labelled: Bool[Tensor, " B"], like: Tensor) -> Float[Tensor, "1 B 1"]:

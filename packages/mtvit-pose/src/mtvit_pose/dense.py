@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.counts import shared_count
 from mtvit_core.losses import quality_focal
 from mtvit_pose.targets import PoseTargets
 
@@ -50,4 +51,4 @@ def dense_loss(
     """Quality focal loss per labelled keypoint, summed over layers; unlabelled images give none."""
     truth = dense_targets(targets, (heat.shape[3], heat.shape[4]), canvas).expand_as(heat)
     loss = quality_focal(heat, truth) * targets.labelled[None, :, None, None, None]
-    return loss.sum() / targets.known.sum().clamp(min=1)
+    return loss.sum() / shared_count(targets.known.sum())

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.counts import shared_count
 from mtvit_core.losses import sigmoid_focal
 from mtvit_core.matching import Match
 from mtvit_core.proposals import proposal_loss
@@ -128,7 +129,7 @@ def _matched_losses(
     """
     layer, image, person = posed.nonzero(as_tuple=True)
     chosen = query[layer, image, person]
-    share = 1 / posed.flatten(1).sum(1).clamp(min=1).to(predictions.points.dtype)[layer]
+    share = 1 / shared_count(posed.flatten(1).sum(1))[layer]
     of = (image, person)
     truth = Pairs(
         boxes=predictions.boxes[layer, image, chosen],
@@ -162,7 +163,7 @@ def _mean_by_layer(
 ) -> Float[Tensor, ""]:
     """Mean over what the mask keeps, per layer; summed over layers."""
     number = torch.zeros(layers, dtype=values.dtype, device=values.device)
-    number = number.index_add(0, layer, mask.sum(-1).to(values.dtype)).clamp(min=1)
+    number = shared_count(number.index_add(0, layer, mask.sum(-1).to(values.dtype)))
     return ((values * mask).sum(-1) / number[layer]).sum()
 
 
@@ -172,7 +173,7 @@ def _class_loss(predictions: PosePredictions, targets: PoseTargets, match: Match
     chosen = match.scatter(targets.classes[None], queries, classes)
     truth = F.one_hot(chosen, classes + 1)[..., :-1].to(logits.dtype)
     loss = sigmoid_focal(logits, truth) * targets.labelled[None, :, None, None]
-    return loss.sum() / targets.valid.sum().clamp(min=1)
+    return loss.sum() / shared_count(targets.valid.sum())
 
 
 @torch.no_grad()
@@ -233,4 +234,4 @@ def _every_pair(predictions: PosePredictions, targets: PoseTargets) -> Pairs:
 
 def _mean(values: Float[Tensor, "*any"], mask: Bool[Tensor, "*any"]) -> Float[Tensor, ""]:
     """Mean over what the mask keeps, per layer; summed over layers."""
-    return ((values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)).sum()
+    return ((values * mask).flatten(1).sum(1) / shared_count(mask.flatten(1).sum(1))).sum()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.counts import shared_count
 from mtvit_core.crops import CropRule, person_roi
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
@@ -135,7 +136,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         """Return the weighted error of the maps, a mean over labelled crops; TokenPose halves it."""
         truth, weights = self._truth(predictions, targets)
         half = 0.5 if self.config.variant == "tokenpose" else 1.0
-        share = len(weights) / targets.labelled.sum().clamp(min=1)
+        share = len(weights) / shared_count(targets.labelled.sum())
         error = joints_mse(predictions.maps, truth, weights) * share
         return {"heatmap": self.config.loss_joints * half * error}
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtvit_core.boxes import apply_deltas
+from mtvit_core.draws import image_generators
 from mtvit_core.features import Features
 from mtvit_core.mlp import MLP
 from mtvit_core.regions import RegionReader
@@ -115,7 +116,9 @@ class MaskHead(nn.Module):
         pixels = F.interpolate(self.upscale(patches), size=grid, mode="bilinear", align_corners=False)
         allowed = dot(self.mask_head(queries), pixels).flatten(2) > 0
         if probability < 1:
-            free = torch.rand(queries.shape[:2], device=queries.device) > probability
+            sources = image_generators(len(queries), queries.device)
+            drawn = [torch.rand(queries.shape[1], generator=g, device=queries.device) for g in sources]
+            free = torch.stack(drawn) > probability
             allowed = allowed | free[..., None]
         return allowed
 

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.counts import shared_count
+from mtvit_core.draws import image_generators
 from mtvit_core.losses import quality_focal
 from mtvit_core.matching import Match
 from mtvit_seg.head import SegPredictions
@@ -48,6 +50,7 @@ def mask_losses(
     masks, weight = matched_masks(predictions, targets, match)
     # Without objects the sums are over nothing; the terms still hang on the masks, with zero gradient.
     tie = predictions.mask_logits.sum() * 0
+    number = matched_number(targets, predictions.mask_logits.shape[2])
     if not len(targets.masks):
         return {"mask": tie, "dice": tie}
     if sampling is None:
@@ -55,15 +58,14 @@ def mask_losses(
         logits = masks.flatten(2)
     else:
         logits, truth = _at_uncertain_points(masks, targets, sampling)
-    number = matched_number(targets, predictions.mask_logits.shape[2])
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(-1)
     overlap = dice(logits, truth)
     return {"mask": (entropy * weight).sum() / number + tie, "dice": (overlap * weight).sum() / number + tie}
 
 
-def matched_number(targets: SegTargets, queries: int) -> int:
+def matched_number(targets: SegTargets, queries: int) -> Float[Tensor, ""]:
     """Number of objects that get a query, at least 1."""
-    return max(1, sum(min(count, queries) for count in targets.counts))
+    return shared_count(targets.valid.sum(1).clamp(max=queries).sum())
 
 
 def dice(logits: Float[Tensor, "*any P"], truth: Float[Tensor, "*any P"]) -> Float[Tensor, "*any"]:
@@ -77,7 +79,16 @@ def _at_uncertain_points(
 ) -> tuple[Float[Tensor, "L T P"], Float[Tensor, "L T P"]]:
     layers, objects = masks.shape[:2]
     flat = masks.flatten(0, 1)
-    points = uncertain_points(flat, sampling)
+    sources = image_generators(len(targets.counts), flat.device)
+
+    def draw(count: int) -> Float[Tensor, "T P 2"]:
+        parts = [
+            torch.rand(layers, masks, count, 2, generator=source, device=flat.device)
+            for masks, source in zip(targets.counts, sources, strict=True)
+        ]
+        return torch.cat(parts, 1).flatten(0, 1)
+
+    points = uncertain_points(flat, sampling, draw)
     logits = at_points(flat[:, None], points[:, None])[:, 0, 0].view(layers, objects, -1)
     per_object = points.view(layers, objects, -1, 2).transpose(0, 1)
     truth = at_points(targets.masks[:, None].to(masks.dtype), per_object)[:, 0].transpose(0, 1)
@@ -105,7 +116,7 @@ def softmax_class_loss(
     truth = match.scatter(targets.labels, logits.shape[2], classes)
     weight = torch.where(truth == classes, no_object, 1.0) * targets.labelled[None, :, None]
     entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), reduction="none").view(truth.shape)
-    return ((entropy * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).sum()
+    return ((entropy * weight).sum((1, 2)) / shared_count(weight.sum((1, 2)), least=1e-6)).sum()
 
 
 def quality_class_loss(predictions: SegPredictions, targets: SegTargets, match: Match) -> Float[Tensor, ""]:

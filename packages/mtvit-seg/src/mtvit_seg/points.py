@@ -3,12 +3,16 @@
 Points are x y in [0, 1] relative to the canvas. Values are bilinear, and zero past the border.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+
+#: Draws P points for each of T masks, uniformly.
+Draw = Callable[[int], Float[Tensor, "T P 2"]]
 
 
 class Sampling(NamedTuple):
@@ -36,19 +40,22 @@ def at_points(maps: Float[Tensor, "T A h w"], points: Float[Tensor, "T S P 2"]) 
 
 
 @torch.no_grad()
-def uncertain_points(logits: Float[Tensor, "T h w"], sampling: Sampling) -> Float[Tensor, "T P 2"]:
+def uncertain_points(
+    logits: Float[Tensor, "T h w"], sampling: Sampling, draw: Draw
+) -> Float[Tensor, "T P 2"]:
     """Draw points for each mask, most of them where the logit is nearest to zero.
 
     Args:
         logits: Predicted masks.
         sampling: How many.
+        draw: Where they come from.
 
     Returns:
         First the uncertain points, then uniform ones.
     """
-    masks, kept = logits.shape[0], int(sampling.importance * sampling.points)
-    drawn = torch.rand(masks, int(sampling.points * sampling.oversample), 2, device=logits.device)
+    kept = int(sampling.importance * sampling.points)
+    drawn = draw(int(sampling.points * sampling.oversample))
     certainty = at_points(logits[:, None], drawn[:, None])[:, 0, 0].abs()
     nearest = certainty.topk(kept, 1, largest=False).indices
     chosen = drawn.gather(1, nearest[..., None].expand(-1, -1, 2))
-    return torch.cat([chosen, torch.rand(masks, sampling.points - kept, 2, device=logits.device)], 1)
+    return torch.cat([chosen, draw(sampling.points - kept)], 1)

@@ -12,6 +12,7 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import SURE, certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.draws import image_generators
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -117,7 +118,10 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         if self._sampling(predictions) is None:
             logits, truth = dense_values(masks, targets)
         else:
-            points = torch.rand(masks.shape[1], config.points, 2, device=masks.device)
+            sources = image_generators(masks.shape[1], masks.device)
+            points = torch.stack(
+                [torch.rand(config.points, 2, generator=g, device=masks.device) for g in sources]
+            )
             logits, truth = point_values(masks, targets, points)
         cost = config.mask_weight * pair_entropy(logits, truth)
         cost = cost + config.dice_weight * pair_dice(logits, truth)

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mtvit_core.annotations import Annotations
+from mtvit_core.counts import shared_count
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
@@ -68,7 +69,7 @@ class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
     ) -> dict[str, Tensor]:
         """Mean absolute error of the labelled pixels; 0 where there is none."""
         error = (predictions.depth - targets.depth).abs() * targets.known
-        return {"l1": self.config.loss_l1 * error.sum() / targets.known.sum().clamp(min=1)}
+        return {"l1": self.config.loss_l1 * error.sum() / shared_count(targets.known.sum())}
 
     def perfect(self, predictions: DepthPredictions, targets: DepthTargets) -> DepthPredictions:
         """The labels themselves; only tests ask for them."""

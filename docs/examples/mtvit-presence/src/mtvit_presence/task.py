@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.certain import SURE
+from mtvit_core.counts import shared_count
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
@@ -69,7 +70,7 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
         """Binary cross-entropy, averaged over categories and labelled images; 0 where none is labelled."""
         truth = targets.present.to(predictions.logits.dtype)
         entropy = F.binary_cross_entropy_with_logits(predictions.logits, truth, reduction="none").mean(1)
-        mean = (entropy * targets.labelled).sum() / targets.labelled.sum().clamp(min=1)
+        mean = (entropy * targets.labelled).sum() / shared_count(targets.labelled.sum())
         return {"class": self.config.loss_class * mean}
 
     def perfect(self, predictions: PresencePredictions, targets: PresenceTargets) -> PresencePredictions:

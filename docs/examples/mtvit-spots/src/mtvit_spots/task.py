@@ -14,6 +14,7 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.certain import certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.counts import shared_count
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.losses import sigmoid_focal
@@ -89,7 +90,7 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
     ) -> dict[str, Tensor]:
         """Focal loss of the classes, and L1 of matched boxes, both per object."""
         assert match is not None
-        objects = max(1, sum(targets.counts))
+        objects = shared_count(targets.valid.sum())
         found = match.scatter(targets.labels, predictions.logits.shape[2], -1)[..., None]
         classes = torch.arange(predictions.logits.shape[-1], device=found.device)
         focal = sigmoid_focal(predictions.logits, (found == classes).to(predictions.logits.dtype))

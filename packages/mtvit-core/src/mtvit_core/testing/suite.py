@@ -20,6 +20,7 @@ from mtvit_core.testing import (
     results,
     settings,
     shapes,
+    shares,
     weights,
 )
 from mtvit_core.testing.breach import Breach
@@ -140,6 +141,10 @@ class TaskSuite:
     def test_loss_scale(self) -> None:
         """See ``mtvit_core.testing.batches.loss_scale``."""
         self.hold(batches.loss_scale)
+
+    def test_loss_shares(self) -> None:
+        """See ``mtvit_core.testing.shares.loss_shares``."""
+        self.hold(shares.loss_shares)
 
     def test_no_objects(self) -> None:
         """See ``mtvit_core.testing.labels.no_objects``."""
