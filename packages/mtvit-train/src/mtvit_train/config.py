@@ -87,6 +87,9 @@ class TrainConfig(Table):
         log_every: Steps between records of the losses.
         evaluate_every: Steps between evaluations; 0 evaluates at the end only.
         eval_batch_size: Images per pass in evaluation.
+        checkpoint_every: Steps between checkpoints of the whole state; 0 writes them only where the run is
+            stopped and at its end.
+        keep_checkpoints: Checkpoints that are kept, the newest ones.
     """
 
     steps: PositiveInt = 10_000
@@ -114,6 +117,8 @@ class TrainConfig(Table):
     log_every: PositiveInt = 20
     evaluate_every: int = Field(0, ge=0)
     eval_batch_size: PositiveInt = 25
+    checkpoint_every: int = Field(500, ge=0)
+    keep_checkpoints: PositiveInt = 2
 
 
 class RunConfig(Table):

@@ -1,7 +1,7 @@
 """The training loop: fetch, forward, losses, backward, finite check, clip, step, average, record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -20,7 +20,9 @@ from mtvit_train.ema import AveragedWeights
 from mtvit_train.meter import Meter, Report
 from mtvit_train.optim import make_optimizer
 from mtvit_train.precision import compute_type
+from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
 from mtvit_train.schedule import rate
+from mtvit_train.stop import StopAsked, StopRequest
 
 
 class DivergedError(MtvitError):
@@ -34,6 +36,7 @@ class Trainer:
         model: The weights that are updated.
         average: Their moving average.
         step: Updates made.
+        evaluated: Updates made at the last evaluation.
     """
 
     def __init__(
@@ -56,34 +59,100 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.split = split
-        self.step = 0
+        self.meter = Meter(self.device, config.workers)
+        self.step = self.evaluated = 0
 
-    def run(self, report: Callable[[Report], None], evaluate: Callable[[int], None]) -> None:
-        """Train to the last step.
+    def run(
+        self,
+        report: Callable[[Report], None],
+        evaluate: Callable[[int], None],
+        save: Callable[[], None] = lambda: None,
+        stop: StopRequest | None = None,
+    ) -> None:
+        """Train to the last step, from where the state stands.
 
         Args:
             report: Told the losses every ``log_every`` steps and at the end.
             evaluate: Called every ``evaluate_every`` steps and at the end, with the number of updates made.
+            save: Called every ``checkpoint_every`` steps, at the end, and where the run is stopped, when
+                ``state_dict`` is that between two steps; an evaluation that is due comes after it.
+            stop: Asked after every step.
 
         Raises:
             DivergedError: a loss or the gradient is not finite.
+            StopAsked: the run was asked to stop; its state was saved.
         """
-        torch.manual_seed(self.config.seed)
-        batches = {view: self._batches(view) for view in self.model.views}
-        meter = Meter(self.device, self.config.workers)
-        while self.step < self.config.steps:
-            started = time.perf_counter()
-            drawn = {view: next(stream) for view, stream in batches.items()}
-            waited = time.perf_counter() - started
-            losses, norm = self.update(drawn)
-            loading = sum(stream.seconds for stream in batches.values())
-            meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited, loading)
-            if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-                report(meter.report(self.step, self.config.lr * self.factor))
-            due = self.config.evaluate_every and self.step % self.config.evaluate_every == 0
-            if due or self.step == self.config.steps:
-                evaluate(self.step)
-                meter.restart()
+        stop = stop or StopRequest()
+        if self.step == 0:
+            seed_all(self.config.seed)
+        self.meter.start_clock()
+        streams = {view: self._batches(view) for view in self.model.views}
+        try:
+            while True:
+                if self._owes_evaluation():
+                    with self.meter.paused(), own_stream(self.config.seed, self.device):
+                        evaluate(self.step)
+                    self.evaluated = self.step
+                if self.step == self.config.steps:
+                    return
+                stop.check()
+                self._advance(streams)
+                if self._due(self.config.log_every):
+                    report(self.meter.report(self.step, self.config.lr * self.factor))
+                if self._due(self.config.checkpoint_every):
+                    with self.meter.paused():
+                        save()
+        except StopAsked:
+            save()
+            raise
+        finally:
+            for stream in streams.values():
+                stream.close()
+
+    def _advance(self, streams: Mapping[View, Loading]) -> None:
+        """Make one update from the next batches."""
+        started = time.perf_counter()
+        drawn = {view: next(stream) for view, stream in streams.items()}
+        waited = time.perf_counter() - started
+        losses, norm = self.update(drawn)
+        loading = sum(stream.seconds for stream in streams.values())
+        self.meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited, loading)
+
+    def _due(self, every: int) -> bool:
+        """Tell whether it is time for what comes every so many steps and at the end; 0: at the end only."""
+        return self.step == self.config.steps or (every > 0 and self.step % every == 0)
+
+    def _owes_evaluation(self) -> bool:
+        return 0 < self.step != self.evaluated and self._due(self.config.evaluate_every)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next steps depend on, as nested tensors and plain data.
+
+        The batches and the rate of a step follow from its number: neither loader nor schedule has state.
+        """
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "meter": self.meter.state_dict(),
+            "random": random_state(self.device),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned, here or in another process.
+
+        Raises:
+            RuntimeError: weights are missing, unexpected or of another shape.
+        """
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.weighting.load_state_dict(state["weighting"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.meter.load_state_dict(state["meter"])
+        self.step = state["step"]
+        set_random_state(state["random"], self.device)
 
     @property
     def factor(self) -> float:

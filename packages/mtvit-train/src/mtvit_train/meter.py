@@ -2,7 +2,10 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +60,7 @@ class Report:
 
 
 class Meter:
-    """Averages between two reports."""
+    """Averages between two reports; those that tell of time do not outlive the process."""
 
     def __init__(self, device: torch.device, workers: int) -> None:
         """Start at zero.
@@ -71,10 +74,23 @@ class Meter:
 
     def restart(self) -> None:
         """Forget what was added; time counts from now."""
-        self.started = time.perf_counter()
-        self.waited, self.loading, self.images, self.steps = 0.0, 0.0, 0, 0
         self.sums: defaultdict[str, float] = defaultdict(float)
-        self.norm = 0.0
+        self.norm, self.steps = 0.0, 0
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Count time, and what is done in it, from now."""
+        self.started = time.perf_counter()
+        self.waited, self.loading, self.images, self.timed = 0.0, 0.0, 0, 0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out the time of what is no training, such as an evaluation."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.started += time.perf_counter() - began
 
     def add(
         self, losses: dict[str, Tensor], norm: Tensor, images: int, waited: float, loading: float
@@ -92,7 +108,7 @@ class Meter:
         for name, value in zip(losses, values[:-1], strict=True):
             self.sums[name] += value
         self.norm += values[-1]
-        self.images, self.steps = self.images + images, self.steps + 1
+        self.images, self.steps, self.timed = self.images + images, self.steps + 1, self.timed + 1
         self.waited, self.loading = self.waited + waited, self.loading + loading
 
     def report(self, step: int, lr: float) -> Report:
@@ -101,7 +117,7 @@ class Meter:
         losses = {name: value / self.steps for name, value in self.sums.items()}
         pace = Pace(
             images_per_s=self.images / spent,
-            step_s=spent / self.steps,
+            step_s=spent / self.timed,
             data_wait=self.waited / spent,
             loader_images_per_s=self.images * self.loaders / max(self.loading, 1e-9),
             gpu_peak_mb=self._gpu_peak(),
@@ -109,6 +125,16 @@ class Meter:
         result = Report(step, losses, lr, self.norm / self.steps, pace)
         self.restart()
         return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums that do not tell of time, as plain data."""
+        return {"sums": dict(self.sums), "norm": self.norm, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from sums that ``state_dict`` returned."""
+        self.restart()
+        self.sums.update(state["sums"])
+        self.norm, self.steps = state["norm"], state["steps"]
 
     def _gpu_peak(self) -> float | None:
         if self.device.type != "cuda":

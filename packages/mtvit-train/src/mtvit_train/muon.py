@@ -49,3 +49,17 @@ class MuonAndAdamW:
         """Update all parameters."""
         for part in self.parts:
             part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both as tensors and plain data, without the settings of their groups."""
+        return {"parts": [part.state_dict()["state"] for part in self.parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned; the settings of the groups stay as they are.
+
+        Args:
+            state: Its keys may have become text.
+        """
+        for part, values in zip(self.parts, state["parts"], strict=True):
+            known = {int(index): value for index, value in values.items()}
+            part.load_state_dict({"state": known, "param_groups": part.state_dict()["param_groups"]})

@@ -1,15 +1,17 @@
 """Batches in the order of a sampler, loaded here or by other processes."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mtvit_core.batch import Batch
 from mtvit_core.errors import DataError
 from mtvit_train.data.dataset import Sample, collate
 from mtvit_train.data.sampler import EpochSampler, Key
+from mtvit_train.stop import ignore_signals
 
 
 class Loading(Iterator[Batch]):
@@ -27,6 +29,9 @@ class Loading(Iterator[Batch]):
             batch_sampler=sampler,
             collate_fn=_collate,  # type: ignore[arg-type]  # torch expects the list that __getitems__ need not give
             num_workers=workers,
+            worker_init_fn=_start_worker,
+            # Of its own: making an iterator draws a number, which would be missing from the model's stream.
+            generator=torch.Generator().manual_seed(sampler.seed),
         )
         self._stream = self._read(loader)
 
@@ -34,7 +39,11 @@ class Loading(Iterator[Batch]):
         """Return the next batch."""
         return next(self._stream)
 
-    def _read(self, loader: DataLoader[Any]) -> Iterator[Batch]:
+    def close(self) -> None:
+        """End the processes that load."""
+        self._stream.close()
+
+    def _read(self, loader: DataLoader[Any]) -> Generator[Batch]:
         try:
             for batch, self.seconds in loader:
                 yield batch
@@ -74,3 +83,8 @@ class _Timed(Dataset[Sample]):
 def _collate(loaded: tuple[float, list[Sample]]) -> tuple[Batch, float]:
     started, samples = loaded
     return collate(samples), time.perf_counter() - started
+
+
+def _start_worker(_: int) -> None:
+    """Leave signals to the process that trains: the batch it waits for must still come."""
+    ignore_signals()
