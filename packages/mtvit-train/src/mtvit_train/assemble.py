@@ -23,6 +23,7 @@ from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.coco import read_coco
 from mtvit_train.data.dataset import ImageDataset
 from mtvit_train.data.detected import DetectedPersons
+from mtvit_train.data.faults import STOP, Faults
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.packing import read_with
 from mtvit_train.data.persons import PersonDataset
@@ -119,8 +120,16 @@ def make_transforms(config: RunConfig) -> tuple[Transform[Any], ...]:
     return tuple(make_part("transform", name, settings) for name, settings in config.transforms.items())
 
 
-def read_split(config: RunConfig, root: Path, split: Literal["train", "val"]) -> PackedAnnotations:
+def read_split(
+    config: RunConfig, root: Path, split: Literal["train", "val"], faults: Faults = STOP
+) -> PackedAnnotations:
     """Read one split with the reader that the run names.
+
+    Args:
+        config: Settings.
+        root: The data folder.
+        split: Which split.
+        faults: What to do at what is malformed.
 
     Raises:
         ConfigError: generated scenes are to be read by another reader than COCO's.
@@ -128,13 +137,13 @@ def read_split(config: RunConfig, root: Path, split: Literal["train", "val"]) ->
         DataError: a file is missing or malformed.
     """
     if config.reader == "coco":
-        return read_coco(root, split, config.coco)
+        return read_coco(root, split, config.coco, faults=faults)
     if config.data == "scenes":
         raise ConfigError(
             f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
         )
     reader = make_part("reader", config.reader, config.readers.get(config.reader, {}))
-    return read_with(reader, root, split)
+    return read_with(reader, root, split, faults)
 
 
 def with_boxes(split: Split, model: MultiTaskViT, boxes: Path) -> Split:

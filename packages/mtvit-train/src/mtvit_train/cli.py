@@ -1,4 +1,4 @@
-"""The command ``mtvit-train``: train, write scenes, pre-train a backbone."""
+"""The command ``mtvit-train``: train, check data, write scenes, pre-train a backbone."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import click
 
 from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 from mtvit_core.strict_option import require_sound_plugins, strict_option
+from mtvit_train.doctor_command import doctor
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -112,6 +113,8 @@ def pretrain(
         console=Console(),
     )
 
+
+main.add_command(doctor)
 
 if __name__ == "__main__":
     main()

@@ -15,6 +15,7 @@ from mtvit_core.categories import Categories
 from mtvit_core.errors import DataError
 from mtvit_train.data.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
 from mtvit_train.data.coco_merge import check_known, merge_categories, merge_images, merge_instances
+from mtvit_train.data.faults import STOP, Faults
 from mtvit_train.data.maps import read_maps
 from mtvit_train.data.packed import PackedAnnotations
 
@@ -56,7 +57,11 @@ class CocoConfig(BaseModel):
 
 
 def read_coco(
-    root: Path, split: Split, config: CocoConfig | None = None, categories: Categories | None = None
+    root: Path,
+    split: Split,
+    config: CocoConfig | None = None,
+    categories: Categories | None = None,
+    faults: Faults = STOP,
 ) -> PackedAnnotations:
     """Read the annotations of one split.
 
@@ -73,6 +78,7 @@ def read_coco(
         config: File names; COCO 2017's by default.
         categories: Classes and their order where a checkpoint or the training split gives them; else those of
             the files, in the order of their ids.
+        faults: What to do at what is malformed, missing or in conflict; what it concerns is left out.
 
     Raises:
         DataError: A file or folder is missing, malformed, or in conflict with another one.
@@ -80,14 +86,14 @@ def read_coco(
     config, root = config or CocoConfig(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such data folder; check the path.")
-    files = _read_files(root, split, config)
+    files = _read_files(root, split, config, faults)
     folder = config.path(root, config.images, split)
-    images = _keep_only(merge_images(files), config.only, files[0].path)
-    _check_images_exist(folder, list(images.values()))
-    own = merge_categories(files)
+    images = _keep_only(merge_images(files, faults), config.only, files[0].path)
+    _check_images_exist(folder, images, faults)
+    own = merge_categories(files, faults)
     if categories is not None:
         check_known(own, categories, str(files[0].path))
-    instances = [instance for instance in merge_instances(files) if instance.image_id in images]
+    instances = [instance for instance in merge_instances(files, faults) if instance.image_id in images]
     packed = _pack(folder, files, list(images.values()), instances, categories or own)
     file_names = [image.file_name for image in images.values()]
     return replace(packed, maps=read_maps(root, config.path(root, config.maps, split), file_names))
@@ -107,28 +113,33 @@ def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) ->
     return {id_: image for id_, image in images.items() if id_ in ids or not ids}
 
 
-def _read_files(root: Path, split: Split, config: CocoConfig) -> list[CocoFile]:
+def _read_files(root: Path, split: Split, config: CocoConfig, faults: Faults) -> list[CocoFile]:
     files: list[CocoFile] = []
-    for field, name in (("instances", config.instances), ("keypoints", config.keypoints)):
-        if not name:
-            continue
-        path = config.path(root, name, split)
-        if not path.is_file():
-            there = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
-            raise DataError(
-                f"{path}: no such annotation file; beside it lie {', '.join(there[:8]) or 'no JSON files'}. "
-                f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
-            )
-        known = files[0].instances.keys() | files[0].dropped if files else set[int]()
-        files.append(read_coco_file(path, config.degenerate, known))
-    if not files:
+    fields = {"instances": config.instances, "keypoints": config.keypoints}
+    named = [(field, name) for field, name in fields.items() if name]
+    if not named:
         raise DataError(
             "coco.instances and coco.keypoints are both empty; name at least one annotation file."
         )
+    for field, name in named:
+        path = config.path(root, name, split)
+        with faults:
+            if not path.is_file():
+                there = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
+                raise DataError(
+                    f"{path}: no such annotation file; beside it lie "
+                    f"{', '.join(there[:8]) or 'no JSON files'}. "
+                    f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
+                )
+            known = files[0].instances.keys() | files[0].dropped if files else set[int]()
+            files.append(read_coco_file(path, config.degenerate, known, faults))
+    if not files:
+        raise DataError(f"{root}: no annotation file of the {split} split can be read; mend them first.")
     return files
 
 
-def _check_images_exist(folder: Path, images: Sequence[ImageEntry]) -> None:
+def _check_images_exist(folder: Path, images: dict[int, ImageEntry], faults: Faults) -> None:
+    """Look for every image file; where a fault is noted, the image is left out."""
     if not folder.is_dir():
         above = folder.parent
         there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
@@ -136,14 +147,17 @@ def _check_images_exist(folder: Path, images: Sequence[ImageEntry]) -> None:
             f"{folder}: no such image folder; beside it lie {', '.join(there[:8]) or 'no folders'}. "
             f"Name it with coco.images."
         )
-    parents = {(folder / image.file_name).parent for image in images}
+    parents = {(folder / image.file_name).parent for image in images.values()}
     there_files = {path for parent in parents if parent.is_dir() for path in parent.iterdir()}
-    missing = [image for image in images if folder / image.file_name not in there_files]
-    if missing:
-        raise DataError(
-            f"{folder / missing[0].file_name}: no such image file, though image {missing[0].id} names it "
-            f"({len(missing)} of {len(images)} images are missing); add the files or remove their entries."
-        )
+    missing = [image for image in images.values() if folder / image.file_name not in there_files]
+    number = len(images)
+    for image in missing:
+        with faults:
+            raise DataError(
+                f"{folder / image.file_name}: no such image file, though image {image.id} names it "
+                f"({len(missing)} of {number} images are missing); add the files or remove their entries."
+            )
+        del images[image.id]
 
 
 def _pack(

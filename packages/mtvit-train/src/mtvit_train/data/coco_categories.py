@@ -8,7 +8,8 @@ from mtvit_core.errors import DataError
 from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.fields import Entry, number_id, numbers, text
 
-_SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
+#: A word that says which side a keypoint is on.
+SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 
 
 def parse_category(entry: Entry, where: str) -> Category:
@@ -50,7 +51,7 @@ def flip_pairs(names: list[str]) -> tuple[tuple[int, int], ...]:
     pairs = []
     place = {name.lower(): index for index, name in enumerate(names)}
     for name, index in place.items():
-        mirrored = _SIDE.sub(lambda side: "right" if side[0].lower() == "left" else "left", name)
+        mirrored = SIDE.sub(lambda side: "right" if side[0].lower() == "left" else "left", name)
         if mirrored == name:
             continue
         if mirrored not in place:

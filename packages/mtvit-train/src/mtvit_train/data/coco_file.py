@@ -11,6 +11,7 @@ from mtvit_core.errors import DataError
 from mtvit_core.images import MAX_PIXELS
 from mtvit_core.masks import Rle, rle_area
 from mtvit_train.data.coco_categories import parse_category
+from mtvit_train.data.faults import STOP, Faults
 from mtvit_train.data.fields import Entry, entries, need, number_id, numbers, text
 from mtvit_train.data.segmentation import DegenerateError, parse_segmentation
 
@@ -85,7 +86,9 @@ class CocoFile:
         return any(category.keypoints is not None for category in self.categories.values())
 
 
-def read_coco_file(path: Path, degenerate: Degenerate = "error", known: Set[int] = frozenset()) -> CocoFile:
+def read_coco_file(
+    path: Path, degenerate: Degenerate = "error", known: Set[int] = frozenset(), faults: Faults = STOP
+) -> CocoFile:
     """Read one annotation file.
 
     A file in which no annotation has ``segmentation`` gives no masks; in a file that gives masks, every
@@ -95,6 +98,7 @@ def read_coco_file(path: Path, degenerate: Degenerate = "error", known: Set[int]
         path: The file; it must exist.
         degenerate: Whether annotations that cover nothing are errors or left out.
         known: Ids of annotations whose masks are known already; their segmentations are not read.
+        faults: What to do at an entry that is not as the format asks.
 
     Raises:
         DataError: The file is not as COCO's format asks.
@@ -102,23 +106,24 @@ def read_coco_file(path: Path, degenerate: Degenerate = "error", known: Set[int]
     document = load_json(path)
     if not isinstance(document, dict):
         raise DataError(f"{path}: holds a {type(document).__name__}; a COCO file holds one object.")
-    listed = entries(document, "annotations", f"{path}")
+    listed = entries(document, "annotations", f"{path}", faults)
     file = CocoFile(
         path=path,
-        categories=_categories(document, path),
-        images=_images(document, path),
-        masked=not listed or any("segmentation" in entry for entry in listed),
+        categories=_categories(document, path, faults),
+        images=_images(document, path, faults),
+        masked=not listed or any("segmentation" in entry for _, entry in listed),
     )
-    for place, entry in enumerate(listed):
-        number = number_id(entry, "id", f"{path}: entry {place} of 'annotations'")
-        if number in file.instances or number in file.dropped:
-            raise DataError(f"{path}: annotation {number} stands more than once; ids must be unique.")
-        try:
-            file.instances[number] = _instance(entry, number, file, number in known)
-        except DegenerateError:
-            if degenerate == "error":
-                raise
-            file.dropped.add(number)
+    for place, entry in listed:
+        with faults:
+            number = number_id(entry, "id", f"{path}: entry {place} of 'annotations'")
+            if number in file.instances or number in file.dropped:
+                raise DataError(f"{path}: annotation {number} stands more than once; ids must be unique.")
+            try:
+                file.instances[number] = _instance(entry, number, file, number in known)
+            except DegenerateError:
+                if degenerate == "error":
+                    raise
+                file.dropped.add(number)
     return file
 
 
@@ -141,32 +146,34 @@ def load_json(path: Path) -> Any:
         raise DataError(f"{path}: malformed JSON: {error}; write the file again or restore it.") from None
 
 
-def _categories(document: Entry, path: Path) -> dict[int, Category]:
+def _categories(document: Entry, path: Path, faults: Faults) -> dict[int, Category]:
     found: dict[int, Category] = {}
-    for place, entry in enumerate(entries(document, "categories", f"{path}")):
-        category = parse_category(entry, f"{path}: entry {place} of 'categories'")
-        if category.id in found:
-            raise DataError(f"{path}: category {category.id} stands more than once; ids must be unique.")
-        found[category.id] = category
-    if not found:
+    for place, entry in entries(document, "categories", f"{path}", faults):
+        with faults:
+            category = parse_category(entry, f"{path}: entry {place} of 'categories'")
+            if category.id in found:
+                raise DataError(f"{path}: category {category.id} stands more than once; ids must be unique.")
+            found[category.id] = category
+    if not document["categories"]:
         raise DataError(f"{path}: 'categories' is empty; a data set needs at least one category.")
     return found
 
 
-def _images(document: Entry, path: Path) -> dict[int, ImageEntry]:
+def _images(document: Entry, path: Path, faults: Faults) -> dict[int, ImageEntry]:
     found: dict[int, ImageEntry] = {}
     names: set[str] = set()
-    for place, entry in enumerate(entries(document, "images", f"{path}")):
-        image = _image(entry, f"{path}: entry {place} of 'images'", path)
-        if image.id in found:
-            raise DataError(f"{path}: image {image.id} stands more than once; ids must be unique.")
-        if image.file_name in names:
-            raise DataError(
-                f"{path}: file name {image.file_name!r} stands more than once; each image needs its own."
-            )
-        found[image.id] = image
-        names.add(image.file_name)
-    if not found:
+    for place, entry in entries(document, "images", f"{path}", faults):
+        with faults:
+            image = _image(entry, f"{path}: entry {place} of 'images'", path)
+            if image.id in found:
+                raise DataError(f"{path}: image {image.id} stands more than once; ids must be unique.")
+            if image.file_name in names:
+                raise DataError(
+                    f"{path}: file name {image.file_name!r} stands more than once; each image needs its own."
+                )
+            found[image.id] = image
+            names.add(image.file_name)
+    if not document["images"]:
         raise DataError(f"{path}: 'images' is empty; a data set needs at least one image.")
     return found
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 from mtvit_core.categories import Categories, Category
 from mtvit_core.errors import DataError, did_you_mean
 from mtvit_train.data.coco_file import CocoFile, ImageEntry, Instance
+from mtvit_train.data.faults import STOP, Faults
 
 # Boxes of two files may differ by their rounding, in pixels.
 _ROUNDING = 0.02
 
 
-def merge_images(files: Sequence[CocoFile]) -> dict[int, ImageEntry]:
-    """Unite the images, in the order of the files.
+def merge_images(files: Sequence[CocoFile], faults: Faults = STOP) -> dict[int, ImageEntry]:
+    """Unite the images, in the order of the files; the first file's stand where a fault is noted.
 
     Raises:
         DataError: An id stands for two images, or a file name for two ids.
@@ -21,20 +22,22 @@ def merge_images(files: Sequence[CocoFile]) -> dict[int, ImageEntry]:
     for file in files:
         for number, image in file.images.items():
             first = images.setdefault(number, image)
-            if first != image:
-                raise _conflict(file, files[0], f"image {number}", _describe(image), _describe(first))
+            with faults:
+                if first != image:
+                    raise _conflict(file, files[0], f"image {number}", _describe(image), _describe(first))
     names: dict[str, int] = {}
     for number, image in images.items():
         other = names.setdefault(image.file_name, number)
-        if other != number:
-            raise _conflict(
-                files[-1], files[0], f"file {image.file_name!r}", f"image {number}", f"image {other}"
-            )
+        with faults:
+            if other != number:
+                raise _conflict(
+                    files[-1], files[0], f"file {image.file_name!r}", f"image {number}", f"image {other}"
+                )
     return images
 
 
-def merge_categories(files: Sequence[CocoFile]) -> Categories:
-    """Unite the categories, in the order of their ids.
+def merge_categories(files: Sequence[CocoFile], faults: Faults = STOP) -> Categories:
+    """Unite the categories, in the order of their ids; the first file's stand where a fault is noted.
 
     Raises:
         DataError: An id has two names or two keypoint schemas.
@@ -43,10 +46,12 @@ def merge_categories(files: Sequence[CocoFile]) -> Categories:
     for file in files:
         for number, category in file.categories.items():
             first = merged.setdefault(number, category)
-            if first.name != category.name:
-                raise _conflict(
-                    file, files[0], f"category {number}", f"called {category.name!r}", f"{first.name!r}"
-                )
+            with faults:
+                if first.name != category.name:
+                    raise _conflict(
+                        file, files[0], f"category {number}", f"called {category.name!r}", f"{first.name!r}"
+                    )
+            # No fault to go on after: the keypoints of all its annotations would fit neither schema.
             if first.keypoints and category.keypoints and first.keypoints != category.keypoints:
                 raise DataError(
                     f"{file.path}: the keypoints of category {category.name!r} differ from those in "
@@ -56,8 +61,10 @@ def merge_categories(files: Sequence[CocoFile]) -> Categories:
     return Categories(tuple(merged[number] for number in sorted(merged)))
 
 
-def merge_instances(files: Sequence[CocoFile]) -> list[Instance]:
+def merge_instances(files: Sequence[CocoFile], faults: Faults = STOP) -> list[Instance]:
     """Unite the annotations; the first file's fields stand, later files add keypoints.
+
+    Where a fault is noted, the first file's annotation stands alone.
 
     Raises:
         DataError: Two files disagree about an annotation.
@@ -66,8 +73,9 @@ def merge_instances(files: Sequence[CocoFile]) -> list[Instance]:
     for file in files[1:]:
         for number, instance in file.instances.items():
             first = merged.setdefault(number, instance)
-            _check_agree(first, instance, file, files[0])
-            merged[number] = replace(first, keypoints=first.keypoints or instance.keypoints)
+            with faults:
+                _check_agree(first, instance, file, files[0])
+                merged[number] = replace(first, keypoints=first.keypoints or instance.keypoints)
     dropped = set[int]().union(*(file.dropped for file in files))
     return [instance for instance in merged.values() if instance.id not in dropped]
 

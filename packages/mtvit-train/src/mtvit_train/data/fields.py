@@ -3,6 +3,7 @@
 from typing import Any
 
 from mtvit_core.errors import DataError
+from mtvit_train.data.faults import STOP, Faults
 
 Entry = dict[str, Any]
 
@@ -63,8 +64,14 @@ def numbers(value: Any, what: str, where: str, count: int | None = None) -> list
     return value
 
 
-def entries(document: Entry, key: str, where: str) -> list[Entry]:
-    """Return a list of JSON objects.
+def entries(document: Entry, key: str, where: str, faults: Faults = STOP) -> list[tuple[int, Entry]]:
+    """Return a list of JSON objects, each with its place.
+
+    Args:
+        document: The object that holds the list.
+        key: Its name there.
+        where: Start of the error message.
+        faults: What to do at an entry that is no object.
 
     Raises:
         DataError: It is missing or something else.
@@ -72,10 +79,13 @@ def entries(document: Entry, key: str, where: str) -> list[Entry]:
     value = need(document, key, where)
     if not isinstance(value, list):
         raise DataError(f"{where}: {key!r} is {_show(value)}; it must be a list.")
+    found: list[tuple[int, Entry]] = []
     for place, entry in enumerate(value):
-        if not isinstance(entry, dict):
-            raise DataError(f"{where}: entry {place} of {key!r} is {_show(entry)}; it must be an object.")
-    return value
+        with faults:
+            if not isinstance(entry, dict):
+                raise DataError(f"{where}: entry {place} of {key!r} is {_show(entry)}; it must be an object.")
+            found.append((place, entry))
+    return found
 
 
 def _show(value: Any) -> str:

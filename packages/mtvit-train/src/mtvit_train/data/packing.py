@@ -11,12 +11,21 @@ from mtvit_core.categories import Categories
 from mtvit_core.errors import DataError
 from mtvit_core.masks import rle_area
 from mtvit_core.reader import LabelledImage, LabelledObject, Reader
+from mtvit_train.data.faults import STOP, Faults
 from mtvit_train.data.maps import pack_maps
 from mtvit_train.data.packed import PackedAnnotations
 
 
-def read_with(reader: Reader[Any], root: Path, split: Literal["train", "val"]) -> PackedAnnotations:
+def read_with(
+    reader: Reader[Any], root: Path, split: Literal["train", "val"], faults: Faults = STOP
+) -> PackedAnnotations:
     """Read one split by a plugin's reader.
+
+    Args:
+        reader: The reader.
+        root: The data folder.
+        split: Which split.
+        faults: What to do at an image that does not fit; it is left out.
 
     Raises:
         DataError: what it yields does not fit together.
@@ -27,8 +36,12 @@ def read_with(reader: Reader[Any], root: Path, split: Literal["train", "val"]) -
     if not images:
         raise DataError(f"{where}: the split {split!r} has no images.")
     _check_ids(images, where)
+    sound: list[LabelledImage] = []
     for image in images:
-        _check(image, found.folder, categories, where)
+        with faults:
+            _check(image, found.folder, categories, where)
+            sound.append(image)
+    images = tuple(sound)
     objects = [(one, image) for image in images for one in image.objects]
     masks = [b"" if one.rle is None else one.rle.counts.encode("ascii") for one, _ in objects]
     posed = np.array([one.keypoints is not None for one, _ in objects], bool)

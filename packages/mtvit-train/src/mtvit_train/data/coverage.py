@@ -1,0 +1,52 @@
+"""How much of a data set is labelled for a task."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from mtvit_core.annotations import LABEL_KINDS
+from mtvit_train.data.packed import PackedAnnotations
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of a split teaches a task.
+
+    Attributes:
+        images: Images that carry every kind of label the task needs, objects or not.
+        instances: Objects on them that count: no crowds, and only those with a mask or a labelled keypoint
+            where the task needs masks or keypoints.
+    """
+
+    images: int
+    instances: int
+
+
+def coverage(packed: PackedAnnotations, needs: Set[str]) -> Coverage:
+    """Count what is labelled for a task.
+
+    Args:
+        packed: A split.
+        needs: Kinds of label that the task learns from.
+    """
+    images = labelled(packed, needs)
+    counted = np.repeat(images, np.diff(packed.first)) & ~packed.crowd
+    if "masks" in needs:
+        counted &= np.diff(packed.mask_first) > 0
+    if "keypoints" in needs:
+        counted &= packed.keypoint_rows >= 0
+    return Coverage(int(images.sum()), int(counted.sum()))
+
+
+def labelled(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " I"]:
+    """Tell which images carry every kind of label."""
+    there = np.ones(len(packed), bool)
+    for bit, kind in enumerate(LABEL_KINDS):
+        if kind in needs:
+            there &= (packed.has >> bit & 1).astype(bool)
+    for name in sorted(needs - {*LABEL_KINDS}):
+        there &= packed.maps[name].there if name in packed.maps else False
+    return there

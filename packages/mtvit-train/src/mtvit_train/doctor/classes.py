@@ -1,0 +1,110 @@
+"""How the objects are spread over the categories, and what is known about their keypoints."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mtvit_core.categories import Category
+from mtvit_train.data.coco_categories import SIDE
+from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.doctor.finding import Finding, listing
+
+#: A category with this many times fewer objects than the most frequent one is called rare.
+RARE = 100
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Objects of a category in one split.
+
+    Attributes:
+        id: Of the category.
+        name: Of the category.
+        instances: Objects, without crowds.
+        images: Images that hold one.
+        posed: Objects with a labelled keypoint; None where the category has no keypoints.
+    """
+
+    id: int
+    name: str
+    instances: int
+    images: int
+    posed: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def count_classes(packed: PackedAnnotations) -> list[ClassCount]:
+    """Count the objects of every category."""
+    image = np.repeat(np.arange(len(packed)), np.diff(packed.first))
+    counts = []
+    for label, category in enumerate(packed.categories):
+        mine = (packed.labels == label) & ~packed.crowd
+        posed = None if category.keypoints is None else int((mine & (packed.keypoint_rows >= 0)).sum())
+        images = len(np.unique(image[mine]))
+        counts.append(ClassCount(category.id, category.name, int(mine.sum()), images, posed))
+    return counts
+
+
+def odd_classes(counts: dict[str, list[ClassCount]]) -> list[Finding]:
+    """Find categories that training cannot learn, or that validation cannot score.
+
+    Args:
+        counts: Of every category, by split.
+    """
+    findings = []
+    for split, classes in counts.items():
+        none = [one.name for one in classes if not one.instances]
+        if none:
+            what = "is not learnt" if split == "train" else "is not scored"
+            message = (
+                f"categories without an object: {len(none)} of {len(classes)}, so each {what}: "
+                f"{listing(none)}."
+            )
+            findings.append(Finding("doubt", "classes", split, message))
+    most = max(counts.get("train", []), key=lambda one: one.instances, default=None)
+    rare = [
+        f"{one.name} ({one.instances})"
+        for one in counts.get("train", [])
+        if most is not None and 0 < one.instances * RARE <= most.instances
+    ]
+    if most is not None and rare:
+        message = (
+            f"categories with {RARE} times fewer objects than {most.name} ({most.instances}): {len(rare)}, "
+            f"as {listing(rare)}."
+        )
+        findings.append(Finding("doubt", "classes", "train", message))
+    return findings
+
+
+def odd_keypoints(packed: PackedAnnotations, split: str) -> list[Finding]:
+    """Find keypoint schemas that cannot be scored or mirrored, and keypoints that are never labelled."""
+    return [
+        Finding("doubt", "keypoints", split, message)
+        for label in packed.categories.keypoint_labels
+        for message in _of_schema(packed, label, packed.categories[label])
+    ]
+
+
+def _of_schema(packed: PackedAnnotations, label: int, category: Category) -> list[str]:
+    schema, where = category.keypoints, f"category {category.name!r}"
+    assert schema is not None
+    messages = []
+    if not schema.sigmas:
+        messages.append(f"{where} has no sigmas, so its poses cannot be scored; give one per keypoint.")
+    if not schema.flip_pairs and any(SIDE.search(name) for name in schema.names):
+        messages.append(
+            f"{where} has keypoints with a left or right but without a partner, so its images are never "
+            "mirrored; name both sides alike."
+        )
+    rows = packed.keypoint_rows[(packed.labels == label) & (packed.keypoint_rows >= 0)]
+    labelled = (packed.keypoints[rows, :, 2] > 0).sum(0)
+    never = [name for name, count in zip(schema.names, labelled, strict=False) if not count]
+    if not len(rows):
+        messages.append(f"{where} has keypoints, but no object has a labelled one.")
+    elif never:
+        messages.append(f"{where}: no object has these keypoints labelled: {listing(never)}.")
+    return messages

@@ -1,0 +1,78 @@
+"""Every image file is read once: whether it can be, whether its size is right, and what it looks like.
+
+    dHash    grey, shrunk to 8 rows x 9 columns: bit (i, j) = g(i, j + 1) > g(i, j); the same with rows and
+             columns swapped: 128 bits in all
+
+Source: the difference hash of Krawetz 2013 ("Kind of Like That"), here along both axes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from numpy import ndarray
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtvit_core.geometry import Letterbox
+from mtvit_train.data.dataset import ImageDataset
+from mtvit_train.data.faults import Faults
+from mtvit_train.data.packed import PackedAnnotations
+
+
+@dataclass(frozen=True)
+class Print:
+    """What an image is known by.
+
+    Attributes:
+        file_name: Of the image.
+        digest: SHA-256 of the file's bytes.
+        look: Its dHash.
+    """
+
+    file_name: str
+    digest: str
+    look: Bool[ndarray, " bits"]
+
+
+def look_at(image: UInt8[Tensor, "3 H W"]) -> Bool[ndarray, " bits"]:
+    """Return the dHash of an image, 128 bits."""
+    grey = image.float().mean(0)[None, None]
+    bits = []
+    for upright in (grey, grey.transpose(2, 3)):
+        small = F.interpolate(upright, size=(8, 9), mode="area")[0, 0].numpy()
+        bits.append((small[:, 1:] > small[:, :-1]).ravel())
+    return np.concatenate(bits)
+
+
+def read_images(
+    packed: PackedAnnotations, faults: Faults, workers: int, advance: Callable[[], None]
+) -> list[Print]:
+    """Read all images and dense labels of a split.
+
+    Args:
+        packed: The split.
+        faults: What to do at an image that cannot be read, or is of another size than annotated.
+        workers: Threads that read.
+        advance: Called after each image.
+    """
+    images = ImageDataset(packed, Letterbox(16, 16))
+    prints: list[Print] = []
+
+    def read(index: int) -> Print:
+        record = packed.image(index)
+        look = look_at(images.image(index))
+        with record.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        packed.dense(index, record.has)
+        return Print(record.file_name, digest, look)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for waiting in [pool.submit(read, index) for index in range(len(packed))]:
+            with faults:
+                prints.append(waiting.result())
+            advance()
+    return prints
