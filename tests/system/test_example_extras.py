@@ -58,10 +58,11 @@ NAMES = {"names": ("dog", "cat")}
 
 def test_the_example_is_listed(extras: ModuleType) -> None:
     found = json.loads(CliRunner().invoke(mtvit, ["plugins", "--json"]).stdout)
-    assert [(part["kind"], part["name"], part["distribution"]) for part in found["parts"]] == [
+    parts = [(part["kind"], part["name"], part["distribution"]) for part in found["parts"]]
+    assert [part for part in parts if part[2] == "mtvit-extras"] == [
         ("reader", "csv_boxes", "mtvit-extras"),
         ("transform", "greyscale", "mtvit-extras"),
-        ("weighting", "uncertainty", "mtvit-extras"),
+        ("weighting", "impartial", "mtvit-extras"),
     ]
     assert found["broken"] == []
 
@@ -90,16 +91,17 @@ def test_the_transform_draws_by_sample(extras: ModuleType) -> None:
     assert all(torch.equal(result[0], result[2]) for result in changed)
 
 
-def test_the_weighting_learns_to_trust(extras: ModuleType) -> None:
-    run = RunConfig(weightings={"uncertainty": {"start": 0.5}}, train={"weighting": "uncertainty"})
-    weighting = make_weighting(run, ("det", "pose"))
+def test_the_weighting_learns_the_scale(extras: ModuleType) -> None:
+    run = RunConfig(weightings={"impartial": {"start": 0.5}}, train={"weighting": "impartial"})
+    weighting = make_weighting(run, ("det", "pose", "seg"))
     losses = {"det/l1": torch.tensor(2.0), "det/class": torch.tensor(1.0), "pose/l1": torch.tensor(0.1)}
-    weighted = weighting(losses)
-    assert weighted["det/l1"].item() == pytest.approx(2 * math.exp(-0.5))
-    assert weighted["pose/uncertainty"].item() == 0.5
+    weighted = weighting({**losses, "seg/mask": torch.tensor(0.0)})
+    assert weighted["det/l1"].item() == pytest.approx(2 * math.exp(0.5))
+    assert weighted["pose/impartial"].item() == -0.5
     torch.stack(list(weighted.values())).sum().backward()
-    # d/ds (exp(-s) L + s) = 1 - exp(-s) L: a task of large losses is trusted less
-    assert weighting.s.grad.tolist() == pytest.approx([1 - 3 * math.exp(-0.5), 1 - 0.1 * math.exp(-0.5)])
+    # d/ds (exp(s) L - s) = exp(s) L - 1: a task of large losses is scaled down; one without labels stays
+    expected = [3 * math.exp(0.5) - 1, 0.1 * math.exp(0.5) - 1, 0]
+    assert weighting.s.grad.tolist() == pytest.approx(expected)
 
 
 def test_a_run_uses_all_three(
@@ -111,13 +113,13 @@ def test_a_run_uses_all_three(
         '[readers.csv_boxes]\nnames = ["dog", "cat"]\n[transforms.greyscale]\nshare = 1.0\n'
         '[model]\nbackbone = "vit_tiny_patch16_224"\nimage_size = [48, 64]\n'
         "options = { embed_dim = 24, depth = 2, num_heads = 2 }\n"
-        '[train]\nweighting = "uncertainty"\nsteps = 2\nbatch_size = 2\nlog_every = 1\ndevice = "cpu"\n'
+        '[train]\nweighting = "impartial"\nsteps = 2\nbatch_size = 2\nlog_every = 1\ndevice = "cpu"\n'
         'precision = "fp32"\nwarmup = 0\nlr = 1e-2\n[tasks.det]\nqueries = 4\n'
     )
     done = CliRunner().invoke(train_command, ["--config", "run.toml"])
     assert done.exit_code == 0, done.output
     records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
-    terms = [record["det/uncertainty"] for record in records if record["kind"] == "train"]
+    terms = [record["det/impartial"] for record in records if record["kind"] == "train"]
     assert terms[0] == 0
     assert terms[1] != 0
     pixels = np.asarray(Image.open("run/labels.png").convert("RGB"))[4:12, 4:12].astype(int)

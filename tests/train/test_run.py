@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 import mtvit_core
 from mtvit_core.backbone import create_backbone
+from mtvit_core.errors import ConfigError
 from mtvit_train.assemble import make_split
 from mtvit_train.cli import main
 from mtvit_train.config import RunConfig, TrainConfig, read_run
@@ -165,7 +166,9 @@ def trainer(scenes: Path, config: TrainConfig, tasks: dict[str, dict[str, object
     backbone = create_backbone("vit_tiny_patch16_224", (64, 64), options=options)
     model = mtvit_core.build(backbone, tasks, packed.categories, person_canvas=(64, 48))
     run = RunConfig(train=config)
-    return Trainer(model, make_split(run, model, packed, training=True), config, make_weighting(run, ()))
+    return Trainer(
+        model, make_split(run, model, packed, training=True), config, make_weighting(run, tuple(tasks))
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(scenes: Path) -> None:
@@ -187,6 +190,25 @@ def test_a_task_weight_of_zero_takes_a_task_out(scenes: Path) -> None:
     run.run(lambda report: seen.update(report.losses), lambda step: None)
     assert all(value == 0 for name, value in seen.items() if name.startswith("seg/"))
     assert any(value > 0 for name, value in seen.items() if name.startswith("det/"))
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "gradnorm"])
+def test_learned_balance_trains(name: str, scenes: Path) -> None:
+    # Five, because fresh heads give the backbone no gradient at all, and gradnorm looks again after four.
+    config = TrainConfig(steps=5, batch_size=2, precision="fp32", warmup=0, weighting=name)
+    run = trainer(scenes, config, {"det": {"queries": 6}, "seg": {"queries": 6}})
+    before = [weight.clone() for weight in run.weighting.state_dict().values()]
+    losses: dict[str, float] = {}
+    run.run(lambda report: losses.update(report.losses), lambda step: None)
+    assert losses["loss"] == pytest.approx(sum(v for k, v in losses.items() if k != "loss"), rel=1e-5)
+    after = run.weighting.state_dict().values()
+    assert all(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_a_frozen_backbone_has_no_gradients_to_balance(scenes: Path) -> None:
+    config = TrainConfig(steps=1, batch_size=2, backbone_lr=0, weighting="gradnorm")
+    with pytest.raises(ConfigError, match="the backbone's last block is not trained"):
+        trainer(scenes, config, {"det": {"queries": 6}})
 
 
 def test_whole_images_and_person_crops_train_and_evaluate_together(scenes: Path) -> None:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,12 +28,30 @@ class Weighting(Part[C], nn.Module):
         Part.__init__(self, config)
         self.tasks = tuple(tasks)
 
+    def begin(self, shared: Sequence[nn.Parameter]) -> None:
+        """Be told once, before the first update, which weights the losses of all tasks read.
+
+        A scheme that balances gradients keeps them, and takes ``torch.autograd.grad`` of the losses by them
+        with ``retain_graph=True``; others need not define this.
+
+        Args:
+            shared: Weights of the backbone's last block that are trained; none where the block is frozen.
+        """
+        return None
+
+    def totals(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, " tasks"]:
+        """Return the sum of each task's terms, in the order of ``tasks``; 0 where it has none."""
+        zero = torch.zeros((), device=next(iter(losses.values())).device)
+        own = {task: [v for name, v in losses.items() if name.split("/")[0] == task] for task in self.tasks}
+        return torch.stack([torch.stack(terms).sum() if terms else zero for terms in own.values()])
+
     @abstractmethod
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
         """Return the terms whose sum is minimised.
 
         Args:
-            losses: Terms by ``task/term``, as the tasks' own settings weigh them.
+            losses: Terms by ``task/term``, as the tasks' own settings weigh them. Those of a task without any
+                labelled image in the batch are 0, and so are their gradients.
 
         Returns:
             The same terms, weighted, and perhaps terms of the scheme itself under other names.

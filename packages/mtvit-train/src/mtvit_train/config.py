@@ -77,7 +77,8 @@ class TrainConfig(Table):
         precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see
             ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
-        weighting: How the losses of tasks are weighed: ``fixed``, or a scheme that a plugin brings.
+        weighting: How the losses of tasks are weighed: ``fixed``, ``uncertainty``, ``gradnorm``, or a scheme
+            that a plugin brings.
         task_weights: Factor on the losses of a task, by name; 1 where absent; read by ``fixed``.
         workers: Loader processes; 0 loads in the main process.
         cache_mb: Decoded images kept in memory, in MiB, per loading process.
@@ -137,7 +138,7 @@ class RunConfig(Table):
         tasks: Settings of each task, by name; see the task's own documentation.
         readers: Settings of plugins' readers, by name.
         transforms: Transforms of plugins to apply to training samples, in this order, and their settings.
-        weightings: Settings of plugins' weightings, by name.
+        weightings: Settings of weightings, by name.
     """
 
     plugins: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from mtvit_train.precision import compute_type
 from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
 from mtvit_train.schedule import rate
 from mtvit_train.stop import StopAsked, StopRequest
+from mtvit_train.task_weights import shared_weights
 
 
 class DivergedError(MtvitError):
@@ -57,6 +58,7 @@ class Trainer:
         self.average = AveragedWeights(self.model, config.ema)
         self.weighting = weighting.to(self.device).train()
         self.optimizer = make_optimizer(self.model, config, self.weighting)
+        self.weighting.begin(shared_weights(self.model))
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.split = split
         self.meter = Meter(self.device, config.workers)

@@ -1,11 +1,13 @@
-"""What the entry point ``train`` registers: the command ``mtvit evaluate``."""
+"""What the entry point ``train`` registers: the command ``mtvit evaluate``, and ways to weigh losses."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtvit_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import click
+
+    from mtvit_core.weighting import Weighting
 
 
 @hookimpl
@@ -14,3 +16,12 @@ def mtvit_commands() -> "list[click.Command]":
     from mtvit_train.evaluate_command import evaluate_command
 
     return [evaluate_command]
+
+
+@hookimpl
+def mtvit_weightings() -> "list[type[Weighting[Any]]]":
+    """Return what ``train.weighting`` may name beside ``fixed``."""
+    from mtvit_train.gradnorm import GradNorm
+    from mtvit_train.uncertainty import Uncertainty
+
+    return [GradNorm, Uncertainty]

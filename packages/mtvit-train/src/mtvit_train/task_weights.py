@@ -1,12 +1,13 @@
-"""The trainer's own weighting: one fixed factor per task."""
+"""The weighting of a run; one fixed factor per task where it names none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from mtvit_core.model import MultiTaskViT
 from mtvit_core.plugins import make_part
 from mtvit_core.task import TaskConfig
 from mtvit_core.weighting import Weighting
@@ -44,3 +45,8 @@ def make_weighting(config: RunConfig, tasks: Sequence[str]) -> Weighting[Any]:
     settings = config.weightings.get(config.train.weighting, {})
     made: Weighting[Any] = make_part("weighting", config.train.weighting, settings, tuple(tasks))
     return made
+
+
+def shared_weights(model: MultiTaskViT) -> list[nn.Parameter]:
+    """Return the weights that the losses of all tasks read: those of the last block, as far as trained."""
+    return [weight for weight in model.backbone.vit.blocks[-1].parameters() if weight.requires_grad]

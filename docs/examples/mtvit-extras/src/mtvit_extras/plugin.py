@@ -28,7 +28,7 @@ def mtvit_transforms() -> "list[type[Transform[Any]]]":
 
 @hookimpl
 def mtvit_weightings() -> "list[type[Weighting[Any]]]":
-    """Return the weighting by uncertainty."""
-    from mtvit_extras.uncertainty import Uncertainty
+    """Return the impartial weighting."""
+    from mtvit_extras.impartial import Impartial
 
-    return [Uncertainty]
+    return [Impartial]
