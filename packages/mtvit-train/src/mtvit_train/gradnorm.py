@@ -108,7 +108,8 @@ class GradNorm(Weighting[GradNormConfig]):
                 f"weighting 'gradnorm': the loss of task {self.tasks[index]!r} does not read the backbone's "
                 "last block, so there is no shared gradient to balance; take another train.weighting."
             )
-        return torch.linalg.vector_norm(mean_over_ranks(torch.cat(found)))
+        norm: Tensor = torch.linalg.vector_norm(mean_over_ranks(torch.cat(found)))
+        return norm
 
     @torch.no_grad()
     def _average(self, norms: Float[Tensor, " tasks"], totals: Float[Tensor, " tasks"]) -> None:
