@@ -26,3 +26,7 @@ class Batch:
     def __len__(self) -> int:
         """Return the number of images."""
         return int(self.images.shape[0])
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Return the images from ``start`` to before ``stop``."""
+        return Batch(self.images[start:stop], self.annotations[start:stop], self.meta[start:stop])

@@ -62,7 +62,8 @@ class TrainConfig(Table):
 
     Attributes:
         steps: Updates of the weights.
-        batch_size: Images per update.
+        batch_size: Images per update, of all processes together.
+        accumulate: Passes in which each process goes through its images of an update, to save memory.
         optimizer: ``adamw``, or ``muon``: Muon for the matrices of the backbone's blocks, AdamW for the rest.
         lr: Peak learning rate of heads and tokens, AdamW.
         matrix_lr: The same for the matrices that Muon updates.
@@ -95,6 +96,7 @@ class TrainConfig(Table):
 
     steps: PositiveInt = 10_000
     batch_size: PositiveInt = 16
+    accumulate: PositiveInt = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(2e-4, gt=0)
     matrix_lr: float = Field(0.01, gt=0)

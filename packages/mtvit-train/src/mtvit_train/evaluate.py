@@ -8,9 +8,10 @@ from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.instances import Instances
 from mtvit_core.model import MultiTaskViT, View, evaluating
 from mtvit_core.task import Evaluator, Task
-from mtvit_train.assemble import Split
+from mtvit_train.assemble import AnyDataset, Split
 from mtvit_train.data.loader import load
-from mtvit_train.data.sampler import EpochSampler
+from mtvit_train.data.portions import portion
+from mtvit_train.ranks import Ranks
 
 #: What was found in a canvas, and where the canvas comes from.
 Part = tuple[Instances, ImageMeta]
@@ -23,7 +24,7 @@ def evaluate(
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
-    """Score every task on every image.
+    """Score every task on every image; several processes share the images.
 
     Args:
         model: The model, on the device to use.
@@ -33,11 +34,15 @@ def evaluate(
         advance: Told the number of images done, for progress bars.
 
     Returns:
-        Metrics keyed ``task/metric``.
+        Metrics keyed ``task/metric``, in all processes.
     """
     scored = evaluate_tasks(model, split, batch_size, workers, advance)
-    metrics = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
-    return {name: value for part in metrics for name, value in part.items()}
+
+    def metrics() -> dict[str, float]:
+        parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
+        return {name: value for part in parts for name, value in part.items()}
+
+    return Ranks.current().lead(metrics)
 
 
 def evaluate_tasks(
@@ -47,13 +52,20 @@ def evaluate_tasks(
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, Evaluator]:
-    """Return the evaluators of every task, filled with the results on every image."""
+    """Return the evaluators of every task, filled with the results on every image.
+
+    Of several processes, only the first one's hold every image; those of the others hold their own.
+    """
     evaluators: dict[str, Evaluator] = {task.name: task.evaluator() for task in model.task_list}
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
     with evaluating(model):
         for view in model.views:
             for name, results in _results(model, split, view, batch_size, workers, advance):
                 _score(evaluators[name], results, split, needs[name])
+    states = Ranks.current().gather({name: evaluator.state() for name, evaluator in evaluators.items()})
+    if len(states) > 1:
+        for name, evaluator in evaluators.items():
+            evaluator.merge([state[name] for state in states])
     return evaluators
 
 
@@ -67,16 +79,14 @@ def _results(
 ) -> Iterator[tuple[str, list[Instances]]]:
     """Yield each task's results, one per image; crops of one image, which follow each other, are joined.
 
-    Images without crops come last: nothing was found in them.
+    Images without crops come last, in the first process: nothing was found in them.
     """
-    dataset = split.views[view]
+    dataset, ranks = split.views[view], Ranks.current()
     # Canvases that differ in size cannot be stacked.
     alike = view == "person" or isinstance(model.framing, Letterbox)
-    sampler = EpochSampler(len(dataset), batch_size if alike else 1, shuffle=False, epochs=1)
+    batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world)
     pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
-    seen: set[int] = set()
-    for batch in load(dataset, sampler, workers):
-        seen |= {meta.image_id for meta in batch.meta}
+    for batch in load(dataset, batches, workers):
         predictions = model.answers(batch.images, view)
         for task in model.of_view(view):
             results = decode(task, predictions[task.name], batch.meta)
@@ -87,19 +97,16 @@ def _results(
             yield task.name, _join(task, view, [part for part in found if part[0].image_id != last])
         if advance is not None:
             advance(len(batch))
-    nothing = _nothing(model, split, seen)
+    nothing = _nothing(model, split, dataset) if ranks.leads else []
     for task in model.of_view(view):
         yield task.name, _join(task, view, pending[task.name]) + nothing
 
 
-def _nothing(model: MultiTaskViT, split: Split, seen: set[int]) -> list[Instances]:
-    """Empty results for the images of a split that are not among those seen."""
-    records = [split.packed.image(i) for i in range(len(split.packed))]
-    return [
-        Instances.empty(r.height, r.width, model.categories, r.image_id, r.file_name)
-        for r in records
-        if r.image_id not in seen
-    ]
+def _nothing(model: MultiTaskViT, split: Split, dataset: AnyDataset) -> list[Instances]:
+    """Empty results for the images of a split that have no crop."""
+    cropped = {dataset.image_of(index) for index in range(len(dataset))}
+    records = [split.packed.image(i) for i in range(len(split.packed)) if i not in cropped]
+    return [Instances.empty(r.height, r.width, model.categories, r.image_id, r.file_name) for r in records]
 
 
 def _join(task: Task[Any, Any, Any], view: View, parts: list[Part]) -> list[Instances]:

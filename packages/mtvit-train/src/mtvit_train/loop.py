@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from mtvit_core.batch import Batch
-from mtvit_core.device import pick_device
 from mtvit_core.errors import MtvitError
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.weighting import Weighting
@@ -17,10 +16,12 @@ from mtvit_train.config import TrainConfig
 from mtvit_train.data.loader import Loading, load
 from mtvit_train.data.sampler import EpochSampler
 from mtvit_train.ema import AveragedWeights
+from mtvit_train.gradients import Gradients, Objective
 from mtvit_train.meter import Meter, Report
 from mtvit_train.optim import make_optimizer
 from mtvit_train.precision import compute_type
 from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
+from mtvit_train.ranks import Ranks
 from mtvit_train.schedule import rate
 from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import shared_weights
@@ -52,7 +53,8 @@ class Trainer:
             weighting: Weighs the losses of the tasks.
         """
         self.config = config
-        self.device = pick_device(config.device)
+        self.ranks = Ranks.current()
+        self.device = self.ranks.device(config.device)
         self.model = model.to(self.device).train()
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema)
@@ -60,6 +62,9 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.weighting.begin(shared_weights(self.model))
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.share = self.ranks.share(config.batch_size, config.accumulate)
+        objective = Objective(self.model, self.weighting)
+        self.gradients = Gradients(objective, self.ranks, config.accumulate, config.seed)
         self.split = split
         self.meter = Meter(self.device, config.workers)
         self.step = self.evaluated = 0
@@ -118,7 +123,8 @@ class Trainer:
         waited = time.perf_counter() - started
         losses, norm = self.update(drawn)
         loading = sum(stream.seconds for stream in streams.values())
-        self.meter.add(losses, norm, sum(len(batch) for batch in drawn.values()), waited, loading)
+        images = self.ranks.world * sum(len(batch) for batch in drawn.values())
+        self.meter.add(losses, norm, images, waited, loading)
 
     def _due(self, every: int) -> bool:
         """Tell whether it is time for what comes every so many steps and at the end; 0: at the end only."""
@@ -168,22 +174,16 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         self.model.progress(self.step / config.steps)
-        losses: dict[str, Tensor] = {}
-        for view, batch in batches.items():
-            losses |= self.model.losses(batch, view)
-        losses = self.weighting(losses)
-        total = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        losses = self.gradients.fill(batches, self.step)
+        total = torch.stack(list(losses.values())).sum()
         norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
         if not (torch.isfinite(total) & torch.isfinite(norm)):
             raise DivergedError(self._diverged(losses, norm))
-        # Before the step: a term may be a parameter of the weighting itself.
-        seen = {name: value.detach().clone() for name, value in {**losses, "loss": total}.items()}
         self.optimizer.step()
         self.average.update(self.model, self.step)
         self.step += 1
-        return seen, norm
+        return {**losses, "loss": total}, norm
 
     def _diverged(self, losses: dict[str, Tensor], norm: Tensor) -> str:
         bad = [name for name, value in losses.items() if not torch.isfinite(value)] or [
@@ -196,5 +196,8 @@ class Trainer:
 
     def _batches(self, view: View) -> Loading:
         dataset, config = self.split.views[view], self.config
-        sampler = EpochSampler(len(dataset), config.batch_size, config.seed, start=self.step)
+        ranks, size = self.ranks, len(dataset)
+        sampler = EpochSampler(
+            size, self.share, config.seed, start=self.step, rank=ranks.rank, world=ranks.world
+        )
         return load(dataset, sampler, config.workers)

@@ -1,25 +1,30 @@
 """One training run, from settings to a folder of results."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from mtvit_core import checkpoint
-from mtvit_train.assemble import make_model, make_split, prepare_data, read_splits, task_names
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.weighting import Weighting
+from mtvit_train.assemble import Split, make_model, make_split, prepare_data, read_splits, task_names
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import Trainer
 from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels, draw_losses, draw_metrics, draw_predictions
+from mtvit_train.ranks import Ranks, joined
 from mtvit_train.records import Records, claim_folder, write_json
 from mtvit_train.task_weights import make_weighting
 
 
 def run(config: RunConfig, console: Console) -> dict[str, float]:
-    """Train, evaluate, draw and save.
+    """Train, evaluate, draw and save, with the other processes of the run where torchrun has started some.
 
     Args:
         config: Settings; ``out`` must be empty or absent.
@@ -28,22 +33,26 @@ def run(config: RunConfig, console: Console) -> dict[str, float]:
     Returns:
         The metrics of the last evaluation, keyed ``task/metric``.
     """
+    with joined(config.train.device) as ranks:
+        return _run(config, console if ranks.leads else Console(quiet=True), ranks)
+
+
+def _run(config: RunConfig, console: Console, ranks: Ranks) -> dict[str, float]:
     started, out = time.perf_counter(), Path(config.out)
-    claim_folder(out)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    write_json(out / "config.json", config.model_dump(mode="json"))
-    train, val = read_splits(config, prepare_data(config, out))
-    model = make_model(config, train.categories)
-    train_split = make_split(config, model, train, training=True)
-    val_split = make_split(config, model, val, training=False)
-    draw_labels(train_split, model, out / "labels.png")
-    weighting = make_weighting(config, task_names(config))
-    trainer, records = Trainer(model, train_split, config.train, weighting), Records(out)
+    data = ranks.lead(lambda: _begin(config, out))
+    parts = ranks.together(lambda: _Parts.of(config, data, ranks))
+    model, val_split = parts.model, parts.val
+    if ranks.leads:
+        draw_labels(parts.train, model, out / "labels.png")
+    trainer, records = Trainer(model, parts.train, config.train, parts.weighting), Records(out)
     metrics: dict[str, float] = {}
     with Display(console, config.train.steps) as display:
 
         def on_report(report: Report) -> None:
+            if not ranks.leads:
+                return
             records.add("train", report.step, report.values)
             display.losses(report)
 
@@ -52,12 +61,16 @@ def run(config: RunConfig, console: Console) -> dict[str, float]:
             found = evaluate(averaged, val_split, config.train.eval_batch_size, config.train.workers)
             metrics.clear()
             metrics.update(found)
+            if not ranks.leads:
+                return
             records.add("eval", step, found)
             write_json(out / "metrics.json", {"step": step, **found})
             checkpoint.save(averaged, out / "model.safetensors", {"step": step})
             display.metrics(step, found)
 
         trainer.run(on_report, on_evaluate)
+    if not ranks.leads:
+        return metrics
     draw_predictions(trainer.average.model, val_split, out / "predictions.png")
     draw_losses(records.read("train"), out / "losses.png")
     draw_metrics(records.read("eval"), out / "metrics.png")
@@ -74,3 +87,32 @@ def run(config: RunConfig, console: Console) -> dict[str, float]:
     ):
         console.print(f"  {out / name}", highlight=False)
     return metrics
+
+
+def _begin(config: RunConfig, out: Path) -> Path:
+    """Make the run folder and the data, and return where the data are."""
+    claim_folder(out)
+    write_json(out / "config.json", config.model_dump(mode="json"))
+    return prepare_data(config, out)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the settings describe, made from them in every process."""
+
+    model: MultiTaskViT
+    train: Split
+    val: Split
+    weighting: Weighting[Any]
+
+    @classmethod
+    def of(cls, config: RunConfig, data: Path, ranks: Ranks) -> "_Parts":
+        ranks.share(config.train.batch_size, config.train.accumulate)
+        train, val = read_splits(config, data)
+        model = make_model(config, train.categories)
+        return cls(
+            model,
+            make_split(config, model, train, training=True),
+            make_split(config, model, val, training=False),
+            make_weighting(config, task_names(config)),
+        )

@@ -118,6 +118,10 @@ class ImageDataset(Dataset[Sample]):
         )
         return Sample(canvas, annotations, placement.meta(record.image_id, record.file_name))
 
+    def image_of(self, index: int) -> int:
+        """Return the place of the image that a sample is of: its own."""
+        return index
+
     def image(self, index: int) -> UInt8[Tensor, "3 H W"]:
         """Load one image at its original size, upright.
 

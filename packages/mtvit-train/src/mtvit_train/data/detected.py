@@ -49,6 +49,10 @@ class DetectedPersons(Dataset[Sample]):
         """Return the number of boxes."""
         return len(self.people)
 
+    def image_of(self, index: int) -> int:
+        """Return the place of the image that a box is in."""
+        return self.people[index][0]
+
     def __getitem__(self, key: Key) -> Sample:
         """Load one sample.
 

@@ -1,7 +1,7 @@
 """Batches in the order of a sampler, loaded here or by other processes."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from mtvit_core.batch import Batch
 from mtvit_core.errors import DataError
 from mtvit_train.data.dataset import Sample, collate
-from mtvit_train.data.sampler import EpochSampler, Key
+from mtvit_train.data.sampler import Key
 from mtvit_train.stop import ignore_signals
 
 
@@ -21,7 +21,7 @@ class Loading(Iterator[Batch]):
         seconds: What it took to load the last batch, in the process that did.
     """
 
-    def __init__(self, dataset: Dataset[Sample], sampler: EpochSampler, workers: int) -> None:
+    def __init__(self, dataset: Dataset[Sample], sampler: Iterable[list[Key]], workers: int) -> None:
         """Prepare the loader; see ``load``."""
         self.seconds = 0.0
         loader: DataLoader[Any] = DataLoader(
@@ -31,7 +31,7 @@ class Loading(Iterator[Batch]):
             num_workers=workers,
             worker_init_fn=_start_worker,
             # Of its own: making an iterator draws a number, which would be missing from the model's stream.
-            generator=torch.Generator().manual_seed(sampler.seed),
+            generator=torch.Generator(),
         )
         self._stream = self._read(loader)
 
@@ -55,7 +55,7 @@ class Loading(Iterator[Batch]):
             ) from error
 
 
-def load(dataset: Dataset[Sample], sampler: EpochSampler, workers: int = 0) -> Loading:
+def load(dataset: Dataset[Sample], sampler: Iterable[list[Key]], workers: int = 0) -> Loading:
     """Return the batches of a sampler.
 
     Args:

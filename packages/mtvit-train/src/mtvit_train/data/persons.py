@@ -89,12 +89,16 @@ class PersonDataset(Dataset[Sample]):
         """
         epoch, index = key
         row = int(self.rows[index])
-        image = int(np.searchsorted(self.packed.first, row, side="right")) - 1
+        image = self.image_of(index)
         rng = np.random.default_rng([_PERSON_STREAM, self.seed, epoch, index])
         meta, flipped = self._place(rng, row, image)
         crop = crop_person(self.images.image(image), meta, self.canvas)
         coloured, person = jitter_colour(rng, self.augment, crop), self._annotations(row, meta, flipped)
         return Sample(*change(self.transforms, coloured, person, self.seed, key), meta)
+
+    def image_of(self, index: int) -> int:
+        """Return the place of the image that a person is in."""
+        return int(np.searchsorted(self.packed.first, self.rows[index], side="right")) - 1
 
     def _place(self, rng: np.random.Generator, row: int, image: int) -> tuple[ImageMeta, bool]:
         """Draw where the crop lies, and whether it is mirrored."""
