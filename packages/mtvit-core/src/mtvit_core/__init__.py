@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from mtvit_core.coco import COCO_CATEGORIES as COCO_CATEGORIES
     from mtvit_core.coco_evaluator import CocoEvaluator as CocoEvaluator
     from mtvit_core.counts import shared_count as shared_count
+    from mtvit_core.details import Chart as Chart
+    from mtvit_core.details import Details as Details
+    from mtvit_core.details import Line as Line
+    from mtvit_core.details import Matrix as Matrix
+    from mtvit_core.details import Mistakes as Mistakes
+    from mtvit_core.details import Table as Table
     from mtvit_core.drawing import contact_sheet as contact_sheet
     from mtvit_core.drawing import draw_annotations as draw_annotations
     from mtvit_core.drawing import draw_instances as draw_instances
@@ -62,6 +68,7 @@ _MODULES = {
     "coco": ("COCO_CATEGORIES",),
     "coco_evaluator": ("CocoEvaluator",),
     "counts": ("shared_count",),
+    "details": ("Chart", "Details", "Line", "Matrix", "Mistakes", "Table"),
     "drawing": ("contact_sheet", "draw_annotations", "draw_instances"),
     "draws": ("image_generators",),
     "errors": ("CheckpointError", "ConfigError", "DataError", "MtvitError", "PluginError", "ShapeError"),

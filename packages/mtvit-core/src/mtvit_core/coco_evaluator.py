@@ -10,7 +10,9 @@ import torch
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories, Category
 from mtvit_core.coco_curves import Curves, coco_curves
+from mtvit_core.coco_details import coco_details
 from mtvit_core.coco_format import IouType, annotation_entries
+from mtvit_core.details import Details
 from mtvit_core.errors import DataError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -130,6 +132,11 @@ class CocoEvaluator(Evaluator):
             ap, ap50, ar = one.average_precision(), one.average_precision(0.5), one.average_recall()
             scores.append(ClassScore(category, counted[category.id], ap, ap50, ar))
         return tuple(scores)
+
+    def details(self, min_score: float) -> Details:
+        """Return scores of classes, precision over recall, confusions, errors of keypoints, and mistakes."""
+        curves, scores = self._evaluated(), self.per_class()
+        return coco_details(self._images, self._categories, self._kind, curves, scores, min_score)
 
     def _evaluated(self) -> Curves:
         if self._curves is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from mtvit_core.details import Details
 from mtvit_core.errors import MtvitError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.geometry import ImageMeta
@@ -218,6 +219,20 @@ def own_metrics(task: str, metrics: Mapping[str, Any]) -> dict[str, float]:
         if not isinstance(value, int | float):
             raise PluginError(f"task {task!r}: its metric {metric!r} is {value!r}, not a number.")
     return {f"{task}/{metric}": float(value) for metric, value in metrics.items()}
+
+
+def own_details(task: str, details: Any) -> Details:
+    """Return the details that an evaluator tells.
+
+    Raises:
+        PluginError: they are something else.
+    """
+    if not isinstance(details, Details):
+        raise PluginError(
+            f"task {task!r}: its evaluator's details are {details!r:.80}, not mtvit_core.details.Details; "
+            "return such an object."
+        )
+    return details
 
 
 def decode(task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta]) -> list[Instances]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.crops import CropRule
+from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.matching import Match
@@ -96,6 +97,14 @@ class Evaluator(ABC):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """Return the metrics, by names such as ``AP`` and ``AP50``; NaN where nothing was labelled."""
+
+    def details(self, min_score: float) -> Details:
+        """Return what a report shows beside the metrics; nothing unless an evaluator says otherwise.
+
+        Args:
+            min_score: Results below it are not to count where there is no curve over all scores.
+        """
+        return Details()
 
 
 C = TypeVar("C", bound=TaskConfig)

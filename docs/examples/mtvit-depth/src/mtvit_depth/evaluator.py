@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtvit_core.annotations import Annotations
+from mtvit_core.details import Chart, Details, Line
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.task import Evaluator
@@ -50,3 +51,12 @@ class DepthEvaluator(Evaluator):
             "MAE": error / pixels if pixels else math.nan,
             "delta1": hits / pixels if pixels else math.nan,
         }
+
+    def details(self, min_score: float) -> Details:
+        """Show how the error is spread over the images, best first."""
+        errors = sorted(error / pixels for pixels, error, _ in self.images.values() if pixels)
+        shares = tuple((n + 1) / len(errors) for n in range(len(errors)))
+        spread = Chart(
+            "Error of the images", "share of images", "MAE at most", (Line("MAE", shares, tuple(errors)),)
+        )
+        return Details(charts=(spread,))
