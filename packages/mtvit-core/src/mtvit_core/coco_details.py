@@ -165,7 +165,7 @@ def _keypoint_table(pairs: Mapping[int, Pairs], category: Category, min_score: f
         tuple(_keypoint_row(name, np.array(errors[name])) for name in category.keypoints.names),
         "Distance to the truth in units of s k, at which OKS falls to 0.61; s is the root of the object's "
         f"area, k twice the keypoint's sigma. Shares: good, OKS at least {_GOOD}; near, at least {_NEAR}; "
-        f"off, below. Of objects found with OKS {_SAME_PERSON} or more and a score of at least {min_score:g}.",
+        f"off, below. Of objects found with OKS {_SAME_PERSON} or more and a score of {min_score:g} or more.",
     )
 
 

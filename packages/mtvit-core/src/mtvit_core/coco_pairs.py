@@ -1,8 +1,8 @@
 """Which result stands for which annotated object of an image, whatever their classes.
 
 Results go from the best score down. Each takes, of the objects that are left and similar enough, one of its
-own class if there is one, else of another; the most similar one. Boxes and masks are similar by IoU, keypoints
-by OKS:
+own class if there is one, else of another; the most similar one. Boxes and masks are similar by IoU,
+keypoints by OKS:
 
     OKS = mean over labelled keypoints of exp(-d_i^2 / (2 s^2 k_i^2)),  k_i = 2 sigma_i, s^2 the object's area
 """
