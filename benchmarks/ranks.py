@@ -1,0 +1,231 @@
+"""Several processes against one: the same settings, the same loss curve, whatever images are labelled with.
+
+    python benchmarks/ranks.py --steps 50 --processes 2
+
+Each case trains a small model in one process and in several (gloo, CPU, fp32), and a row of the table says
+how far the loss ever deviates, relative to its value.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from mtvit_core.annotations import Annotations
+from mtvit_core.batch import Batch
+from mtvit_core.model import View
+from mtvit_core.testing.sample import take
+from mtvit_train.assemble import make_model, make_split, read_splits, task_names
+from mtvit_train.config import RunConfig
+from mtvit_train.data.dataset import collate
+from mtvit_train.loop import Trainer
+from mtvit_train.meter import Report
+from mtvit_train.ranks import joined
+from mtvit_train.scenes import write_scenes
+from mtvit_train.task_weights import make_weighting
+
+#: Images of a batch; the first half of it is what the first half of the processes sees.
+BATCH = 4
+#: A ViT that trains in milliseconds.
+MODEL = {
+    "backbone": "vit_tiny_patch16_224",
+    "options": {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2},
+    "image_size": (64, 64),
+    "person_size": (64, 48),
+}
+TASKS = {"det": {"queries": 6}, "seg": {"queries": 6}, "pose": {"queries": 4}}
+LEARNED = {
+    "det": {"variant": "yolos", "queries": 6},
+    "seg": {"variant": "eomt", "queries": 6, "points": 64},
+}
+Change = Callable[[Annotations], Annotations]
+
+
+def having(*kinds: str) -> Change:
+    """Return what leaves these kinds of label and drops all others."""
+
+    def change(annotations: Annotations) -> Annotations:
+        masks = annotations.masks if "masks" in kinds else None
+        keypoints = annotations.keypoints if "keypoints" in kinds else None
+        return replace(annotations, masks=masks, keypoints=keypoints, has=annotations.has & set(kinds))
+
+    return change
+
+
+EVERYTHING = having("boxes", "masks", "keypoints")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training that is to be the same in any number of processes.
+
+    Attributes:
+        tasks: Tasks and their settings.
+        first: What is done to the labels of the first half of a batch.
+        second: The same for the second half.
+        train: Settings of the training.
+    """
+
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TASKS)
+    first: Change = EVERYTHING
+    second: Change = EVERYTHING
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+
+CASES: dict[str, Case] = {
+    "boxes, masks and keypoints": Case(),
+    "one half boxes, the other half boxes and keypoints": Case(
+        first=having("boxes"), second=having("boxes", "keypoints")
+    ),
+    "one half boxes, the other half masks": Case(first=having("boxes"), second=having("masks")),
+    "one half labelled, the other half not": Case(second=having()),
+    "one half without objects": Case(second=lambda annotations: take(annotations, [])),
+    "learned queries: masked attention, points drawn": Case(LEARNED),
+    "crops of persons: ViTPose": Case({"det": {"queries": 6}, "pose": {"variant": "vitpose-simple"}}),
+    "crops of persons: TokenPose": Case({"pose": {"variant": "tokenpose"}}),
+    "uncertainty": Case(second=having("boxes"), train={"weighting": "uncertainty"}),
+    "gradnorm": Case(second=having("boxes"), train={"weighting": "gradnorm"}),
+    "Muon, checkpointing": Case(train={"optimizer": "muon", "checkpointing": True}),
+    "frozen trunk": Case(train={"backbone_lr": 0.0}),
+    "two passes": Case(second=having("boxes"), train={"accumulate": 2}),
+    "two passes, learned queries": Case(LEARNED, train={"accumulate": 2}),
+}
+
+
+def make_trainer(case: Case, data: Path, steps: int) -> Trainer:
+    """Build the trainer of a case, in this process or as one of several."""
+    train = {
+        "steps": steps,
+        "batch_size": BATCH,
+        "precision": "fp32",
+        "device": "cpu",
+        "warmup": 5,
+        **case.train,
+    }
+    settings = {"plugins": tuple(case.tasks), "model": MODEL, "tasks": case.tasks, "train": train}
+    config = RunConfig(data=str(data), **settings)
+    packed, _ = read_splits(config, data)
+    model = make_model(config, packed.categories)
+    split = make_split(config, model, packed, training=True)
+    return Trainer(model, split, config.train, make_weighting(config, task_names(config)))
+
+
+def curve(case: Case, data: Path, steps: int) -> list[dict[str, float]]:
+    """Train and return the loss terms of every step."""
+    trainer = make_trainer(case, data, steps)
+    found = []
+    for step in range(steps):
+        batches = {view: _share(trainer, case, view, step) for view in trainer.split.views}
+        losses, norm = trainer.update(batches)
+        found.append({name: value.item() for name, value in losses.items()} | {"grad_norm": norm.item()})
+    return found
+
+
+def _share(trainer: Trainer, case: Case, view: View, step: int) -> Batch:
+    """The images of this process in a step: the labels depend on the place in the batch."""
+    dataset, ranks = trainer.split.views[view], trainer.ranks
+    samples = [dataset[(step, (BATCH * step + place) % len(dataset))] for place in range(BATCH)]
+    changed = [
+        replace(s, annotations=(case.first if place < BATCH // 2 else case.second)(s.annotations))
+        for place, s in enumerate(samples)
+    ]
+    size = BATCH // ranks.world
+    return collate(changed).part(ranks.rank * size, (ranks.rank + 1) * size)
+
+
+def run_curve(data: Path, steps: int) -> list[dict[str, float]]:
+    """Train with the trainer's own sampler, on a number of images that the batch does not divide."""
+    trainer = make_trainer(Case(train={"log_every": 1}), data, steps)
+    found: list[dict[str, float]] = []
+
+    def report(report: Report) -> None:
+        found.append({**report.losses, "grad_norm": report.grad_norm})
+
+    trainer.run(report, lambda step: None)
+    return found
+
+
+#: The case that draws its batches as a run does.
+UNEVEN = "a data set that the batch does not divide"
+
+
+def curves(names: Sequence[str], data: Path, steps: int) -> dict[str, list[dict[str, float]]]:
+    """Return the loss terms of every step, by case."""
+    return {
+        name: run_curve(data, steps) if name == UNEVEN else curve(CASES[name], data, steps) for name in names
+    }
+
+
+def in_processes(
+    names: Sequence[str], data: Path, steps: int, processes: int
+) -> dict[str, list[dict[str, float]]]:
+    """Return what ``curves`` gives in several processes that torchrun starts."""
+    out = data / f"curves-{processes}.json"
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *("--nproc-per-node", str(processes), str(Path(__file__).resolve())),
+        *("--worker", str(out), "--data", str(data), "--steps", str(steps), "--cases", *names),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-4000:])
+    found: dict[str, list[dict[str, float]]] = json.loads(out.read_text())
+    return found
+
+
+def deviation(
+    one: Sequence[Mapping[str, float]], many: Sequence[Mapping[str, float]], name: str = "loss"
+) -> float:
+    """Return the largest relative deviation of a value over a curve.
+
+    Raises:
+        ValueError: the curves are not of the same steps and terms.
+    """
+    pairs = list(zip(one, many, strict=True))
+    if any(a.keys() != b.keys() for a, b in pairs):
+        raise ValueError("the curves have different terms")
+    return max(abs(a[name] - b[name]) / max(abs(a[name]), 1e-12) for a, b in pairs)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--processes", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--cases", nargs="+", default=[*CASES, UNEVEN])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--worker", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.worker:
+        with joined("cpu") as ranks:
+            found = curves(options.cases, options.data, options.steps)
+            if ranks.leads:
+                options.worker.write_text(json.dumps(found))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "scenes"
+        write_scenes(data, train=7, val=2, seed=3, size=64)
+        one = curves(options.cases, data, options.steps)
+        many = {n: in_processes(options.cases, data, options.steps, n) for n in options.processes}
+    click.echo(f"largest relative deviation of the loss in {options.steps} steps")
+    click.echo(" | ".join(["case", *(f"{n} processes" for n in many)]))
+    for name in options.cases:
+        cells = [f"{deviation(one[name], found[name]):.1e}" for found in many.values()]
+        click.echo(" | ".join([name, *cells]))
+
+
+if __name__ == "__main__":
+    main()
