@@ -15,7 +15,7 @@ from mtvit_seg.decode import decode_instances
 from mtvit_seg.extent import mask_boxes
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.resize import at_original, crops
-from mtvit_seg.runs import crop_to_rle
+from mtvit_seg.runs import crop_runs
 from seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
 
 
@@ -183,4 +183,9 @@ def test_run_lengths_of_a_part_are_those_of_the_whole(density: float, box: tuple
         mask = torch.zeros(9, 7, dtype=torch.bool)
         mask[top:bottom, left:right] = torch.rand(bottom - top, right - left) < density
         crop = mask[top:bottom, left:right].numpy()
-        assert crop_to_rle(crop, top, left, 9, 7) == encode_rle(mask.numpy())
+        runs = crop_runs(crop, top, left, 9, 7)
+        assert (runs is None) == (not mask.any())
+        if runs is not None:
+            assert runs.to_rle() == encode_rle(mask.numpy())
+            assert runs.area == int(mask.sum())
+            assert runs.box == tuple(mask_boxes(mask[None])[0].tolist())

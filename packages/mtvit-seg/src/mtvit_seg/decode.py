@@ -17,10 +17,9 @@ from mtvit_core.categories import Categories
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.masks import Rle
-from mtvit_seg.extent import mask_boxes
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.resize import Crop, crops
-from mtvit_seg.runs import crop_to_rle
+from mtvit_seg.runs import crop_runs
 
 
 def class_scores(predictions: SegPredictions) -> Float[Tensor, "B Q C"]:
@@ -98,12 +97,9 @@ class FoundMask:
 
 
 def _describe(crop: Crop, at: ImageMeta) -> FoundMask:
-    pixels = int(crop.inside.sum())
-    if not pixels:
+    runs = crop_runs(crop.inside.numpy(), crop.top, crop.left, at.height, at.width)
+    if runs is None:
         return FoundMask(0.0, (0.0, 0.0, 0.0, 0.0), None)
-    x0, y0, x1, y1 = mask_boxes(crop.inside[None])[0].tolist()
-    box = (x0 + crop.left, y0 + crop.top, x1 + crop.left, y1 + crop.top)
     # A product with zeros and ones is four times as fast as picking the pixels.
-    quality = float((crop.logits.sigmoid() * crop.inside).sum() / (pixels + 1e-6))
-    rle = crop_to_rle(crop.inside.numpy(), crop.top, crop.left, at.height, at.width)
-    return FoundMask(quality, box, rle)
+    quality = float((crop.logits.sigmoid() * crop.inside).sum() / (runs.area + 1e-6))
+    return FoundMask(quality, runs.box, runs.to_rle())

@@ -59,6 +59,16 @@ def dot(queries: Float[Tensor, "B Q D"], pixels: Float[Tensor, "B D h w"]) -> Fl
     return torch.einsum("bqd,bdhw->bqhw", queries, pixels)
 
 
+def dot_added(
+    start: Float[Tensor, "L B Q h w"], queries: Float[Tensor, "L B Q D"], pixels: Float[Tensor, "L B D h w"]
+) -> Float[Tensor, "L B Q h w"]:
+    """Add the dot products to a map in one go: the maps are large, each pass over them counts."""
+    flat = torch.baddbmm(
+        start.flatten(0, 1).flatten(2), queries.flatten(0, 1), pixels.flatten(0, 1).flatten(2)
+    )
+    return flat.view_as(start)
+
+
 class MaskHead(nn.Module):
     """EoMT's head. Its state-dict keys are those of the published checkpoints.
 
@@ -167,9 +177,8 @@ class PickedHead(nn.Module):
         region = torch.stack([self.region(at.patches, b) for at, b in zip(at_hand, boxes, strict=True)])
         logits = pick.picked_logits.detach() + self.class_head(queries) + region
         embeddings = self.mask_head(queries)
-        pixels = [self.upscale(self.reduce(layer.patches)) for layer in at_hand]
-        masks = torch.stack([dot(e, p) for e, p in zip(embeddings, pixels, strict=True)]).float()
-        size = (int(masks.shape[-2]), int(masks.shape[-1]))
+        pixels = torch.stack([self.upscale(self.reduce(layer.patches)) for layer in at_hand])
         # The box has a truth of its own; the mask must not pull at it.
-        masks = masks + self.prior(queries, boxes.detach(), size)
+        prior = self.prior(queries, boxes.detach(), (pixels.shape[-2], pixels.shape[-1]))
+        masks = dot_added(prior, embeddings.float(), pixels.float())
         return SegPredictions(logits.float(), masks, boxes, pick, features.canvas, region.float())

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.geometry import ImageMeta
-from mtvit_seg.extent import mask_boxes
+from mtvit_seg.extent import span_boxes
 
 #: Bytes that upscaled masks of one image may take at a time.
 BUDGET = 64 * 2**20
@@ -123,7 +123,8 @@ def crops(
     """
     logits = logits.detach().float().cpu()
     rows, columns = axes((logits.shape[1], logits.shape[2]), canvas, meta)
-    x0, y0, x1, y1 = mask_boxes(logits > threshold).long().unbind(1)
+    boxes = span_boxes(logits.amax(1) > threshold, logits.amax(2) > threshold)
+    x0, y0, x1, y1 = boxes.long().unbind(1)
     ranges = zip(*rows.reached(y0, y1), *columns.reached(x0, x1), (x1 > x0).tolist(), strict=True)
     for mask, (top, bottom, left, right, found) in zip(logits, ranges, strict=True):
         if not found or top >= bottom or left >= right:

@@ -1,14 +1,56 @@
-"""Run lengths of a mask that is known only where it is."""
+"""A mask as runs of pixels down the columns of its image: area, box and COCO's encoding follow from them."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from mtvit_core.masks import Rle, counts_to_rle
 
 
-def crop_to_rle(crop: Bool[ndarray, "h w"], top: int, left: int, height: int, width: int) -> Rle:
-    """Compress a mask of an image of which only a part is given; the rest is background.
+@dataclass(frozen=True)
+class Runs:
+    """A mask with at least one pixel.
+
+    Attributes:
+        column: Column of each run.
+        first: Its first row.
+        stop: The row after its last.
+        size: Rows and columns of the image.
+    """
+
+    column: Int64[ndarray, " runs"]
+    first: Int64[ndarray, " runs"]
+    stop: Int64[ndarray, " runs"]
+    size: tuple[int, int]
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int((self.stop - self.first).sum())
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Tight box x0 y0 x1 y1 in pixels, on pixel edges."""
+        left, right = self.column[0], self.column[-1] + 1
+        return float(left), float(self.first.min()), float(right), float(self.stop.max())
+
+    def to_rle(self) -> Rle:
+        """Compress as COCO does."""
+        height, width = self.size
+        edges = np.stack([self.column * height + self.first, self.column * height + self.stop], 1).ravel()
+        # A run that reaches the bottom of the image goes on at the top of the next column.
+        apart = np.ones(len(edges), dtype=bool)
+        apart[1:-1:2] = apart[2::2] = edges[1:-1:2] != edges[2::2]
+        ends = edges[apart]
+        if ends[-1] < height * width:
+            ends = np.append(ends, height * width)
+        return counts_to_rle(np.diff(ends, prepend=0).tolist(), height, width)
+
+
+def crop_runs(crop: Bool[ndarray, "h w"], top: int, left: int, height: int, width: int) -> Runs | None:
+    """Find the runs of a mask of which only a part is given; the rest is background.
 
     The work grows with the part, not with the image.
 
@@ -18,17 +60,16 @@ def crop_to_rle(crop: Bool[ndarray, "h w"], top: int, left: int, height: int, wi
         left: Column of the image where it starts.
         height: Rows of the image.
         width: Columns of the image.
+
+    Returns:
+        The runs; None where the mask has no pixel.
     """
     rows, columns = crop.shape
     # Column by column, with a background pixel before the first and after each: starts and stops take turns.
     fenced = np.zeros(columns * (rows + 1) + 1, dtype=bool)
     fenced[1:].reshape(columns, rows + 1)[:, :-1] = crop.T
-    column, row = np.divmod(np.flatnonzero(fenced[1:] != fenced[:-1]), rows + 1)
-    edges = (column + left) * height + row + top
-    # A run that reaches the bottom of the image goes on at the top of the next column.
-    apart = np.ones(len(edges), dtype=bool)
-    apart[1:-1:2] = apart[2::2] = edges[1:-1:2] != edges[2::2]
-    ends = edges[apart]
-    if not len(ends) or ends[-1] < height * width:
-        ends = np.append(ends, height * width)
-    return counts_to_rle(np.diff(ends, prepend=0).tolist(), height, width)
+    edges = np.flatnonzero(fenced[1:] != fenced[:-1])
+    if not len(edges):
+        return None
+    column, row = np.divmod(edges, rows + 1)
+    return Runs(column[::2] + left, row[::2] + top, row[1::2] + top, (height, width))
