@@ -167,7 +167,7 @@ def one_set_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def rand(*size: Any, **options: Any) -> Tensor:
         shape = size[0] if isinstance(size[0], tuple | list | torch.Size) else size
-        if len(shape) not in (2, 3) or shape[-1] != 2:
+        if len(shape) < 2 or shape[-1] != 2:
             return draw(*size, **options)
         points = draw(shape[-2], 2, generator=torch.Generator().manual_seed(shape[-2]))
         return points.expand(*shape).clone()
