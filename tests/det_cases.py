@@ -63,7 +63,7 @@ def random_annotations(counts: Sequence[int], canvas: tuple[int, int] = CANVAS) 
 
 def targets_of(images: Sequence[Annotations]) -> DetTargets:
     """Pad annotations."""
-    return make_targets(images, CANVAS, torch.device("cpu"), torch.arange(len(CATEGORIES)))
+    return make_targets(images, CANVAS, torch.device("cpu"), torch.arange(len(CATEGORIES)), len(CATEGORIES))
 
 
 def predictions(images: int, queries: int, classes: int, layers: int = 1, patches: int = 0) -> DetPredictions:

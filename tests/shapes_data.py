@@ -7,7 +7,7 @@ import numpy as np
 from mtvit_core.categories import Categories, Category
 from mtvit_core.keypoints import KeypointSchema
 from mtvit_core.masks import encode_rle
-from mtvit_train.data import PackedAnnotations
+from mtvit_train.data import Member, PackedAnnotations
 
 #: A class with sides, a class without keypoints, and a class with more keypoints whose sides are unknown.
 CATEGORIES = Categories(
@@ -62,7 +62,7 @@ def pack(
     empty = np.zeros((0, most, 3))
     return PackedAnnotations(
         categories=categories,
-        folder=folder,
+        members=(Member("shapes", folder),),
         file_names=np.array([b"image.png"]),
         image_ids=np.array([1]),
         sizes=np.array([masks[0].shape], np.int32),

@@ -258,6 +258,14 @@ def test_unlabelled_images_are_left_out_and_empty_ones_are_not():
     assert empty.compute()["AP"] == pytest.approx(0.5)
 
 
+def test_results_of_a_category_that_is_not_annotated_in_an_image_do_not_count():
+    perfect = found([BOX], [0.9], [1]), truth([BOX], [1])
+    stray = found([OTHER], [0.95], [1]), truth([], [])
+    assert scored([perfect, stray]).compute()["AP"] == pytest.approx(0.5, abs=0.01)
+    unknown = replace(stray[1], annotated=torch.tensor([True, False, True]))
+    assert scored([perfect, (stray[0], unknown)]).compute()["AP"] == pytest.approx(1)
+
+
 def test_only_crowds_is_nan_and_results_in_a_crowd_are_no_false_alarms():
     assert all_nan(scored([(found([BOX], [0.9]), truth([BOX], crowd=(0,)))]).compute())
     inside = [12.0, 12.0, 20.0, 20.0]

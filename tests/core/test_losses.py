@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torchvision import ops
 
-from mtvit_core.losses import quality_focal, sigmoid_focal
+from mtvit_core.losses import open_cross_entropy, quality_focal, sigmoid_focal
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 0.0), (0.75, 1.5)])
@@ -53,3 +54,18 @@ def test_extreme_logits_give_finite_losses_and_gradients() -> None:
         assert logits.grad is not None
         assert bool(torch.isfinite(value))
         assert bool(torch.isfinite(logits.grad).all())
+
+
+def test_open_cross_entropy_is_the_usual_one_where_all_is_annotated() -> None:
+    logits, truth = 5 * torch.randn(2, 3, 7, 5), torch.randint(0, 5, (2, 3, 7))
+    usual = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), reduction="none").view(2, 3, 7)
+    assert torch.equal(open_cross_entropy(logits, truth, torch.ones(3, 4, dtype=torch.bool)), usual)
+
+
+def test_open_cross_entropy_by_hand() -> None:
+    logits = torch.tensor([[[[1.0, 2.0, -1.0, 0.5]] * 2]])
+    annotated = torch.tensor([[True, False, True]])
+    background, second = open_cross_entropy(logits, torch.tensor([[[3, 2]]]), annotated)[0, 0]
+    share = logits[0, 0, 0].softmax(0)
+    torch.testing.assert_close(background, -(share[3] + share[1]).log())
+    torch.testing.assert_close(second, -share[2].log())

@@ -16,7 +16,6 @@ from mtvit_pose.targets import pose_targets
 from mtvit_pose.task import PoseTask
 from mtvit_pose.window import windows
 from pose_cases import (
-    BOTH,
     PEOPLE,
     TWO_SCHEMAS,
     images,
@@ -316,6 +315,6 @@ def test_categories_without_keypoints_are_refused():
         PoseTask(PoseConfig(), Categories((Category(1, "dog"), Category(2, "cup"))))
 
 
-def test_it_needs_boxes_and_keypoints():
-    assert TASK.needs == BOTH
+def test_it_needs_keypoints():
+    assert TASK.needs == {"keypoints"}
     assert TASK.view == "image"

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.categories import Categories, Category
 from mtvit_core.coco_curves import Curves, coco_curves
 from mtvit_core.coco_details import coco_details
@@ -47,7 +47,8 @@ class ClassScore:
 class CocoEvaluator(Evaluator):
     """Scores one kind of result against annotations in original pixels.
 
-    Images that are not labelled for this kind are left out altogether. What is kept per image are numbers and
+    Images that are not labelled for this kind are left out altogether, and so are results of a category that
+    is not annotated in an image: nobody knows whether they are right. What is kept per image are numbers and
     run lengths, never masks at full size.
     """
 
@@ -89,7 +90,7 @@ class CocoEvaluator(Evaluator):
                 "height": image.height,
                 "width": image.width,
                 "annotations": annotation_entries(truth, self._categories, self._kind),
-                "results": self._result_entries(found.of(self._task), image),
+                "results": self._result_entries(found.of(self._task), truth, image),
             }
             self._add(image.image_id, new)
 
@@ -143,7 +144,7 @@ class CocoEvaluator(Evaluator):
             self._curves = coco_curves(self._images, self._categories, self._kind)
         return self._curves
 
-    def _result_entries(self, found: Instances, image: ImageMeta) -> list[dict[str, Any]]:
+    def _result_entries(self, found: Instances, truth: Annotations, image: ImageMeta) -> list[dict[str, Any]]:
         where = f"evaluation of {self._task}, image {image.image_id} {image.file_name!r}"
         if not bool(torch.isfinite(found.scores).all()):
             raise DataError(f"{where}: a result has a score that is not finite; the model has diverged.")
@@ -152,7 +153,12 @@ class CocoEvaluator(Evaluator):
             self._check_category(entry, where)
         # COCOeval would take a result's area from its bbox, had it one beside its mask or keypoints.
         keep = ("category_id", "score", _FIELD[self._kind])
-        return [{key: entry[key] for key in keep} for entry in entries]
+        known = annotated_classes([truth], len(self._categories))[0].tolist()
+        return [
+            {key: entry[key] for key in keep}
+            for entry in entries
+            if known[self._categories.label_of_id[entry["category_id"]]]
+        ]
 
     def _check_category(self, entry: Mapping[str, Any], where: str) -> None:
         label = self._categories.label_of_id.get(entry["category_id"])

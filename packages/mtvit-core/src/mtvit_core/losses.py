@@ -2,11 +2,16 @@
 
     focal      FL(p, t)  = -alpha_t (1 - p_t)^gamma log p_t
     quality    QFL(p, q) = |q - p|^beta BCE(p, q), q in [0, 1]
+    open       CE(p, y)  = -log p_y for an object, -log (p_0 + sum_{c in U} p_c) for background
 
-Sources: Lin et al. 2017, eq. 5 (focal); Li et al. 2020, eq. 3 (quality).
+where 0 is "no object" and U the categories that nobody annotated in the image.
+
+Sources: Lin et al. 2017, eq. 5 (focal); Li et al. 2020, eq. 3 (quality); Cermelli et al. 2020 ("Modeling the
+Background"), eq. 3 (open).
 """
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,3 +52,24 @@ def quality_focal(
     """
     entropy = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
     return (quality - logits.sigmoid()).abs() ** beta * entropy
+
+
+def open_cross_entropy(
+    logits: Float[Tensor, "L B Q C"], truth: Int64[Tensor, "L B Q"], annotated: Bool[Tensor, "B C2"]
+) -> Float[Tensor, "L B Q"]:
+    """Cross-entropy with "no object", which may hide an object of a category that nobody annotated.
+
+    A query without an object is to say "no object or a category not annotated here", so it takes no
+    probability from the latter. A query with an object is to say its class: it is then none of the others.
+    Where all categories are annotated this is the usual cross-entropy, to the bit.
+
+    Args:
+        logits: Of every class; the last column is "no object".
+        truth: Class of each query.
+        annotated: Classes annotated in each image, without "no object".
+    """
+    nothing = logits.shape[-1] - 1
+    entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), reduction="none").view(truth.shape)
+    known = F.pad(annotated, (0, 1), value=False)[None, :, None]
+    background = torch.logsumexp(logits.masked_fill(known, -torch.inf), -1)
+    return entropy - torch.where(truth == nothing, background - logits[..., -1], 0.0)

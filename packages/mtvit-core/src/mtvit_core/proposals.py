@@ -125,6 +125,7 @@ def proposal_loss(
     boxes: Float[Tensor, "B M 4"],
     valid: Bool[Tensor, "B M"],
     labelled: Bool[Tensor, " B"],
+    annotated: Bool[Tensor, "B C"] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Teach the patches that fit each object best its class and its box.
 
@@ -134,6 +135,7 @@ def proposal_loss(
         boxes: Objects, cx cy w h relative to the canvas.
         valid: Which of the padded objects exist.
         labelled: Images without labels give no loss.
+        annotated: Classes annotated in each image, all by default; scores of others give no loss.
 
     Returns:
         ``proposal_class`` and ``proposal_box``; 0 where nothing is labelled.
@@ -145,7 +147,8 @@ def proposal_loss(
     target.scatter_(2, labels.gather(1, owner)[..., None], quality[..., None])
     total = shared_count(quality.sum())
     mask = labelled.to(target.dtype)[:, None, None]
-    classification = (quality_focal(pick.logits, target) * mask).sum() / total
+    classes = mask if annotated is None else mask * annotated[:, None]
+    classification = (quality_focal(pick.logits, target) * classes).sum() / total
     truth = boxes.gather(1, owner[..., None].expand(-1, -1, 4))
     overlap = generalized_box_iou(cxcywh_to_xyxy(pick.boxes), cxcywh_to_xyxy(truth))
     distance = (pick.boxes - truth).abs().sum(-1)

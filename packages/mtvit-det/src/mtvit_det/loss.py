@@ -1,6 +1,7 @@
 """Detection losses.
 
-    class (yolos)   cross-entropy over C + 1 classes, "no object" weighs 0.1, weighted mean over queries
+    class (yolos)   cross-entropy over C + 1 classes, "no object" weighs 0.1, weighted mean over queries;
+                    open where a class is not annotated
     class (picked)  quality focal loss towards the IoU of the matched box, summed over queries / objects
     box             (5 L1 + 2 (1 - GIoU)) summed over matched pairs / objects
 
@@ -10,11 +11,10 @@ Source of the box terms: Carion et al. 2020, eq. 2.
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.counts import shared_count
-from mtvit_core.losses import quality_focal
+from mtvit_core.losses import open_cross_entropy, quality_focal
 from mtvit_core.matching import Match
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
@@ -44,12 +44,15 @@ def softmax_class_loss(
     classes = logits.shape[-1] - 1
     truth = match.scatter(targets.labels, logits.shape[2], classes)
     weight = torch.where(truth == classes, no_object, 1.0) * _of_images(targets.labelled, truth)
-    entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), reduction="none").view(truth.shape)
+    entropy = open_cross_entropy(logits, truth, targets.annotated)
     return ((entropy * weight).sum((1, 2)) / shared_count(weight.sum((1, 2)), least=1e-6)).sum()
 
 
 def quality_class_loss(predictions: DetPredictions, targets: DetTargets, match: Match) -> Float[Tensor, ""]:
-    """Quality focal loss: a matched query is to say the IoU of its box at its class, all others zero."""
+    """Quality focal loss: a matched query is to say the IoU of its box at its class, all others zero.
+
+    Classes that nobody annotated in an image give no loss there.
+    """
     logits = predictions.logits
     with torch.no_grad():
         boxes, truth = match.gather(predictions.boxes), targets.boxes.expand(*match.query.shape, 4)
@@ -57,7 +60,7 @@ def quality_class_loss(predictions: DetPredictions, targets: DetTargets, match: 
         labels = match.scatter(targets.labels, logits.shape[2], 0)
         target = torch.zeros_like(logits)
         target.scatter_(3, labels[..., None], match.scatter(quality, logits.shape[2], 0.0)[..., None])
-    weight = _of_images(targets.labelled, logits[..., 0])[..., None]
+    weight = _of_images(targets.labelled, logits[..., 0])[..., None] * targets.annotated[None, :, None]
     return (quality_focal(logits, target) * weight).sum() / shared_count(targets.valid.sum())
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.boxes import xyxy_to_cxcywh
 
 
@@ -21,6 +21,7 @@ class DetTargets:
         valid: Which objects exist.
         labelled: Which images carry boxes.
         counts: Number of objects of each image.
+        annotated: Class columns annotated in each image; those that are no category count as annotated.
     """
 
     labels: Int64[Tensor, "B M"]
@@ -28,6 +29,7 @@ class DetTargets:
     valid: Bool[Tensor, "B M"]
     labelled: Bool[Tensor, " B"]
     counts: tuple[int, ...]
+    annotated: Bool[Tensor, "B C"]
 
 
 def make_targets(
@@ -35,6 +37,7 @@ def make_targets(
     canvas: tuple[int, int],
     device: torch.device,
     columns: Int64[Tensor, " C"],
+    classes: int,
 ) -> DetTargets:
     """Pad the boxes of a batch; crowds and images without box labels give none.
 
@@ -43,6 +46,7 @@ def make_targets(
         canvas: Rows H and columns W.
         device: Where the tensors go.
         columns: Class column of the head for each category.
+        classes: Number of class columns.
     """
     keep = [~a.is_crowd if "boxes" in a.has else torch.zeros_like(a.is_crowd) for a in annotations]
     counts = tuple(int(k.sum()) for k in keep)
@@ -55,4 +59,13 @@ def make_targets(
         boxes[i, :count] = xyxy_to_cxcywh(annotation.boxes[kept].float() / size)
         valid[i, :count] = True
     labelled = torch.tensor(["boxes" in a.has for a in annotations], dtype=torch.bool)
-    return DetTargets(labels.to(device), boxes.to(device), valid.to(device), labelled.to(device), counts)
+    annotated = torch.ones(len(annotations), classes, dtype=torch.bool)
+    annotated[:, columns] = annotated_classes(annotations, len(columns))
+    return DetTargets(
+        labels=labels.to(device),
+        boxes=boxes.to(device),
+        valid=valid.to(device),
+        labelled=labelled.to(device),
+        counts=counts,
+        annotated=annotated.to(device),
+    )

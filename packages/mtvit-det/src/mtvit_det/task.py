@@ -90,7 +90,8 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
     ) -> DetTargets:
         """Boxes and labels, padded."""
-        return make_targets(annotations, canvas, device, self.columns)
+        count = self.config.id_columns if self.config.variant == "yolos" else None
+        return make_targets(annotations, canvas, device, self.columns, count or len(self.categories))
 
     def cost(self, predictions: DetPredictions, targets: DetTargets) -> Float[Tensor, "L B Q M"]:
         """Class cost plus box cost."""
@@ -112,7 +113,12 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             return {"class": config.loss_class * entropy, **terms}
         terms = {"class": config.loss_class * quality_class_loss(predictions, targets, match), **terms}
         dense = proposal_loss(
-            predictions.pick, targets.labels, targets.boxes, targets.valid, targets.labelled
+            predictions.pick,
+            targets.labels,
+            targets.boxes,
+            targets.valid,
+            targets.labelled,
+            targets.annotated,
         )
         if predictions.region is not None:
             terms["region"] = config.loss_region * region_class_loss(

@@ -1,7 +1,8 @@
 """Dense heatmaps of all people at once, which teach the patches what each keypoint looks like.
 
     target  q = max over people of exp(-|p - mu|^2 / (2 s^2)),  s = max(1 cell, 0.08 of the person's size)
-    loss    quality focal loss towards q, summed over the map / labelled keypoints
+    loss    quality focal loss towards q, weighted by w, summed over the map / labelled keypoints
+    weight  w = 1; w = q where nobody said that the keypoint is not there
 
 After PETR's auxiliary heatmap branch (Shi et al. 2022, section 3.4).
 """
@@ -45,10 +46,33 @@ def dense_targets(
     return heat
 
 
+@torch.no_grad()
+def dense_weights(targets: PoseTargets, truth: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
+    """How much each place of the heatmaps counts.
+
+    A place is no evidence against a keypoint inside the box of a person of whom that keypoint is unknown, nor
+    anywhere in an image where a category that has it is not annotated.
+
+    Args:
+        targets: People.
+        truth: Their heatmaps.
+    """
+    rows, columns = truth.shape[2:]
+    y = (torch.arange(rows, device=truth.device) + 0.5) / rows
+    x = (torch.arange(columns, device=truth.device) + 0.5) / columns
+    silent = targets.hidden[..., None, None].expand_as(truth).clone()
+    for box, unknown in zip(targets.boxes.unbind(1), targets.unknown.unbind(1), strict=True):
+        cx, cy, width, height = box[..., None].unbind(1)
+        down, across = (y - cy).abs() <= height / 2, (x - cx).abs() <= width / 2
+        silent |= unknown[..., None, None] & (down[..., :, None] & across[..., None, :])[:, None]
+    return torch.where(silent, truth, 1.0)
+
+
 def dense_loss(
     heat: Float[Tensor, "L B K h w"], targets: PoseTargets, canvas: tuple[int, int]
 ) -> Float[Tensor, ""]:
     """Quality focal loss per labelled keypoint, summed over layers; unlabelled images give none."""
-    truth = dense_targets(targets, (heat.shape[3], heat.shape[4]), canvas).expand_as(heat)
-    loss = quality_focal(heat, truth) * targets.labelled[None, :, None, None, None]
+    truth = dense_targets(targets, (heat.shape[3], heat.shape[4]), canvas)
+    weight = dense_weights(targets, truth) * targets.labelled[:, None, None, None]
+    loss = quality_focal(heat, truth.expand_as(heat)) * weight
     return loss.sum() / shared_count(targets.known.sum())

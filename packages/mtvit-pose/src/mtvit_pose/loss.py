@@ -111,7 +111,12 @@ def pose_losses(
     }
     terms |= _matched_losses(predictions, targets, match.query, matched & targets.posed, config)
     proposals = proposal_loss(
-        predictions.pick, targets.classes, targets.boxes, targets.valid, targets.labelled
+        predictions.pick,
+        targets.classes,
+        targets.boxes,
+        targets.valid,
+        targets.labelled,
+        targets.annotated,
     )
     return terms | {name: config.loss_proposal * value for name, value in proposals.items()}
 
@@ -172,7 +177,7 @@ def _class_loss(predictions: PosePredictions, targets: PoseTargets, match: Match
     queries, classes = logits.shape[2:]
     chosen = match.scatter(targets.classes[None], queries, classes)
     truth = F.one_hot(chosen, classes + 1)[..., :-1].to(logits.dtype)
-    loss = sigmoid_focal(logits, truth) * targets.labelled[None, :, None, None]
+    loss = sigmoid_focal(logits, truth) * (targets.labelled[:, None] & targets.annotated)[None, :, None]
     return loss.sum() / shared_count(targets.valid.sum())
 
 

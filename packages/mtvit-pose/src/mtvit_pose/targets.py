@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import UNASKED, Annotations, annotated_classes
 from mtvit_core.boxes import xyxy_to_cxcywh
 from mtvit_core.categories import Categories
 from mtvit_pose.oks import DEFAULT_SIGMA
 
-NEEDS = frozenset({"boxes", "keypoints"})
+#: Keypoints are annotated with the box of their person, in an image where all people are.
+NEEDS = frozenset({"keypoints"})
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,13 @@ class PoseTargets:
         valid: Rows that hold a person.
         areas: Areas in square canvas pixels, at least 1.
         sigmas: Sigma of each keypoint; ``DEFAULT_SIGMA`` where the schema gives none.
-        exists: Keypoints that the person's schema has.
+        exists: Keypoints that the person's schema has, and that the data set annotates.
+        unknown: Keypoints of the schema about which nobody said anything: the data set does not annotate
+            them, or no keypoint of the person is labelled.
         counts: People of each image.
-        labelled: Whether boxes and keypoints of the image are labelled.
+        labelled: Whether keypoints of the image are labelled.
+        annotated: Classes annotated in each image.
+        hidden: Keypoints that some class not annotated in the image has.
     """
 
     classes: Int64[Tensor, "B M"]
@@ -41,8 +46,11 @@ class PoseTargets:
     areas: Float[Tensor, "B M"]
     sigmas: Float[Tensor, "B M K"]
     exists: Bool[Tensor, "B M K"]
+    unknown: Bool[Tensor, "B M K"]
     counts: tuple[int, ...]
     labelled: Bool[Tensor, " B"]
+    annotated: Bool[Tensor, "B C"]
+    hidden: Bool[Tensor, "B K"]
 
     @cached_property
     def posed(self) -> Bool[Tensor, "B M"]:
@@ -98,16 +106,24 @@ def pose_targets(
             keypoints[image, :count] = entry.keypoints[rows]
     valid = torch.arange(shape[1]) < torch.tensor(counts)[:, None]
     size = torch.tensor([canvas[1], canvas[0]])
-    sigmas, exists = (table[classes] for table in schema_table(categories))
+    sigma_of_class, has_keypoint = schema_table(categories)
+    sigmas, exists = sigma_of_class[classes], has_keypoint[classes]
+    known = (keypoints[..., 2] > 0) & valid[..., None]
+    unasked = keypoints[..., 2] == UNASKED
+    unknown = exists & valid[..., None] & (unasked | ~known.any(-1, keepdim=True))
+    annotated = annotated_classes(annotations, len(categories))[:, list(categories.keypoint_labels)]
     return PoseTargets(
         classes=classes.to(device),
         boxes=xyxy_to_cxcywh(boxes / size.repeat(2)).to(device),
         points=(keypoints[..., :2] / size).to(device),
-        known=((keypoints[..., 2] > 0) & valid[..., None]).to(device),
+        known=known.to(device),
         valid=valid.to(device),
         areas=areas.to(device),
         sigmas=sigmas.to(device),
-        exists=exists.to(device),
+        exists=(exists & ~unasked).to(device),
+        unknown=unknown.to(device),
         counts=counts,
         labelled=torch.tensor(labelled, dtype=torch.bool).to(device),
+        annotated=annotated.to(device),
+        hidden=(~annotated[..., None] & has_keypoint).any(1).to(device),
     )

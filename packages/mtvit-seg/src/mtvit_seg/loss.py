@@ -4,7 +4,8 @@ Each is summed over the supervised layers:
 
     mask            BCE at the points of a mask, mean over points, summed over matched masks / their number
     dice            1 - (2 sum s(x) t + 1) / (sum s(x) + sum t + 1), summed over matched masks / their number
-    class (eomt)    cross-entropy over C + 1 classes, "no object" weighs 0.1, weighted mean over queries
+    class (eomt)    cross-entropy over C + 1 classes, "no object" weighs 0.1, weighted mean over queries; open
+                    where a class is not annotated
     class (picked)  quality focal loss towards the IoU of the matched mask, summed over queries / objects
     box (picked)    L1 and 1 - GIoU of matched boxes, summed / objects
 
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.counts import shared_count
 from mtvit_core.draws import image_generators
-from mtvit_core.losses import quality_focal
+from mtvit_core.losses import open_cross_entropy, quality_focal
 from mtvit_core.matching import Match
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.points import Sampling, at_points, uncertain_points
@@ -115,15 +116,18 @@ def softmax_class_loss(
     classes = logits.shape[-1] - 1
     truth = match.scatter(targets.labels, logits.shape[2], classes)
     weight = torch.where(truth == classes, no_object, 1.0) * targets.labelled[None, :, None]
-    entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), reduction="none").view(truth.shape)
+    entropy = open_cross_entropy(logits, truth, targets.annotated)
     return ((entropy * weight).sum((1, 2)) / shared_count(weight.sum((1, 2)), least=1e-6)).sum()
 
 
 def quality_class_loss(predictions: SegPredictions, targets: SegTargets, match: Match) -> Float[Tensor, ""]:
-    """Quality focal loss: a matched query is to say the IoU of its mask at its class, all others zero."""
+    """Quality focal loss: a matched query is to say the IoU of its mask at its class, all others zero.
+
+    Classes that nobody annotated in an image give no loss there.
+    """
     logits = predictions.logits
     target = quality_targets(predictions, targets, match)
-    weight = targets.labelled.to(logits.dtype)[None, :, None, None]
+    weight = (targets.labelled[:, None] & targets.annotated).to(logits.dtype)[None, :, None]
     return (quality_focal(logits, target) * weight).sum() / matched_number(targets, logits.shape[2])
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.boxes import xyxy_to_cxcywh
 from mtvit_seg.extent import mask_boxes
 
@@ -26,6 +26,7 @@ class SegTargets:
         masks: Masks of all objects of the batch on the canvas, image by image.
         image: Image of each packed mask.
         slot: Place of each packed mask among the objects of its image.
+        annotated: Classes annotated in each image.
     """
 
     labels: Int64[Tensor, "B M"]
@@ -36,6 +37,7 @@ class SegTargets:
     masks: Bool[Tensor, "T H W"]
     image: Int64[Tensor, " T"]
     slot: Int64[Tensor, " T"]
+    annotated: Bool[Tensor, "B C"]
 
     def on_map(self, size: tuple[int, int]) -> Float[Tensor, "T h w"]:
         """Share of every pixel of a coarse map that each mask covers, in [0, 1]."""
@@ -51,7 +53,7 @@ class SegTargets:
 
 
 def make_targets(
-    annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device, classes: int
 ) -> SegTargets:
     """Collect the masks of a batch.
 
@@ -61,6 +63,7 @@ def make_targets(
         annotations: One entry per image, in canvas pixels.
         canvas: Rows H and columns W.
         device: Where the tensors go.
+        classes: Number of categories.
     """
     kept = [_kept(annotation) for annotation in annotations]
     counts = tuple(int(rows.sum()) for rows in kept)
@@ -85,6 +88,7 @@ def make_targets(
         masks=masks,
         image=image,
         slot=slot,
+        annotated=annotated_classes(annotations, classes).to(device),
     )
 
 

@@ -109,7 +109,7 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
     ) -> SegTargets:
         """Masks, their boxes and labels."""
-        return make_targets(annotations, canvas, device)
+        return make_targets(annotations, canvas, device, len(self.categories))
 
     @torch.no_grad()
     def cost(self, predictions: SegPredictions, targets: SegTargets) -> Float[Tensor, "L B Q M"]:
@@ -144,7 +144,7 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         quality = quality_class_loss(predictions, targets, match)
         boxes = box_losses(predictions.boxes, targets, match)
         objects = (targets.labels, targets.boxes, targets.valid, targets.labelled)
-        dense = proposal_loss(predictions.pick, *objects)
+        dense = proposal_loss(predictions.pick, *objects, targets.annotated)
         if predictions.region is not None:
             region = region_class_loss(predictions.region, predictions.boxes, *objects[:3])
             terms["region"] = config.region_weight * region

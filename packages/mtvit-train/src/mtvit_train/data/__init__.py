@@ -4,7 +4,7 @@ from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.coco import CocoConfig, read_coco
 from mtvit_train.data.dataset import ImageDataset, Sample, collate
 from mtvit_train.data.loader import load
-from mtvit_train.data.packed import ImageRecord, PackedAnnotations
+from mtvit_train.data.packed import ImageRecord, Member, PackedAnnotations
 from mtvit_train.data.sampler import EpochSampler, Key
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ImageDataset",
     "ImageRecord",
     "Key",
+    "Member",
     "PackedAnnotations",
     "Sample",
     "collate",

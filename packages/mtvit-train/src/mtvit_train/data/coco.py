@@ -1,7 +1,6 @@
 """Data sets in COCO's layout: image folders beside annotation files, read into packed arrays."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ from mtvit_train.data.coco_file import CocoFile, Degenerate, ImageEntry, Instanc
 from mtvit_train.data.coco_merge import check_known, merge_categories, merge_images, merge_instances
 from mtvit_train.data.faults import STOP, Faults
 from mtvit_train.data.maps import read_maps
-from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.packed import Member, PackedAnnotations, annotated_of
 
 Split = Literal["train", "val"]
 
@@ -94,9 +93,11 @@ def read_coco(
     if categories is not None:
         check_known(own, categories, str(files[0].path))
     instances = [instance for instance in merge_instances(files, faults) if instance.image_id in images]
-    packed = _pack(folder, files, list(images.values()), instances, categories or own)
     file_names = [image.file_name for image in images.values()]
-    return replace(packed, maps=read_maps(root, config.path(root, config.maps, split), file_names))
+    maps = read_maps(root, config.path(root, config.maps, split), file_names)
+    known = None if categories is None else annotated_of(categories, own)
+    member = Member(root.name, folder, annotated=known, maps=maps)
+    return _pack(member, files, list(images.values()), instances, categories or own)
 
 
 def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:
@@ -161,7 +162,7 @@ def _check_images_exist(folder: Path, images: dict[int, ImageEntry], faults: Fau
 
 
 def _pack(
-    folder: Path,
+    member: Member,
     files: Sequence[CocoFile],
     images: Sequence[ImageEntry],
     instances: Sequence[Instance],
@@ -175,7 +176,7 @@ def _pack(
     xywh = np.array([i.bbox for i in instances], np.float64).reshape(-1, 4)
     return PackedAnnotations(
         categories=categories,
-        folder=folder,
+        members=(member,),
         file_names=np.array([image.file_name.encode() for image in images]),
         image_ids=np.array([image.id for image in images], np.int64),
         sizes=np.array([(image.height, image.width) for image in images], np.int32),

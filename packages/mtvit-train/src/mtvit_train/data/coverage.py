@@ -48,5 +48,5 @@ def labelled(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " I"]:
         if kind in needs:
             there &= (packed.has >> bit & 1).astype(bool)
     for name in sorted(needs - {*LABEL_KINDS}):
-        there &= packed.maps[name].there if name in packed.maps else False
+        there &= packed.mapped(name)
     return there

@@ -166,6 +166,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         _joined([part.ids for part in parts]),
         [part.has for part in parts],
         _joined_maps([part.maps for part in parts]),
+        _joined_where([part.annotated for part in parts]),
         strict=True,
     )
     return Batch(

@@ -1,14 +1,17 @@
 """The annotations of a whole split as packed arrays: little memory, quick to share with loader processes."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int32, Int64, Shaped, UInt8
 from numpy import ndarray
+from torch import Tensor
 
 from mtvit_core.annotations import LABEL_KINDS, Annotations
 from mtvit_core.categories import Categories
@@ -42,13 +45,38 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class Member:
+    """One of the data sets that a split is made of; its images follow each other.
+
+    Attributes:
+        name: What the run calls it.
+        folder: Where its image files lie.
+        first: Index of its first image in the split.
+        annotated: Which categories are annotated in its images; None where all are.
+        maps: Dense labels by name, of its images.
+    """
+
+    name: str
+    folder: Path
+    first: int = 0
+    annotated: Bool[ndarray, " C"] | None = None
+    maps: Mapping[str, PackedMaps] = field(default_factory=dict)
+
+
+def annotated_of(categories: Categories, listed: Categories) -> Bool[ndarray, " C"] | None:
+    """Tell which categories a data set annotates: those that it lists; None where these are all."""
+    known = np.array([category.id in listed.label_of_id for category in categories], bool)
+    return None if known.all() else known
+
+
+@dataclass(frozen=True, eq=False)
 class PackedAnnotations:
     """The images and annotations of one split; I images, M instances, P of them with keypoints.
 
     Attributes:
         categories: Classes that ``labels`` index.
-        folder: Where the image files lie.
-        file_names: Paths of the images below ``folder``, as UTF-8 bytes.
+        members: The data sets it is made of, at least one.
+        file_names: Paths of the images below the folder of their data set, as UTF-8 bytes.
         image_ids: Ids of the images.
         sizes: Rows and columns of the images.
         has: The kinds of ``LABEL_KINDS`` labelled in each image, one bit a kind, the first kind lowest.
@@ -64,11 +92,10 @@ class PackedAnnotations:
             no mask.
         mask_bytes: COCO's compressed run lengths, one mask after the other.
         dropped: How many annotations were left out as degenerate.
-        maps: Dense labels by name.
     """
 
     categories: Categories
-    folder: Path
+    members: tuple[Member, ...]
     file_names: Shaped[ndarray, " I"]
     image_ids: Int64[ndarray, " I"]
     sizes: Int32[ndarray, "I 2"]
@@ -84,7 +111,6 @@ class PackedAnnotations:
     mask_first: Int64[ndarray, " M+1"]
     mask_bytes: UInt8[ndarray, " bytes"]
     dropped: int = 0
-    maps: Mapping[str, PackedMaps] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -94,6 +120,34 @@ class PackedAnnotations:
     def instances(self) -> int:
         """Number of annotated instances, crowds included."""
         return len(self.ids)
+
+    @property
+    def folder(self) -> Path:
+        """Where the images of the first data set lie; names the split in messages."""
+        return self.members[0].folder
+
+    @property
+    def sizes_of_members(self) -> tuple[int, ...]:
+        """Number of images of each data set."""
+        firsts = [member.first for member in self.members]
+        return tuple(b - a for a, b in pairwise([*firsts, len(self)]))
+
+    def member(self, index: int) -> Member:
+        """Return the data set of image ``index``."""
+        return self.members[bisect_right(self.members, index, key=lambda member: member.first) - 1]
+
+    def annotated(self, index: int) -> Bool[Tensor, " C"] | None:
+        """Return which categories are annotated in image ``index``; None where all are."""
+        known = self.member(index).annotated
+        return None if known is None else torch.from_numpy(known.copy())
+
+    def mapped(self, name: str) -> Bool[ndarray, " I"]:
+        """Tell which images have a dense label."""
+        parts = [
+            member.maps[name].there if name in member.maps else np.zeros(size, bool)
+            for member, size in zip(self.members, self.sizes_of_members, strict=True)
+        ]
+        return np.concatenate(parts)
 
     @property
     def bytes_per_instance(self) -> float:
@@ -111,15 +165,15 @@ class PackedAnnotations:
 
     def image(self, index: int) -> ImageRecord:
         """Return what is known about image ``index``."""
-        bits, name = int(self.has[index]), self.file_names[index].decode()
+        bits, name, member = int(self.has[index]), self.file_names[index].decode(), self.member(index)
         return ImageRecord(
-            path=self.folder / name,
+            path=member.folder / name,
             file_name=name,
             image_id=int(self.image_ids[index]),
             height=int(self.sizes[index, 0]),
             width=int(self.sizes[index, 1]),
             has=frozenset(kind for bit, kind in enumerate(LABEL_KINDS) if bits >> bit & 1)
-            | {name for name, maps in self.maps.items() if maps.there[index]},
+            | {name for name, maps in member.maps.items() if maps.there[index - member.first]},
         )
 
     def meta(self, index: int) -> ImageMeta:
@@ -151,11 +205,9 @@ class PackedAnnotations:
         Raises:
             DataError: a file is not readable, or does not fit its image.
         """
-        record = self.image(index)
+        record, maps = self.image(index), self.member(index).maps
         size = (record.height, record.width)
-        return {
-            n: self.maps[n].read(record.file_name, size) for n in sorted(record.has & needs & {*self.maps})
-        }
+        return {n: maps[n].read(record.file_name, size) for n in sorted(record.has & needs & {*maps})}
 
     def original(self, index: int, needs: Set[str] = ALL_KINDS) -> Annotations:
         """Return the annotations of image ``index`` in pixels of the original image, as annotated.
@@ -182,4 +234,5 @@ class PackedAnnotations:
             ids=torch.from_numpy(self.ids[rows].copy()),
             has=has,
             maps={name: torch.from_numpy(values) for name, values in self.dense(index, needs).items()},
+            annotated=self.annotated(index),
         )

@@ -13,7 +13,7 @@ from mtvit_core.masks import rle_area
 from mtvit_core.reader import LabelledImage, LabelledObject, Reader
 from mtvit_train.data.faults import STOP, Faults
 from mtvit_train.data.maps import pack_maps
-from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.packed import Member, PackedAnnotations
 
 
 def read_with(
@@ -47,9 +47,10 @@ def read_with(
     posed = np.array([one.keypoints is not None for one, _ in objects], bool)
     counts = [len(image.objects) for image in images]
     names = [image.file_name for image in images]
+    maps = {n: pack_maps(where, n, m.folder, m.scale, names) for n, m in found.maps.items()}
     return PackedAnnotations(
         categories=categories,
-        folder=found.folder,
+        members=(Member(root.name, found.folder, maps=maps),),
         file_names=np.array([name.encode() for name in names]),
         image_ids=np.array([image.image_id for image in images], np.int64),
         sizes=np.array([(image.height, image.width) for image in images], np.int32),
@@ -64,7 +65,6 @@ def read_with(
         keypoints=_keypoints([one for one, _ in objects], categories.max_keypoints),
         mask_first=np.concatenate([[0], np.cumsum([len(mask) for mask in masks])]).astype(np.int64),
         mask_bytes=np.frombuffer(b"".join(masks), np.uint8),
-        maps={n: pack_maps(where, n, m.folder, m.scale, names) for n, m in found.maps.items()},
     )
 
 

@@ -93,7 +93,10 @@ class PersonDataset(Dataset[Sample]):
         rng = np.random.default_rng([_PERSON_STREAM, self.seed, epoch, index])
         meta, flipped = self._place(rng, row, image)
         crop = crop_person(self.images.image(image), meta, self.canvas)
-        coloured, person = jitter_colour(rng, self.augment, crop), self._annotations(row, meta, flipped)
+        coloured, person = (
+            jitter_colour(rng, self.augment, crop),
+            self._annotations(row, image, meta, flipped),
+        )
         return Sample(*change(self.transforms, coloured, person, self.seed, key), meta)
 
     def image_of(self, index: int) -> int:
@@ -122,7 +125,7 @@ class PersonDataset(Dataset[Sample]):
             box=box,
         ), flip
 
-    def _annotations(self, row: int, meta: ImageMeta, flipped: bool) -> Annotations:
+    def _annotations(self, row: int, image: int, meta: ImageMeta, flipped: bool) -> Annotations:
         """Return the person alone, in crop pixels; keypoints outside of the crop keep their label."""
         label = int(self.packed.labels[row])
         schema = self.packed.categories[label].keypoints
@@ -144,6 +147,7 @@ class PersonDataset(Dataset[Sample]):
             areas=torch.tensor([self.packed.areas[row] / abs(a * e - b * d)], dtype=torch.float32),
             ids=torch.from_numpy(self.packed.ids[row : row + 1].copy()),
             has=frozenset({"boxes", "keypoints"}) & self.needs,
+            annotated=self.packed.annotated(image),
         )
 
     def _points(self, row: int) -> Float32[ndarray, "K 3"]:

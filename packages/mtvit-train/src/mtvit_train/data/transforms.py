@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations, swap_sides
+from mtvit_core.annotations import UNASKED, Annotations, swap_sides
 from mtvit_core.boxes import box_area
 from mtvit_core.categories import Categories
 from mtvit_core.masks import Rle
@@ -65,6 +65,7 @@ def place_annotations(
         ids=torch.from_numpy(packed.ids[rows].copy())[keep],
         has=has,
         maps={name: placement.dense(values) for name, values in packed.dense(index, needs).items()},
+        annotated=packed.annotated(index),
     )
 
 
@@ -76,14 +77,17 @@ def place_keypoints(
 ) -> Float[Tensor, "M K 3"]:
     """Move keypoints onto the canvas; a flip also swaps left and right as each category's schema says.
 
-    Keypoints that are not labelled, or that leave the part of the canvas that holds the image, become zeros.
+    Keypoints that are not labelled, or that leave the part of the canvas that holds the image, become zeros;
+    those that the data set does not annotate stay so.
     """
     if placement.flip:
         keypoints = swap_sides(keypoints, labels, categories)
     points, visibility = placement.points(keypoints[..., :2]), keypoints[..., 2:]
     rows, columns = placement.content
     inside = ((points >= 0) & (points < points.new_tensor([columns, rows]))).all(-1, keepdim=True)
-    return torch.cat([points, visibility], -1) * (inside & (visibility > 0))
+    placed = torch.cat([points, visibility], -1) * (inside & (visibility > 0))
+    placed[..., 2:][visibility == UNASKED] = UNASKED
+    return placed
 
 
 def may_flip(labels: Int64[Tensor, " M"], categories: Categories) -> bool:
