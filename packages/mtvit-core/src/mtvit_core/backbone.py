@@ -7,7 +7,7 @@
 The final norm of the backbone applies at every depth that is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,24 @@ from mtvit_core.variation import Variation, split_options
 Option = bool | int | float | str | list[int]
 
 
+#: Runs one block: its tokens B S D, rotary positions, where each group stands, and masks by group.
+BlockStep = Callable[
+    [adapters.PlainBlock, Tensor, Tensor | None, Layout, Mapping[str, Tensor]], Float[Tensor, "B S D"]
+]
+
+
+def step(
+    block: adapters.PlainBlock,
+    tokens: Float[Tensor, "B S D"],
+    rope: Tensor | None,
+    layout: Layout,
+    masks: Mapping[str, Bool[Tensor, "B Q N"]],
+) -> Float[Tensor, "B S D"]:
+    """Run one block over the tokens of all groups."""
+    q, k, v = adapters.project(block, tokens, rope, slice(layout.prefix, layout.context))
+    return adapters.absorb(block, tokens, attend(q, k, v, layout, masks))
+
+
 class Backbone(nn.Module):
     """The shared trunk.
 
@@ -43,6 +61,7 @@ class Backbone(nn.Module):
         checkpointing: Whether blocks are recomputed in the backward pass to save memory.
         precision: Type that the blocks multiply in, such as ``torch.bfloat16``; None for that of the weights.
             Query sources and heads stay in the type of the weights.
+        block_step: How a block is run; a trainer may put a compiled ``step`` here.
     """
 
     mean: Tensor
@@ -73,6 +92,7 @@ class Backbone(nn.Module):
         self.spec = BackboneSpec(self.vit.embed_dim, len(self.vit.blocks), (rows, columns), canvas, heads)
         self.checkpointing = False
         self.precision: torch.dtype | None = None
+        self.block_step: BlockStep = step
         check_divides(canvas, self.spec.patch, "canvas")
         normalisation = self.vit.pretrained_cfg
         self.register_buffer(
@@ -163,13 +183,9 @@ class Backbone(nn.Module):
         layout: Layout,
         masks: dict[str, Bool[Tensor, "B Q N"]],
     ) -> Float[Tensor, "B S D"]:
-        def run(x: Tensor) -> Tensor:
-            q, k, v = adapters.project(block, x, rope, slice(layout.prefix, layout.context))
-            return adapters.absorb(block, x, attend(q, k, v, layout, masks))
-
         if self.checkpointing and self.training:
-            return checkpoint(run, tokens, use_reentrant=False)
-        return run(tokens)
+            return checkpoint(self.block_step, block, tokens, rope, layout, masks, use_reentrant=False)
+        return self.block_step(block, tokens, rope, layout, masks)
 
     def _read(self, tokens: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> LayerFeatures:
         normed = self.vit.norm(tokens.to(self.mean.dtype))

@@ -78,6 +78,7 @@ class TrainConfig(Table):
         precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see
             ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
+        compile: Let torch compile the blocks for training.
         weighting: How the losses of tasks are weighed: ``fixed``, ``uncertainty``, ``gradnorm``, or a scheme
             that a plugin brings.
         task_weights: Factor on the losses of a task, by name; 1 where absent; read by ``fixed``.
@@ -110,6 +111,7 @@ class TrainConfig(Table):
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpointing: bool = False
+    compile: bool = False
     weighting: str = "fixed"
     task_weights: dict[str, float] = {}
     workers: int = Field(0, ge=0)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtvit_core.backbone import step
 from mtvit_core.batch import Batch
 from mtvit_core.errors import MtvitError
 from mtvit_core.model import MultiTaskViT, View
@@ -58,6 +59,8 @@ class Trainer:
         self.model = model.to(self.device).train()
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema)
+        if config.compile:  # the average is only evaluated, with batches of other sizes
+            self.model.backbone.block_step = torch.compile(step)
         self.weighting = weighting.to(self.device).train()
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.weighting.begin(shared_weights(self.model))
