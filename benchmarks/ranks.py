@@ -183,6 +183,12 @@ def in_processes(
     return found
 
 
+def fits(name: str, processes: int) -> bool:
+    """Whether the batch of a case can be shared out to so many processes."""
+    passes = 1 if name == UNEVEN else CASES[name].train.get("accumulate", 1)
+    return BATCH % (processes * passes) == 0
+
+
 def deviation(
     one: Sequence[Mapping[str, float]], many: Sequence[Mapping[str, float]], name: str = "loss"
 ) -> float:
@@ -219,11 +225,16 @@ def main() -> None:
         data = Path(folder) / "scenes"
         write_scenes(data, train=7, val=2, seed=3, size=64)
         one = curves(options.cases, data, options.steps)
-        many = {n: in_processes(options.cases, data, options.steps, n) for n in options.processes}
+        many = {
+            n: in_processes([name for name in options.cases if fits(name, n)], data, options.steps, n)
+            for n in options.processes
+        }
     click.echo(f"largest relative deviation of the loss in {options.steps} steps")
     click.echo(" | ".join(["case", *(f"{n} processes" for n in many)]))
     for name in options.cases:
-        cells = [f"{deviation(one[name], found[name]):.1e}" for found in many.values()]
+        cells = [
+            f"{deviation(one[name], found[name]):.1e}" if name in found else "-" for found in many.values()
+        ]
         click.echo(" | ".join([name, *cells]))
 
 
