@@ -96,6 +96,13 @@ CASES: dict[str, Case] = {
     "gradnorm": Case(second=having("boxes"), train={"weighting": "gradnorm"}),
     "Muon, checkpointing": Case(train={"optimizer": "muon", "checkpointing": True}),
     "frozen trunk": Case(train={"backbone_lr": 0.0}),
+    "FSDP": Case(train={"parallel": "fsdp"}),
+    "FSDP, one half boxes, the other half masks": Case(
+        first=having("boxes"), second=having("masks"), train={"parallel": "fsdp"}
+    ),
+    "FSDP, two passes, checkpointing": Case(
+        LEARNED, train={"parallel": "fsdp", "accumulate": 2, "checkpointing": True}
+    ),
     "two passes": Case(second=having("boxes"), train={"accumulate": 2}),
     "two passes, learned queries": Case(LEARNED, train={"accumulate": 2}),
 }

@@ -63,6 +63,8 @@ class TrainConfig(Table):
     Attributes:
         steps: Updates of the weights.
         batch_size: Images per update, of all processes together.
+        parallel: How several processes share the work: ``ddp``, each holds all weights, or ``fsdp``, each
+            holds a part of them.
         accumulate: Passes in which each process goes through its images of an update, to save memory.
         optimizer: ``adamw``, or ``muon``: Muon for the matrices of the backbone's blocks, AdamW for the rest.
         lr: Peak learning rate of heads and tokens, AdamW.
@@ -97,6 +99,7 @@ class TrainConfig(Table):
 
     steps: PositiveInt = 10_000
     batch_size: PositiveInt = 16
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     accumulate: PositiveInt = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(2e-4, gt=0)

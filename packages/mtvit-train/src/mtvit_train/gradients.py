@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from mtvit_core.batch import Batch
@@ -38,17 +39,14 @@ class Objective(nn.Module):
         # Never used: torch remarks on a search for unused parameters that finds none.
         self.unused = nn.Parameter(torch.zeros(1))
 
-    def forward(self, batches: Batches) -> dict[str, Float[Tensor, ""]]:
-        """Return the terms whose sum is minimised."""
-        return self.weighting(self.terms(batches))  # type: ignore[no-any-return]  # modules are untyped
-
-    def terms(self, batches: Batches) -> dict[str, Float[Tensor, ""]]:
-        """Return the terms as the tasks give them."""
-        return {
+    def forward(self, batches: Batches, *, counting: bool = False) -> dict[str, Float[Tensor, ""]]:
+        """Return the terms whose sum is minimised; as the tasks give them where the batch is only counted."""
+        terms = {
             name: value
             for view, batch in batches.items()
             for name, value in self.model.losses(batch, view).items()
         }
+        return terms if counting else self.weighting(terms)
 
 
 class Gradients:
@@ -58,14 +56,14 @@ class Gradients:
         """Prepare the exchange with the other processes.
 
         Args:
-            objective: What is minimised.
+            objective: What is minimised; its weights may be shared out.
             ranks: This process.
             passes: Passes in which a process goes through its share of a batch.
             seed: Number of the run.
         """
         self.objective, self.ranks, self.passes, self.seed = objective, ranks, passes, seed
         self.shared: nn.Module = objective
-        if ranks.world > 1:
+        if ranks.world > 1 and not isinstance(objective, FSDPModule):
             # Grads of depthwise convolutions lie in memory as torch likes; the exchange copies them.
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
             # A process may hold images that no loss of some plugin reads; the others would wait for ever.
@@ -102,7 +100,7 @@ class Gradients:
         with _buffers_kept(self.objective):
             for i, part in enumerate(parts):
                 with self._drawing(step, i), counts.counting():
-                    self.objective.terms(part)
+                    self.objective(part, counting=True)
         counts.add_processes()
         return counts
 
@@ -116,9 +114,11 @@ class Gradients:
 
     def _apart(self, wait: bool) -> AbstractContextManager[None]:
         """Exchange gradients at the last pass only."""
-        if wait or not isinstance(self.shared, DistributedDataParallel):
-            return nullcontext()
-        return self.shared.no_sync()
+        if isinstance(self.shared, FSDPModule):
+            self.shared.set_requires_gradient_sync(wait)
+        elif isinstance(self.shared, DistributedDataParallel) and not wait:
+            return self.shared.no_sync()
+        return nullcontext()
 
 
 def _seed(*numbers: int) -> int:

@@ -24,6 +24,7 @@ from mtvit_train.precision import compute_type
 from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
 from mtvit_train.ranks import Ranks
 from mtvit_train.schedule import rate
+from mtvit_train.sharded import parts_of_weights, shard, whole
 from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import shared_weights
 
@@ -62,11 +63,14 @@ class Trainer:
         if config.compile:  # the average is only evaluated, with batches of other sizes
             self.model.backbone.block_step = torch.compile(step)
         self.weighting = weighting.to(self.device).train()
+        objective = Objective(self.model, self.weighting)
+        if config.parallel == "fsdp" and self.ranks.world > 1:
+            shard(objective, self.device, self.ranks.world)
+            self.average.share_out(self.model)
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.weighting.begin(shared_weights(self.model))
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.share = self.ranks.share(config.batch_size, config.accumulate)
-        objective = Objective(self.model, self.weighting)
         self.gradients = Gradients(objective, self.ranks, config.accumulate, config.seed)
         self.split = split
         self.meter = Meter(self.device, config.workers)
@@ -137,19 +141,20 @@ class Trainer:
         return 0 < self.step != self.evaluated and self._due(self.config.evaluate_every)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next steps depend on, as nested tensors and plain data.
+        """Return all that the next steps depend on, as nested tensors and plain data; in all processes.
 
         The batches and the rate of a step follow from its number: neither loader nor schedule has state.
         """
-        return {
+        state = {
             "step": self.step,
             "model": self.model.state_dict(),
-            "average": self.average.model.state_dict(),
+            "average": self.average.whole().state_dict(),
             "weighting": self.weighting.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "meter": self.meter.state_dict(),
             "random": random_state(self.device),
         }
+        return whole(state)  # type: ignore[no-any-return]  # of the same form
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` returned, here or in another process.
@@ -157,9 +162,9 @@ class Trainer:
         Raises:
             RuntimeError: weights are missing, unexpected or of another shape.
         """
-        self.model.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
-        self.weighting.load_state_dict(state["weighting"])
+        self.model.load_state_dict(parts_of_weights(state["model"], self.model))
+        self.average.load_state_dict(state["average"], self.model)
+        self.weighting.load_state_dict(parts_of_weights(state["weighting"], self.weighting))
         self.optimizer.load_state_dict(state["optimizer"])
         self.meter.load_state_dict(state["meter"])
         self.step = state["step"]
@@ -180,7 +185,7 @@ class Trainer:
         self.optimizer.zero_grad()
         losses = self.gradients.fill(batches, self.step)
         total = torch.stack(list(losses.values())).sum()
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.trained, config.clip))
         if not (torch.isfinite(total) & torch.isfinite(norm)):
             raise DivergedError(self._diverged(losses, norm))
         self.optimizer.step()

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mtvit_train.sharded import parts_of_entry
+
 
 def is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Whether a parameter is a matrix of a transformer block; those of heads are many and small."""
@@ -22,7 +24,7 @@ class MuonAndAdamW:
     """Two optimisers that are stepped together.
 
     Attributes:
-        param_groups: The groups of both; rates set there hold.
+        parts: AdamW, and Muon where it has any matrices.
     """
 
     def __init__(
@@ -38,7 +40,11 @@ class MuonAndAdamW:
         self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(list(others), betas=betas)]
         if matrices:
             self.parts.append(torch.optim.Muon(list(matrices), momentum=0.95))
-        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of both; rates set there hold until a state is loaded, which makes new ones."""
+        return [group for part in self.parts for group in part.param_groups]
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
@@ -61,5 +67,6 @@ class MuonAndAdamW:
             state: Its keys may have become text.
         """
         for part, values in zip(self.parts, state["parts"], strict=True):
-            known = {int(index): value for index, value in values.items()}
+            parameters = [parameter for group in part.param_groups for parameter in group["params"]]
+            known = {int(i): parts_of_entry(value, parameters[int(i)]) for i, value in values.items()}
             part.load_state_dict({"state": known, "param_groups": part.state_dict()["param_groups"]})

@@ -20,6 +20,7 @@ from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels, draw_losses, draw_metrics, draw_predictions
 from mtvit_train.ranks import Ranks, joined
 from mtvit_train.records import Records, claim_folder, write_json
+from mtvit_train.sharded import check_sharding
 from mtvit_train.task_weights import make_weighting
 
 
@@ -57,7 +58,7 @@ def _run(config: RunConfig, console: Console, ranks: Ranks) -> dict[str, float]:
             display.losses(report)
 
         def on_evaluate(step: int) -> None:
-            averaged = trainer.average.model
+            averaged = trainer.average.whole()
             found = evaluate(averaged, val_split, config.train.eval_batch_size, config.train.workers)
             metrics.clear()
             metrics.update(found)
@@ -108,6 +109,7 @@ class _Parts:
     @classmethod
     def of(cls, config: RunConfig, data: Path, ranks: Ranks) -> "_Parts":
         ranks.share(config.train.batch_size, config.train.accumulate)
+        check_sharding(config.train)
         train, val = read_splits(config, data)
         model = make_model(config, train.categories)
         return cls(
