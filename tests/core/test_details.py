@@ -175,7 +175,7 @@ def test_only_the_most_frequent_classes_have_lines() -> None:
 
 def test_tables_of_keypoints_are_for_categories_that_have_some() -> None:
     categories = Categories((Category(1, "person", COCO_PERSON), Category(2, "ball")))
-    assert [table.title for table in keypoint_tables({}, categories, 0.3)] == ["Keypoint errors of person"]
+    assert [table.title for table in keypoint_tables({}, categories)] == ["Keypoint errors of person"]
 
 
 # Records

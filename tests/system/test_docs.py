@@ -118,7 +118,7 @@ def test_every_table_of_settings_has_its_section() -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["A run", *(f"`[{t}]`" for t in ("model", "coco", "scenes", "augment", "train"))]
+    "title", ["A run", *(f"`[{t}]`" for t in ("model", "coco", "scenes", "augment", "train", "records"))]
 )
 def test_every_setting_of_a_run_is_listed_with_its_default(title: str) -> None:
     check_table(settings_tables()[title], described()[title])

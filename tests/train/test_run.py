@@ -57,8 +57,24 @@ def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    pictures = {"labels.png", "predictions.png", "losses.png", "metrics.png"}
-    assert names == pictures | {"config.json", "metrics.jsonl", "metrics.json", "model.safetensors"}
+    pictures = {"labels.png", "predictions.png", "worst.png", "losses.png", "metrics.png", "pictures"}
+    files = {
+        "config.json",
+        "metrics.jsonl",
+        "metrics.json",
+        "details.json",
+        "model.safetensors",
+        "report.html",
+    }
+    assert names == pictures | files
+    details = json.loads((finished / "details.json").read_text())
+    assert {name: [table["title"] for table in told["tables"]] for name, told in details.items()} == {
+        "det": ["Box scores by class"],
+        "seg": ["Mask scores by class"],
+        "pose": ["Keypoint scores by class", "Keypoint errors of person"],
+    }
+    page = (finished / "report.html").read_text()
+    assert all(f'id="{place}"' in page for place in ("losses", "task-pose", "worst", "labels", "pace"))
     config = json.loads((finished / "config.json").read_text())
     assert config["plugins"] == ["det", "seg", "pose"]
     assert config["train"]["steps"] == 4
@@ -74,6 +90,37 @@ def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> Non
     assert all(record[name] > 0 for name in pace for record in records[:2])
     assert records[0]["step_s"] * records[0]["images_per_s"] == pytest.approx(2)
     assert records[0]["data_wait"] < 1
+
+
+def test_a_run_asks_for_packages_before_it_makes_anything(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtvit_train.writers.find_spec", lambda name: None)
+    out = tmp_path / "out"
+    result = train("--data", str(scenes), "--out", str(out), settings=[*SMALL, "records.tensorboard=true"])
+    assert result.exit_code == 2
+    assert (
+        "config: records.tensorboard is true, but the package 'tensorboard' is not installed" in result.output
+    )
+    assert not out.exists()
+
+
+def test_a_writer_that_fails_does_not_stop_a_run(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk quota")
+
+    monkeypatch.setattr("mtvit_train.writers.find_spec", lambda name: "there")
+    monkeypatch.setattr("mtvit_train.writers.TensorBoard", fail)
+    settings = [*SMALL, "records.tensorboard=true", "records.worst=0"]
+    line = ["--plugins", "det", "--data", str(scenes), "--out", str(tmp_path / "out"), "--steps", "2"]
+    result = train(*line, settings=settings)
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.output.split())
+    assert words.count("records.tensorboard: switched off, since it failed: OSError: disk quota.") == 1
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert not (tmp_path / "out" / "worst.png").exists()
 
 
 def test_the_same_run_gives_the_same_weights(finished: Path, scenes: Path, tmp_path: Path) -> None:
@@ -105,6 +152,7 @@ def test_evaluate_gives_the_metrics_of_the_run(finished: Path, scenes: Path, tmp
     expected = json.loads((finished / "metrics.json").read_text())
     del expected["step"]
     assert json.loads(out.read_text()) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    assert (tmp_path / "metrics.details.json").read_text() == (finished / "details.json").read_text()
     again = CliRunner().invoke(mtvit, ["evaluate", model, "--data", str(scenes), "--out", str(out)])
     assert again.exit_code == 2
     assert f"out {out}: exists already; give another file with --out." in again.output

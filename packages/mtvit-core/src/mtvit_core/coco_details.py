@@ -45,13 +45,13 @@ def coco_details(
         kind: What is compared.
         curves: Precision and recall of the same images.
         scores: Scores of the classes.
-        min_score: Results below it count in no matrix, no error of a keypoint and no mistake.
+        min_score: Results below it count in no matrix and no mistake.
     """
     pairs = all_pairs(images, categories, kind, min_score)
     tables = [class_table(scores, kind)]
     if kind == "keypoints":
-        near = all_pairs(images, categories, kind, min_score, _SAME_PERSON)
-        tables += keypoint_tables(near, categories, min_score)
+        near = all_pairs(images, categories, kind, 0.0, _SAME_PERSON)
+        tables += keypoint_tables(near, categories)
     return Details(
         tables=tuple(tables),
         charts=precision_charts(curves, scores, kind),
@@ -83,7 +83,7 @@ def precision_charts(curves: Curves, scores: "Sequence[ClassScore]", kind: IouTy
         "mean 0.50 to 0.95": everything,
     }
     lines = [Line(name, recall, _mean_line(values)) for name, values in means.items()]
-    charts = [Chart("Precision over recall, mean of classes", "recall", "precision", tuple(lines))]
+    charts = [_precision_chart("Precision over recall, mean of classes", lines)]
     counted = [score.instances for score in scores]
     places = sorted((k for k, count in enumerate(counted) if count), key=lambda k: -counted[k])[:_LINES]
     if len(places) > 1:
@@ -94,8 +94,12 @@ def precision_charts(curves: Curves, scores: "Sequence[ClassScore]", kind: IouTy
         note = (
             f"The {_LINES} classes with the most instances." if len(counted) > len(places) == _LINES else ""
         )
-        charts.append(Chart(title, "recall", "precision", tuple(own), note))
+        charts.append(_precision_chart(title, own, note))
     return tuple(charts)
+
+
+def _precision_chart(title: str, lines: Sequence[Line], note: str = "") -> Chart:
+    return Chart(title, "recall", "precision", tuple(lines), note, least=0.0, most=1.0)
 
 
 def _mean_line(precision: np.ndarray) -> tuple[float, ...]:
@@ -139,18 +143,14 @@ def confusion(pairs: Mapping[int, Pairs], categories: Categories, kind: IouType,
     )
 
 
-def keypoint_tables(
-    pairs: Mapping[int, Pairs], categories: Categories, min_score: float
-) -> tuple[Table, ...]:
+def keypoint_tables(pairs: Mapping[int, Pairs], categories: Categories) -> tuple[Table, ...]:
     """Return the errors of every keypoint, a table for each category that has some."""
     return tuple(
-        _keypoint_table(pairs, category, min_score)
-        for category in categories
-        if category.keypoints is not None
+        _keypoint_table(pairs, category) for category in categories if category.keypoints is not None
     )
 
 
-def _keypoint_table(pairs: Mapping[int, Pairs], category: Category, min_score: float) -> Table:
+def _keypoint_table(pairs: Mapping[int, Pairs], category: Category) -> Table:
     assert category.keypoints is not None
     errors: dict[str, list[float]] = defaultdict(list)
     for image in pairs.values():
@@ -165,7 +165,7 @@ def _keypoint_table(pairs: Mapping[int, Pairs], category: Category, min_score: f
         tuple(_keypoint_row(name, np.array(errors[name])) for name in category.keypoints.names),
         "Distance to the truth in units of s k, at which OKS falls to 0.61; s is the root of the object's "
         f"area, k twice the keypoint's sigma. Shares: good, OKS at least {_GOOD}; near, at least {_NEAR}; "
-        f"off, below. Of objects found with OKS {_SAME_PERSON} or more and a score of {min_score:g} or more.",
+        f"off, below. Of objects found with an OKS of {_SAME_PERSON} or more, at any score.",
     )
 
 

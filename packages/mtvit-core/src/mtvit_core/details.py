@@ -87,6 +87,8 @@ class Chart:
         up: What runs upwards.
         lines: The lines.
         note: How to read it; may be empty.
+        least: Value at the bottom; None for the smallest.
+        most: Value at the top; None for the largest.
     """
 
     title: str
@@ -94,6 +96,8 @@ class Chart:
     up: str
     lines: tuple[Line, ...]
     note: str = ""
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,16 @@ def weights_of(table: ModelConfig) -> bool | Path:
 
 
 def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations, *, training: bool) -> Split:
-    """Build the data sets of one split for every view that the model's tasks ask for."""
+    """Build the data sets of one split for every view that the model's tasks ask for.
+
+    Samples for evaluation carry no labels: evaluators are given the annotations of the original image.
+    """
     augment: AugmentConfig = config.augment if training else NO_AUGMENT
     views: dict[View, AnyDataset] = {}
     cache, seed = config.train.cache_mb * 2**20, config.train.seed
     changes = make_transforms(config) if training else ()
     for view in model.views:
-        needs = frozenset(kind for task in model.of_view(view) for kind in task.needs)
+        needs = frozenset(kind for task in model.of_view(view) for kind in task.needs if training)
         person = view == "person"
         canvas: Framing = Letterbox(*model.canvases[view]) if person or training else model.framing
         kind: Callable[..., AnyDataset] = partial(PersonDataset, crop=model.crop) if person else ImageDataset

@@ -7,6 +7,7 @@ import click
 from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 from mtvit_core.strict_option import require_sound_plugins, strict_option
 from mtvit_train.doctor_command import doctor
+from mtvit_train.report.command import report
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -115,6 +116,7 @@ def pretrain(
 
 
 main.add_command(doctor)
+main.add_command(report)
 
 if __name__ == "__main__":
     main()

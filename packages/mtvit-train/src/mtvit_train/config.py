@@ -11,6 +11,7 @@ from mtvit_core.errors import ConfigError, did_you_mean
 from mtvit_core.plugins import installed_tasks
 from mtvit_train.data.augment import AugmentConfig
 from mtvit_train.data.coco import CocoConfig
+from mtvit_train.records_config import RecordsConfig
 
 Size = tuple[PositiveInt, PositiveInt]
 Share = Field(ge=0, le=1)
@@ -91,7 +92,7 @@ class TrainConfig(Table):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         log_every: Steps between records of the losses.
         evaluate_every: Steps between evaluations; 0 evaluates at the end only.
-        eval_batch_size: Images per pass in evaluation.
+        eval_batch_size: Images per pass in evaluation; 0 takes as many as a pass of training.
         checkpoint_every: Steps between checkpoints of the whole state; 0 writes them only where the run is
             stopped and at its end.
         keep_checkpoints: Checkpoints that are kept, the newest ones.
@@ -124,7 +125,12 @@ class TrainConfig(Table):
     device: str = "auto"
     log_every: PositiveInt = 20
     evaluate_every: int = Field(0, ge=0)
-    eval_batch_size: PositiveInt = 25
+    eval_batch_size: int = Field(0, ge=0)
+
+    def images_per_pass(self, world: int) -> int:
+        """Return how many images each of ``world`` processes evaluates at a time."""
+        return self.eval_batch_size or max(1, self.batch_size // (world * self.accumulate))
+
     checkpoint_every: int = Field(500, ge=0)
     keep_checkpoints: PositiveInt = 2
 
@@ -142,6 +148,7 @@ class RunConfig(Table):
         scenes: The generated data.
         augment: Random changes of training images.
         train: Optimisation.
+        records: What is recorded beside ``metrics.jsonl``.
         tasks: Settings of each task, by name; see the task's own documentation.
         readers: Settings of plugins' readers, by name.
         transforms: Transforms of plugins to apply to training samples, in this order, and their settings.
@@ -157,6 +164,7 @@ class RunConfig(Table):
     scenes: ScenesConfig = ScenesConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
+    records: RecordsConfig = RecordsConfig()
     tasks: dict[str, dict[str, Any]] = {}
     readers: dict[str, dict[str, Any]] = {}
     transforms: dict[str, dict[str, Any]] = {}

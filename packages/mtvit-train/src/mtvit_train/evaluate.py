@@ -1,9 +1,11 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from mtvit_core.contract import decode, own_metrics
+from mtvit_core.contract import decode, own_details, own_metrics
+from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.instances import Instances
 from mtvit_core.model import MultiTaskViT, View, evaluating
@@ -36,13 +38,50 @@ def evaluate(
     Returns:
         Metrics keyed ``task/metric``, in all processes.
     """
+    return evaluate_in_detail(model, split, batch_size, workers, advance).metrics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation tells.
+
+    Attributes:
+        metrics: Numbers by ``task/metric``.
+        details: Tables, charts and so on, by task.
+    """
+
+    metrics: dict[str, float]
+    details: dict[str, Details]
+
+
+def evaluate_in_detail(
+    model: MultiTaskViT,
+    split: Split,
+    batch_size: int = 25,
+    workers: int = 0,
+    advance: Callable[[int], None] | None = None,
+    min_score: float = 0.3,
+) -> Evaluation:
+    """Score every task on every image, and let its evaluator tell details; the same in all processes.
+
+    Args:
+        model: The model, on the device to use.
+        split: Data that the tasks' views were built for.
+        batch_size: Images (or crops) per pass.
+        workers: Loader processes.
+        advance: Told the number of images done, for progress bars.
+        min_score: Results below it do not count in details that have no curve over all scores.
+    """
     scored = evaluate_tasks(model, split, batch_size, workers, advance)
 
-    def metrics() -> dict[str, float]:
+    def tell() -> Evaluation:
         parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
-        return {name: value for part in parts for name, value in part.items()}
+        details = {
+            name: own_details(name, evaluator.details(min_score)) for name, evaluator in scored.items()
+        }
+        return Evaluation({name: value for part in parts for name, value in part.items()}, details)
 
-    return Ranks.current().lead(metrics)
+    return Ranks.current().lead(tell)
 
 
 def evaluate_tasks(
@@ -119,10 +158,9 @@ def _join(task: Task[Any, Any, Any], view: View, parts: list[Part]) -> list[Inst
 
 
 def _score(evaluator: Evaluator, results: list[Instances], split: Split, needs: frozenset[str]) -> None:
-    truth, metas = [], []
+    """Hand the evaluator one image at a time: true masks at original size are many bytes."""
     for result in results:
         index = split.packed.index_of_id[result.image_id]
         record = split.packed.image(index)
-        truth.append(split.packed.original(index, needs))
-        metas.append(ImageMeta.whole(record.height, record.width, record.image_id, record.path.name))
-    evaluator.update(results, truth, metas)
+        meta = ImageMeta.whole(record.height, record.width, record.image_id, record.path.name)
+        evaluator.update([result], [split.packed.original(index, needs)], [meta])

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     help="For top-down tasks: a COCO detection file or predictions.json.  [default: the annotated boxes]",
 )
 @click.option("--config", help="A TOML file that says how to read the data: reader, [coco].")
-@click.option("--out", type=click.Path(path_type=Path), help="File for the metrics as JSON.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File for the metrics as JSON; details go beside it."
+)
+@click.option(
+    "--min-score",
+    default=0.3,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Results below it are left out of confusion matrices and counts of mistakes.",
+)
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -32,6 +41,7 @@ def evaluate_command(
     boxes: Path | None,
     config: str | None,
     out: Path | None,
+    min_score: float,
     tasks: str | None,
     batch_size: int,
     device: str,
@@ -45,11 +55,13 @@ def evaluate_command(
     from mtvit_train.assemble import make_split, read_split, with_boxes
     from mtvit_train.config import read_run
     from mtvit_train.display import metrics_table
-    from mtvit_train.evaluate import evaluate
-    from mtvit_train.records import write_json
+    from mtvit_train.evaluate import evaluate_in_detail
+    from mtvit_train.records import write_details, write_json
 
-    if out is not None and out.exists():
-        raise ConfigError(f"out {out}: exists already; give another file with --out.")
+    beside = None if out is None else out.with_name(f"{out.stem}.details.json")
+    for path in (out, beside):
+        if path is not None and path.exists():
+            raise ConfigError(f"out {path}: exists already; give another file with --out.")
     run = read_run(config, {"data": str(data)}, ())
     loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
@@ -58,10 +70,11 @@ def evaluate_command(
     data_split = make_split(run, loaded, packed, training=False)
     if boxes is not None:
         data_split = with_boxes(data_split, loaded, boxes)
-    metrics = evaluate(loaded, data_split, batch_size)
-    Console().print(metrics_table(metrics))
-    if out is not None:
-        write_json(out, metrics)
+    found = evaluate_in_detail(loaded, data_split, batch_size, min_score=min_score)
+    Console().print(metrics_table(found.metrics))
+    if out is not None and beside is not None:
+        write_json(out, found.metrics)
+        write_details(beside, found.details)
 
 
 def mismatch(ours: "Categories", theirs: "Categories", model: Path, data: Path) -> str:

@@ -1,17 +1,18 @@
 """Pictures of a run: labels as the model sees them, predictions beside the truth, curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from PIL import Image
 
+from mtvit_core.details import Details
 from mtvit_core.drawing import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.predict import predict
 from mtvit_train.assemble import Split
 from mtvit_train.data.dataset import ImageDataset, Sample
+from mtvit_train.gallery import Exhibit, save_gallery
 
 mpl.use("Agg")
 from matplotlib.figure import Figure
@@ -24,23 +25,64 @@ def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) 
         for index in range(min(count, len(dataset))):
             sample: Sample = dataset[(0, index)]
             sheet.append(draw_annotations(sample.image, sample.annotations, model.categories))
-    contact_sheet(sheet, columns=4).save(path)
+    _save(path, [Exhibit("", (picture,)) for picture in sheet])
 
 
 def draw_predictions(
     model: MultiTaskViT, split: Split, path: Path, count: int = 8, min_score: float = 0.3
 ) -> None:
     """Draw truth and predictions of the first validation images side by side, at original size."""
-    count = min(count, len(split.packed))
-    records = [split.packed.image(index) for index in range(count)]
-    results = predict(model, [record.path for record in records], min_score=min_score)
-    sheet: list[Image.Image] = []
+    rows = range(min(count, len(split.packed)))
+    _save(
+        path,
+        _beside_truth(
+            model, split, [(row, split.packed.image(row).file_name, "") for row in rows], min_score
+        ),
+    )
+
+
+def draw_worst(
+    model: MultiTaskViT,
+    split: Split,
+    details: Mapping[str, Details],
+    path: Path,
+    count: int = 4,
+    min_score: float = 0.3,
+) -> None:
+    """Draw truth and predictions of the images with the most mistakes, ``count`` of each task.
+
+    Nothing is written where no task has made a mistake that it tells of.
+    """
+    wanted = []
+    for task, told in details.items():
+        for bad in told.mistakes[:count]:
+            row = split.packed.index_of_id[bad.image_id]
+            words = f"{bad.missed} missed, {bad.false} false, {bad.confused} confused"
+            wanted.append((row, f"{task}: {split.packed.image(row).file_name}, {words}", task))
+    if wanted:
+        _save(path, _beside_truth(model, split, wanted, min_score))
+
+
+def _beside_truth(
+    model: MultiTaskViT, split: Split, wanted: Sequence[tuple[int, str, str]], min_score: float
+) -> list[Exhibit]:
+    """Truth and prediction of images, by row of the split, caption, and task; all tasks where it is empty."""
+    rows = sorted({row for row, _, _ in wanted})
+    results = predict(model, [split.packed.image(row).path for row in rows], min_score=min_score)
+    found = dict(zip(rows, results, strict=True))
     whole = ImageDataset(split.packed, model.letterbox)
-    for index, result in enumerate(results):
-        image = whole.image(index)
-        sheet.append(draw_annotations(image, split.packed.original(index), model.categories))
-        sheet.append(draw_instances(image, result))
-    contact_sheet(sheet, columns=4).save(path)
+    exhibits = []
+    for row, caption, task in wanted:
+        image, result = whole.image(row), found[row].of(task) if task else found[row]
+        truth = draw_annotations(image, split.packed.original(row), model.categories)
+        exhibits.append(Exhibit(caption, (truth, draw_instances(image, result))))
+    return exhibits
+
+
+def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
+    """Write a contact sheet, and the pictures one by one."""
+    contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns=4).save(path)
+    save_gallery(path.parent, path.stem, exhibits)
 
 
 def draw_losses(records: Sequence[dict[str, Any]], path: Path) -> None:

@@ -1,6 +1,7 @@
 """One training run, from settings to a folder of results."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,18 @@ from mtvit_core import checkpoint
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.weighting import Weighting
 from mtvit_train.assemble import Split, make_model, make_split, prepare_data, read_splits, task_names
+from mtvit_train.closing_pictures import FILES, draw_run
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
-from mtvit_train.evaluate import evaluate
+from mtvit_train.evaluate import evaluate_in_detail
 from mtvit_train.loop import Trainer
 from mtvit_train.meter import Report
-from mtvit_train.pictures import draw_labels, draw_losses, draw_metrics, draw_predictions
+from mtvit_train.pictures import draw_labels
 from mtvit_train.ranks import Ranks, joined
-from mtvit_train.records import Records, claim_folder, write_json
+from mtvit_train.records import DETAILS, Records, claim_folder, write_details, write_json
 from mtvit_train.sharded import check_sharding
 from mtvit_train.task_weights import make_weighting
+from mtvit_train.writers import open_writers, require_packages
 
 
 def run(config: RunConfig, console: Console) -> dict[str, float]:
@@ -47,9 +50,11 @@ def _run(config: RunConfig, console: Console, ranks: Ranks) -> dict[str, float]:
     model, val_split = parts.model, parts.val
     if ranks.leads:
         draw_labels(parts.train, model, out / "labels.png")
-    trainer, records = Trainer(model, parts.train, config.train, parts.weighting), Records(out)
+    trainer = Trainer(model, parts.train, config.train, parts.weighting)
+    settings = config.model_dump(mode="json")
+    records = Records(out, open_writers(config.records, out, settings, console.print) if ranks.leads else ())
     metrics: dict[str, float] = {}
-    with Display(console, config.train.steps) as display:
+    with Display(console, config.train.steps) as display, closing(records):
 
         def on_report(report: Report) -> None:
             if not ranks.leads:
@@ -59,39 +64,39 @@ def _run(config: RunConfig, console: Console, ranks: Ranks) -> dict[str, float]:
 
         def on_evaluate(step: int) -> None:
             averaged = trainer.average.whole()
-            found = evaluate(averaged, val_split, config.train.eval_batch_size, config.train.workers)
+            told = evaluate_in_detail(
+                averaged,
+                val_split,
+                config.train.images_per_pass(ranks.world),
+                config.train.workers,
+                min_score=config.records.min_score,
+            )
+            found = told.metrics
             metrics.clear()
             metrics.update(found)
             if not ranks.leads:
                 return
             records.add("eval", step, found)
             write_json(out / "metrics.json", {"step": step, **found})
+            write_details(out / DETAILS, told.details)
             checkpoint.save(averaged, out / "model.safetensors", {"step": step})
             display.metrics(step, found)
 
         trainer.run(on_report, on_evaluate)
     if not ranks.leads:
         return metrics
-    draw_predictions(trainer.average.model, val_split, out / "predictions.png")
-    draw_losses(records.read("train"), out / "losses.png")
-    draw_metrics(records.read("eval"), out / "metrics.png")
+    draw_run(trainer.average.model, val_split, records, config.records, out)
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
     console.print(f"{minutes:.1f} minutes. Model, metrics and pictures are in {out}:", highlight=False)
-    for name in (
-        "predictions.png",
-        "labels.png",
-        "losses.png",
-        "metrics.png",
-        "model.safetensors",
-        "metrics.json",
-    ):
+    for name in FILES:
         console.print(f"  {out / name}", highlight=False)
     return metrics
 
 
 def _begin(config: RunConfig, out: Path) -> Path:
     """Make the run folder and the data, and return where the data are."""
+    require_packages(config.records)
     claim_folder(out)
     write_json(out / "config.json", config.model_dump(mode="json"))
     return prepare_data(config, out)

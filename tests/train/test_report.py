@@ -1,0 +1,239 @@
+"""The page that shows a run: places of lines by hand, what it holds, that it loads nothing, odd folders."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from mtvit_core.details import Chart, Details, Line, Matrix, Table
+from mtvit_train.cli import main
+from mtvit_train.config import RunConfig
+from mtvit_train.gallery import Exhibit, read_gallery, save_gallery
+from mtvit_train.records import DETAILS, Records, read_details, write_details, write_json
+from mtvit_train.report.history import clock, loss_plots, metric_plots, pace_figures
+from mtvit_train.report.plot import BOX, log_ticks, plot, short, ticks
+
+
+def chart(*values: float, across: str = "step", **more: float) -> Chart:
+    return Chart("t", across, "y", (Line("a", tuple(map(float, range(len(values)))), values),), **more)
+
+
+# Places
+
+
+def test_a_line_runs_from_corner_to_corner() -> None:
+    drawn = plot(chart(0.0, 5.0, 10.0))
+    middle = f"{(BOX.left + BOX.right) / 2:g} {(BOX.top + BOX.bottom) / 2:g}"
+    assert drawn.paths[0].d == f"M{BOX.left} {BOX.bottom}L{middle}L{BOX.right} {BOX.top}"
+    assert [tick.label for tick in drawn.y] == ["0", "2.5", "5", "7.5", "10"]
+    assert (drawn.y[0].at, drawn.y[-1].at) == (BOX.bottom, BOX.top)
+    assert drawn.paths[0].last == "10"
+    assert len(drawn.paths[0].dots) == 3
+
+
+def test_a_logarithmic_line_has_equal_steps_for_equal_factors() -> None:
+    drawn = plot(chart(1.0, 10.0, 100.0), "log")
+    heights = [y for _, y in drawn.paths[0].dots]
+    assert heights == [BOX.bottom, (BOX.top + BOX.bottom) / 2, BOX.top]
+
+
+def test_what_is_no_number_interrupts_a_line() -> None:
+    assert plot(chart(1.0, math.nan, 2.0, 3.0)).paths[0].d.count("M") == 2
+    assert plot(chart(1.0, 0.0, 2.0), "log").paths[0].d.count("M") == 2
+    assert plot(chart(math.nan)) is None
+
+
+def test_given_ends_hold() -> None:
+    drawn = plot(chart(0.5, 0.25, across="recall", least=0.0, most=1.0))
+    assert [tick.label for tick in drawn.y] == ["0", "0.25", "0.5", "0.75", "1"]
+    assert drawn.paths[0].dots[0][1] == (BOX.top + BOX.bottom) / 2
+    assert drawn.paths[0].last == ""
+
+
+def test_long_lines_are_averaged() -> None:
+    drawn = plot(chart(*[float(n % 2) for n in range(10_000)]))
+    assert drawn.paths[0].d.count("L") < 250
+    assert {tick.label for tick in drawn.y} == {"0.5"}
+
+
+def test_round_numbers() -> None:
+    assert ticks(0, 1) == [0, 0.25, 0.5, 0.75, 1]
+    assert ticks(3, 3) == [3]
+    assert ticks(2, 4, whole=True) == [2, 3, 4]
+    assert log_ticks(0.02, 30) == pytest.approx([0.1, 1, 10])
+    assert log_ticks(60, 80) == [60, 65, 70, 75, 80]
+    assert [short(v) for v in (0, 1250.0, 12500.0, 0.5, 1e-5, 3e6)] == [
+        "0",
+        "1250",
+        "12.5k",
+        "0.5",
+        "1e-5",
+        "3M",
+    ]
+    assert [clock(s) for s in (5, 150, 3660, math.nan)] == ["5 s", "2.5 min", "1 h 1 min", "-"]
+
+
+def test_the_course_of_a_run() -> None:
+    train = [
+        {
+            "step": 2,
+            "det/l1": 2.0,
+            "pose/oks": 1.0,
+            "loss": 3.0,
+            "step_s": 0.5,
+            "images_per_s": 4.0,
+            "data_wait": 0.1,
+        },
+        {
+            "step": 6,
+            "det/l1": 1.0,
+            "pose/oks": None,
+            "loss": 2.0,
+            "step_s": 1.0,
+            "images_per_s": 2.0,
+            "data_wait": 0.3,
+        },
+    ]
+    assert [(p.title, [path.name for path in p.paths]) for p in loss_plots(train)] == [
+        ("det", ["l1"]),
+        ("pose", ["oks"]),
+        ("all tasks", ["loss"]),
+    ]
+    figures = {figure.name: figure.value for figure in pace_figures(train)}
+    assert figures["training time"] == "5 s"  # 2 x 0.5 + 4 x 1
+    assert figures["throughput"] == "3"
+    assert figures["waiting for data"] == "20"
+    assert "GPU memory" not in figures
+    scored = [{"step": s, "det/AP": 0.1 * s, "det/AR": 0.2, "depth/MAE": 3.0 - s} for s in (1, 2)]
+    assert [[path.name for path in p.paths] for p in metric_plots(scored)] == [["AP", "AR"], ["MAE"]]
+    assert metric_plots(scored[:1]) == []
+
+
+# The page
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run folder with something of everything, and words that must be escaped."""
+    out = tmp_path / "first"
+    out.mkdir()
+    write_json(out / "config.json", RunConfig(data="<b>data</b>", plugins=("det",)).model_dump(mode="json"))
+    records = Records(out)
+    for step in (1, 2, 3):
+        records.add(
+            "train", step, {"det/l1": 3.0 / step, "loss": 3.0, "lr": 0.1, "grad_norm": 1.0, "step_s": 0.5}
+        )
+        records.add("eval", step, {"det/AP": step / 10, "det/APl": math.nan})
+    write_json(out / "metrics.json", {"step": 3, "det/AP": 0.3, "det/APl": math.nan, "det/extra": 7})
+    details = Details(
+        (Table("Scores", ("class", "AP"), (("<i>cat</i>", 0.512), ("dog", None))),),
+        (chart(0.5, 0.25, across="recall", least=0.0, most=1.0),),
+        (Matrix("Confusion", "truth", "found", ("cat", "nothing"), ("cat", "nothing"), ((4, 1), (2, 0))),),
+    )
+    write_details(out / DETAILS, {"det": details})
+    picture = Image.new("RGB", (800, 400), (200, 30, 30))
+    save_gallery(out, "predictions", [Exhibit("1.jpg & more", (picture, picture))])
+    return out
+
+
+class Page(HTMLParser):
+    """Addresses that a page loads, its texts, and whether its tags are closed."""
+
+    VOID = frozenset({"meta", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses, self.open, self.texts, self.tags = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        if data.strip():
+            self.texts.append(data.strip())
+
+
+def made(folder: Path) -> Page:
+    result = CliRunner().invoke(main, ["report", str(folder)])
+    assert result.exit_code == 0, result.output
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_loads_nothing(folder: Path) -> None:
+    page = made(folder)
+    assert page.open == []
+    assert [a for a in page.addresses if not a.startswith(("#", "data:image/jpeg;base64,"))] == []
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|@import|url\(|<script", text)
+
+
+def test_the_page_shows_everything(folder: Path) -> None:
+    page = made(folder)
+    for text in (
+        "first", "after 3 updates, averaged weights", "0.300", "Scores", "0.512", "-", "Confusion", "4",
+        "1.jpg & more", "<i>cat</i>", "[train]", "det", "all tasks", "updates", "extra", "7",
+    ):  # fmt: skip
+        assert text in page.texts, text
+    assert page.tags.count("img") == 2
+    assert page.tags.count("svg") == 1 + 2 + 1 + 2  # metrics, losses, details, pace (no images_per_s here)
+
+
+def test_links_lead_to_sections(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8") if made(folder) else ""
+    targets = re.findall(r'<a href="#([^"]+)"', text)
+    assert {"results", "losses", "task-det", "predictions", "pace", "settings"} == set(targets)
+    assert all(f'id="{target}"' in text for target in targets)
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", RunConfig().model_dump(mode="json"))
+    page = made(tmp_path)
+    assert "Settings" in page.texts
+    assert "Results" not in page.texts
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 2
+    line = f"report {tmp_path}: no config.json there, so it is no run folder; name one that is."
+    assert line in result.output
+    write_json(tmp_path / "config.json", RunConfig().model_dump(mode="json"))
+    (tmp_path / "metrics.json").write_text('{"step": 3,')
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"report: {tmp_path / 'metrics.json'} is no JSON:" in result.output
+
+
+# Files behind it
+
+
+def test_details_are_read_back(folder: Path) -> None:
+    details = read_details(folder / DETAILS)["det"]
+    assert details.matrices[0].counts == ((4, 1), (2, 0))
+    assert details.charts[0].most == 1.0
+    assert read_details(folder.parent / DETAILS) == {}
+
+
+def test_pictures_are_small_and_those_that_were_removed_are_left_out(folder: Path) -> None:
+    (shown,) = read_gallery(folder, "predictions")
+    with Image.open(shown.files[0]) as picture:
+        assert picture.size == (560, 280)
+    shown.files[1].unlink()
+    assert read_gallery(folder, "predictions") == ()
+    assert read_gallery(folder, "worst") == ()
+    assert json.loads((folder / "pictures" / "predictions.json").read_text())[0]["caption"] == "1.jpg & more"
