@@ -1,5 +1,7 @@
 """The trunk without tasks is timm's own, for every family; what is no plain ViT is refused by name."""
 
+from typing import Literal
+
 import pytest
 import timm
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from mtvit_core.backbone import Backbone, create_backbone
 from mtvit_core.errors import ConfigError, ShapeError
 from mtvit_core.features import LayerFeatures
+from mtvit_core.tokens import LearnedQueries, TokenGroup
 
 FAMILIES = {
     "ImageNet": ("vit_tiny_patch16_224", {}),
@@ -216,3 +219,21 @@ def test_an_image_that_the_patch_does_not_divide() -> None:
     assert str(error.value) == (
         "image: 5 x 200 pixels is not a multiple of the patch, 16 x 16; the nearest that fits is 16 x 192."
     )
+
+
+@pytest.mark.parametrize("visibility", ["joint", "isolated"])
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_small_patch16_dinov3"])
+def test_queries_are_the_same_where_nobody_reads_the_patches(
+    name: str, visibility: Literal["isolated", "joint"]
+) -> None:
+    backbone = create_backbone(name, (64, 96), options={"depth": 3})
+    groups = [
+        TokenGroup("one", 5, 0, LearnedQueries(5, backbone.spec.width, std=1.0), visibility, (3,)),
+        TokenGroup("two", 4, 2, LearnedQueries(4, backbone.spec.width, std=1.0), "isolated", (3,)),
+    ]
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    read, skipped = (backbone(images, groups, patches=patches).last for patches in (True, False))
+    for group in ("one", "two"):
+        torch.testing.assert_close(skipped.queries[group], read.queries[group], rtol=1e-5, atol=1e-5)
+    assert skipped.patches.shape == (2, backbone.spec.width, 0, 0)
+    assert skipped.prefix.shape == (2, 0, backbone.spec.width)

@@ -63,6 +63,12 @@ class Layout:
         spans = (*before, Span(name, start, start + count, visibility), *behind)
         return Layout(self.prefix, self.context, spans), start
 
+    def without_context(self) -> "Layout":
+        """The groups alone."""
+        shift = self.context
+        spans = [replace(s, start=s.start - shift, stop=s.stop - shift) for s in self.spans]
+        return Layout(0, 0, tuple(spans))
+
     @property
     def joint_stop(self) -> int:
         """Index past the last token that the context sees."""
@@ -75,36 +81,40 @@ class Layout:
 
 
 def attend(
-    q: Float[Tensor, "B A S d"],
+    q: Float[Tensor, "B A rest d"],
     k: Float[Tensor, "B A S d"],
     v: Float[Tensor, "B A S d"],
     layout: Layout,
     masks: Mapping[str, Bool[Tensor, "B Q N"]],
-) -> Float[Tensor, "B A S d"]:
+) -> Float[Tensor, "B A rest d"]:
     """Attend within and between context and groups.
 
     Args:
-        q: Queries of all tokens, per head.
+        q: Queries per head, of all tokens or of the last ones in the sequence.
         k: Keys.
         v: Values.
         layout: Where each group stands.
         masks: Per masked group, the patches that each of its queries may see.
 
     Returns:
-        The attention output of every token.
+        The attention output of every token that asks.
     """
-    shared = layout.joint_stop
+    shared, first = layout.joint_stop, k.shape[2] - q.shape[2]
     joint = [span for span in layout.spans if span.visibility == "joint"]
-    mask = _mask(q, layout, shared, range(shared), joint, masks)
-    parts = [_softmax_attention(q[:, :, :shared], k[:, :, :shared], v[:, :, :shared], mask)]
+    parts = []
+    if first < shared:
+        mask = _mask(q, layout, shared, range(first, shared), joint, masks)
+        asking = q[:, :, : shared - first]
+        parts.append(_softmax_attention(asking, k[:, :, :shared], v[:, :, :shared], mask))
     for span in layout.spans:
         if span.visibility == "joint":
             continue
         own = slice(span.start, span.stop)
+        asking = q[:, :, span.start - first : span.stop - first]
         keys = torch.cat([k[:, :, : layout.context], k[:, :, own]], 2)
         values = torch.cat([v[:, :, : layout.context], v[:, :, own]], 2)
         mask = _mask(q, layout, keys.shape[2], range(span.start, span.stop), [span], masks)
-        parts.append(_softmax_attention(q[:, :, own], keys, values, mask))
+        parts.append(_softmax_attention(asking, keys, values, mask))
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 

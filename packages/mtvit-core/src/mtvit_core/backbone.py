@@ -31,9 +31,11 @@ from mtvit_core.variation import Variation, split_options
 Option = bool | int | float | str | list[int]
 
 
-#: Runs one block: its tokens B S D, rotary positions, where each group stands, and masks by group.
+#: Runs one block: its tokens B S D, rotary positions, where each group stands, masks by group, and the index of
+#: the first token that is wanted.
 BlockStep = Callable[
-    [adapters.PlainBlock, Tensor, Tensor | None, Layout, Mapping[str, Tensor]], Float[Tensor, "B S D"]
+    [adapters.PlainBlock, Tensor, Tensor | None, Layout, Mapping[str, Tensor], int],
+    Float[Tensor, "B rest D"],
 ]
 
 
@@ -43,10 +45,11 @@ def step(
     rope: Tensor | None,
     layout: Layout,
     masks: Mapping[str, Bool[Tensor, "B Q N"]],
-) -> Float[Tensor, "B S D"]:
-    """Run one block over the tokens of all groups."""
+    first: int,
+) -> Float[Tensor, "B rest D"]:
+    """Run one block over the tokens of all groups; return those from index ``first`` on."""
     q, k, v = adapters.project(block, tokens, rope, slice(layout.prefix, layout.context))
-    return adapters.absorb(block, tokens, attend(q, k, v, layout, masks))
+    return adapters.absorb(block, tokens[:, first:], attend(q[:, :, first:], k, v, layout, masks))
 
 
 class Backbone(nn.Module):
@@ -114,6 +117,7 @@ class Backbone(nn.Module):
         images: UInt8[Tensor, "B 3 H W"],
         groups: Sequence[TokenGroup] = (),
         maskers: dict[str, QueryMasker] | None = None,
+        patches: bool = True,
     ) -> Features:
         """Run the trunk once, with every group's queries beside the context from its entry block on.
 
@@ -121,6 +125,8 @@ class Backbone(nn.Module):
             images: RGB, 0 to 255; sides must be multiples of the patch.
             groups: Token groups; each joins before its block ``enter``.
             maskers: Heads that supply attention masks, by group name; used in training only.
+            patches: Whether anybody reads the context at the output; else the last block leaves it out, and
+                ``patches`` and ``prefix`` of the output are empty.
 
         Returns:
             Features at the output and, in training, at every depth that a group asks for.
@@ -147,7 +153,10 @@ class Backbone(nn.Module):
             masks = _ask_masks(i, layers[i], masked, maskers or {}) if masked else {}
             rope = None if embedded.rope is None else embedded.rope[i]
             with self.autocast():
-                tokens = self._block(block, tokens, rope, layout, masks)
+                ends = not patches and i + 1 == self.spec.depth
+                tokens = self._block(block, tokens, rope, layout, masks, layout.context if ends else 0)
+        if not patches:
+            layout, grid = layout.without_context(), (0, 0)
         layers[self.spec.depth] = self._read(tokens, layout, grid)
         return Features(layers, self.spec.depth, picks, canvas)
 
@@ -182,10 +191,11 @@ class Backbone(nn.Module):
         rope: Tensor | None,
         layout: Layout,
         masks: dict[str, Bool[Tensor, "B Q N"]],
-    ) -> Float[Tensor, "B S D"]:
+        first: int,
+    ) -> Float[Tensor, "B rest D"]:
         if self.checkpointing and self.training:
-            return checkpoint(self.block_step, block, tokens, rope, layout, masks, use_reentrant=False)
-        return self.block_step(block, tokens, rope, layout, masks)
+            return checkpoint(self.block_step, block, tokens, rope, layout, masks, first, use_reentrant=False)
+        return self.block_step(block, tokens, rope, layout, masks, first)
 
     def _read(self, tokens: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> LayerFeatures:
         normed = self.vit.norm(tokens.to(self.mean.dtype))

@@ -14,8 +14,9 @@ class LayerFeatures:
     """All tokens at one depth, after the backbone's final norm.
 
     Attributes:
-        patches: Patch tokens as a map.
-        prefix: Class and register tokens.
+        patches: Patch tokens as a map; 0 x 0 at the output where no task reads them, see
+            ``Task.reads_patches``.
+        prefix: Class and register tokens; none where there are no patches.
         queries: Query tokens B Q D of the groups that have entered, by group name.
     """
 

@@ -138,12 +138,14 @@ class MultiTaskViT(nn.Module):
         """Run the trunk once with the token groups of every task of this view."""
         groups: list[TokenGroup] = []
         maskers: dict[str, QueryMasker] = {}
-        for task in self.of_view(view):
+        tasks = self.of_view(view)
+        for task in tasks:
             modules = self.modules_of(task.name)
             groups += modules.groups
             if isinstance(modules.head, QueryMasker):
                 maskers.update({group.name: modules.head for group in modules.groups if group.masked})
-        return self.backbone(images, groups, maskers)  # type: ignore[no-any-return]  # modules are untyped callables
+        read = not tasks or any(task.reads_patches for task in tasks)
+        return self.backbone(images, groups, maskers, read)  # type: ignore[no-any-return]  # modules are untyped callables
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"], view: View | None = None) -> dict[str, Any]:
         """Return raw predictions by task name.

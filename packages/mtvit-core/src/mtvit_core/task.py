@@ -126,6 +126,8 @@ class Task(ABC, Generic[C, P, T]):
         needs: Kinds of label it learns from; images that lack one of them give it no loss.
         views: What it may look at, by its settings; ``view`` is one of them.
         exportable: Whether its head is made of tensor operations alone, which ``torch.export`` can follow.
+        reads_patches: Whether its head reads patch or prefix tokens of the output; where no task does, the
+            last block computes the queries alone.
         view: ``image``: it sees the whole image. ``person``: it sees one crop per person.
     """
 
@@ -155,6 +157,11 @@ class Task(ABC, Generic[C, P, T]):
     def finds_boxes(self) -> bool:
         """Whether its results are objects in boxes, so that top-down tasks look at the people among them."""
         return False
+
+    @property
+    def reads_patches(self) -> bool:
+        """Whether its head reads patch or prefix tokens of the output, not its queries alone."""
+        return True
 
     @property
     def crop(self) -> CropRule:

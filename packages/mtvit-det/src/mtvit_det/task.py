@@ -62,6 +62,11 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             )
         self.columns = torch.tensor(range(len(ids)) if count is None else ids, dtype=torch.int64)
 
+    @property
+    def reads_patches(self) -> bool:
+        """YOLOS reads the DET tokens alone."""
+        return self.config.variant != "yolos"
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
         count, layers = self.config.queries, self._layers(backbone)

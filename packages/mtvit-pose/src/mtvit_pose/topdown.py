@@ -101,6 +101,11 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         """Whether heatmaps of the mirrored crop are asked for."""
         return self.config.flip_test
 
+    @property
+    def reads_patches(self) -> bool:
+        """TokenPose reads the keypoint tokens alone."""
+        return self.config.variant != "tokenpose"
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return TokenPose's keypoint tokens; ViTPose has none."""
         if self.config.variant != "tokenpose":
