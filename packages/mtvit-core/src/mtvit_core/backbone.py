@@ -31,8 +31,8 @@ from mtvit_core.variation import Variation, split_options
 Option = bool | int | float | str | list[int]
 
 
-#: Runs one block: its tokens B S D, rotary positions, where each group stands, masks by group, and the index of
-#: the first token that is wanted.
+#: Runs one block: its tokens B S D, rotary positions, where each group stands, masks by group, and the index
+#: of the first token that is wanted.
 BlockStep = Callable[
     [adapters.PlainBlock, Tensor, Tensor | None, Layout, Mapping[str, Tensor], int],
     Float[Tensor, "B rest D"],
