@@ -24,12 +24,13 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
 from mtvit_core.model import View
 from mtvit_core.testing.sample import take
-from mtvit_train.assemble import make_model, make_split, read_splits, task_names
+from mtvit_train.assemble import make_model, make_split, task_names
 from mtvit_train.config import RunConfig
 from mtvit_train.data.dataset import collate
 from mtvit_train.loop import Trainer
 from mtvit_train.meter import Report
 from mtvit_train.ranks import joined
+from mtvit_train.read import read_data
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import make_weighting
 
@@ -120,7 +121,7 @@ def make_trainer(case: Case, data: Path, steps: int) -> Trainer:
     }
     settings = {"plugins": tuple(case.tasks), "model": MODEL, "tasks": case.tasks, "train": train}
     config = RunConfig(data=str(data), **settings)
-    packed, _ = read_splits(config, data)
+    packed = read_data(config, data).train
     model = make_model(config, packed.categories)
     split = make_split(config, model, packed, training=True)
     return Trainer(model, split, config.train, make_weighting(config, task_names(config)))

@@ -12,11 +12,12 @@ from torch import Tensor, distributed, nn
 from mtvit_core.batch import Batch
 from mtvit_core.counts import shared_count
 from mtvit_core.errors import ConfigError, DataError
-from mtvit_train.assemble import make_model, make_split, read_splits
+from mtvit_train.assemble import make_model, make_split
 from mtvit_train.config import RunConfig
 from mtvit_train.evaluate import evaluate, evaluate_tasks
 from mtvit_train.gradients import Gradients, Objective
 from mtvit_train.ranks import Ranks, joined
+from mtvit_train.read import read_data
 from mtvit_train.task_weights import FixedConfig, FixedWeights
 
 MODEL = {
@@ -31,7 +32,7 @@ def evaluation(data: Path) -> dict[str, Any]:
     """Metrics, and all that the evaluators hold, of a model that sees images and crops of persons."""
     tasks = {"det": {"queries": 5}, "pose": {"variant": "vitpose-simple"}}
     config = RunConfig(plugins=tuple(tasks), model=MODEL, tasks=tasks)
-    _, val = read_splits(config, data)
+    val = read_data(config, data).val
     model = make_model(config, val.categories)
     split = make_split(config, model, val, training=False)
     scored = evaluate_tasks(model, split, batch_size=2)

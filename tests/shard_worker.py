@@ -10,11 +10,12 @@ from torch.distributed.tensor import DTensor
 
 import rank_worker
 from mtvit_core import checkpoint
-from mtvit_train.assemble import make_model, make_split, read_splits, task_names
+from mtvit_train.assemble import make_model, make_split, task_names
 from mtvit_train.config import RunConfig
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import Trainer
 from mtvit_train.ranks import joined
+from mtvit_train.read import read_data
 from mtvit_train.task_weights import make_weighting
 
 #: Images of a batch, which two and three processes can share out.
@@ -34,7 +35,8 @@ def make_trainer(data: Path) -> tuple[Trainer, Any]:
     tasks = {"det": {"queries": 4}, "seg": {"queries": 4, "variant": "eomt", "points": 32}}
     settings = {"plugins": tuple(tasks), "model": rank_worker.MODEL, "tasks": tasks, "train": train}
     config = RunConfig(data=str(data), **settings)
-    packed, val = read_splits(config, data)
+    found = read_data(config, data)
+    packed, val = found.train, found.val
     model = make_model(config, packed.categories)
     split = make_split(config, model, packed, training=True)
     trainer = Trainer(model, split, config.train, make_weighting(config, task_names(config)))

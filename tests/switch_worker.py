@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 import rank_worker
-from mtvit_train.assemble import make_model, make_split, read_splits, task_names
+from mtvit_train.assemble import make_model, make_split, task_names
 from mtvit_train.config import RunConfig
 from mtvit_train.loop import Trainer
+from mtvit_train.read import read_data
 from mtvit_train.task_weights import make_weighting
 
 STEPS = 3
@@ -41,7 +42,7 @@ def trained(data: Path, switches: dict[str, Any]) -> dict[str, Any]:
     config = RunConfig(
         data=str(data), plugins=tuple(tasks), model=rank_worker.MODEL, tasks=tasks, train=train
     )
-    packed, _ = read_splits(config, data)
+    packed = read_data(config, data).train
     model = make_model(config, packed.categories)
     before = [value.clone() for value in model.backbone.parameters()]
     split = make_split(config, model, packed, training=True)

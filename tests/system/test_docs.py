@@ -34,6 +34,7 @@ from mtvit_core.images import MAX_PIXELS
 from mtvit_train.cli import main as train_command
 from mtvit_train.config import RunConfig, read_run, recipes
 from mtvit_train.data import read_coco
+from mtvit_train.data.table import DataTable
 from mtvit_train.scenes import CATEGORIES, render_scene
 from mtvit_train.scenes.layout import LEAST_VISIBLE, TRIES
 from mtvit_train.scenes.scene import LARGEST_SIZE, SMALLEST_SIZE
@@ -98,6 +99,7 @@ def settings_tables() -> dict[str, type[BaseModel]]:
     """The model that each section of training.md lists."""
     inner = {name: field.annotation for name, field in RunConfig.model_fields.items()}
     tables = {f"`[{name}]`": kind for name, kind in inner.items() if _is_table(kind)}
+    tables["`[[data]]`"] = DataTable
     ours = {f"`[tasks.{name}]`": found.cls.Config for name, found in plugins.installed_tasks().items()}
     return {"A run": RunConfig, **tables, **ours}
 
@@ -118,7 +120,8 @@ def test_every_table_of_settings_has_its_section() -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["A run", *(f"`[{t}]`" for t in ("model", "coco", "scenes", "augment", "train", "records"))]
+    "title",
+    ["A run", *(f"`[{t}]`" for t in ("model", "coco", "[data]", "scenes", "augment", "train", "records"))],
 )
 def test_every_setting_of_a_run_is_listed_with_its_default(title: str) -> None:
     check_table(settings_tables()[title], described()[title])
@@ -133,8 +136,12 @@ def check_table(model: type[BaseModel], table: dict[str, list[str]]) -> None:
     """Hold a table to a settings model: the same names in the same order, defaults, every allowed word."""
     fields = {n: f for n, f in model.model_fields.items() if not _is_table(f.annotation) and n != "tasks"}
     assert list(table) == list(fields)
-    defaults = model().model_dump(mode="json")
+    required = {name for name, field in fields.items() if field.is_required()}
+    assert {name for name, (default, _) in table.items() if default == "*required*"} == required
+    defaults = model(**dict.fromkeys(required, "given")).model_dump(mode="json")
     for name, (default, meaning) in table.items():
+        if name in required:
+            continue
         written = None if default == "*unset*" else tomllib.loads(f"x = {default.strip('`')}")["x"]
         assert (name, written) == (name, defaults[name])
         missing = [word for word in words(fields[name].annotation) if f"`{word}`" not in meaning]

@@ -23,11 +23,12 @@ from mtvit_core.part import Part
 from mtvit_core.reader import LabelledImage, LabelledObject, LabelledSplit, MapFolder, Reader
 from mtvit_core.task import TaskConfig
 from mtvit_core.transform import Transform
-from mtvit_train.assemble import make_transforms, read_split
+from mtvit_train.assemble import make_transforms
 from mtvit_train.cli import main as train_command
 from mtvit_train.config import RunConfig
 from mtvit_train.data.changes import change
 from mtvit_train.data.packing import read_with
+from mtvit_train.read import read_split
 from mtvit_train.task_weights import make_weighting
 
 

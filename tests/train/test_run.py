@@ -60,6 +60,7 @@ def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> Non
     pictures = {"labels.png", "predictions.png", "worst.png", "losses.png", "metrics.png", "pictures"}
     files = {
         "config.json",
+        "data.json",
         "metrics.jsonl",
         "metrics.json",
         "details.json",

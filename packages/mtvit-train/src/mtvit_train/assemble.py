@@ -1,11 +1,11 @@
 """From settings to objects: data, backbone and tasks put together into what a run needs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -20,12 +20,10 @@ from mtvit_core.plugins import installed_tasks, make_part
 from mtvit_core.transform import Transform
 from mtvit_train.config import ModelConfig, RunConfig
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
-from mtvit_train.data.coco import read_coco
 from mtvit_train.data.dataset import ImageDataset
 from mtvit_train.data.detected import DetectedPersons
-from mtvit_train.data.faults import STOP, Faults
+from mtvit_train.data.mixture import Mixture
 from mtvit_train.data.packed import PackedAnnotations
-from mtvit_train.data.packing import read_with
 from mtvit_train.data.persons import PersonDataset
 from mtvit_train.scenes import write_scenes
 
@@ -42,10 +40,12 @@ class Split:
     Attributes:
         packed: Its images and annotations.
         views: A data set for each view.
+        mixtures: How samples of a view are drawn, where several data sets are trained on.
     """
 
     packed: PackedAnnotations
     views: dict[View, AnyDataset]
+    mixtures: Mapping[View, Mixture] = field(default_factory=dict)
 
 
 def task_names(config: RunConfig) -> tuple[str, ...]:
@@ -66,7 +66,12 @@ def task_names(config: RunConfig) -> tuple[str, ...]:
 
 
 def prepare_data(config: RunConfig, out: Path) -> Path:
-    """Return the data folder; generated scenes are written below the run folder first."""
+    """Return the data folder; generated scenes are written below the run folder first.
+
+    Of several data sets each has its own, and the run folder is returned.
+    """
+    if not isinstance(config.data, str):
+        return out
     if config.data != "scenes":
         return Path(config.data)
     folder, scenes = out / "scenes", config.scenes
@@ -100,17 +105,29 @@ def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations
     """
     augment: AugmentConfig = config.augment if training else NO_AUGMENT
     views: dict[View, AnyDataset] = {}
+    mixtures: dict[View, Mixture] = {}
     cache, seed = config.train.cache_mb * 2**20, config.train.seed
     changes = make_transforms(config) if training else ()
     for view in model.views:
         needs = frozenset(kind for task in model.of_view(view) for kind in task.needs if training)
         person = view == "person"
         canvas: Framing = Letterbox(*model.canvases[view]) if person or training else model.framing
-        kind: Callable[..., AnyDataset] = partial(PersonDataset, crop=model.crop) if person else ImageDataset
-        views[view] = kind(
+        kind: Callable[..., ImageDataset | PersonDataset] = (
+            partial(PersonDataset, crop=model.crop) if person else ImageDataset
+        )
+        dataset = kind(
             packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache, transforms=changes
         )
-    return Split(packed, views)
+        views[view] = dataset
+        if training and len(packed.members) > 1:
+            mixtures[view] = Mixture.of(dataset.sizes, _weights(config) or dataset.sizes)
+    return Split(packed, views, mixtures)
+
+
+def _weights(config: RunConfig) -> list[float]:
+    """Weights of several data sets; empty where none has one."""
+    assert not isinstance(config.data, str)
+    return [table.weight for table in config.data if table.weight is not None]
 
 
 def make_transforms(config: RunConfig) -> tuple[Transform[Any], ...]:
@@ -121,32 +138,6 @@ def make_transforms(config: RunConfig) -> tuple[Transform[Any], ...]:
         ConfigError: one of its settings is unknown or has a wrong value.
     """
     return tuple(make_part("transform", name, settings) for name, settings in config.transforms.items())
-
-
-def read_split(
-    config: RunConfig, root: Path, split: Literal["train", "val"], faults: Faults = STOP
-) -> PackedAnnotations:
-    """Read one split with the reader that the run names.
-
-    Args:
-        config: Settings.
-        root: The data folder.
-        split: Which split.
-        faults: What to do at what is malformed.
-
-    Raises:
-        ConfigError: generated scenes are to be read by another reader than COCO's.
-        PluginError: no plugin brings the reader.
-        DataError: a file is missing or malformed.
-    """
-    if config.reader == "coco":
-        return read_coco(root, split, config.coco, faults=faults)
-    if config.data == "scenes":
-        raise ConfigError(
-            f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
-        )
-    reader = make_part("reader", config.reader, config.readers.get(config.reader, {}))
-    return read_with(reader, root, split, faults)
 
 
 def with_boxes(split: Split, model: MultiTaskViT, boxes: Path) -> Split:
@@ -172,18 +163,3 @@ def with_boxes(split: Split, model: MultiTaskViT, boxes: Path) -> Split:
     return Split(
         split.packed, {**split.views, "person": DetectedPersons(split.packed, canvas, people, model.crop)}
     )
-
-
-def read_splits(config: RunConfig, root: Path) -> tuple[PackedAnnotations, PackedAnnotations]:
-    """Read the training and the validation annotations.
-
-    Raises:
-        ConfigError: the two splits do not have the same categories.
-        DataError: a file is missing or malformed.
-    """
-    train, val = read_split(config, root, "train"), read_split(config, root, "val")
-    if train.categories != val.categories:
-        raise ConfigError(
-            f"data {root}: the train and val annotations list different categories; make them equal."
-        )
-    return train, val

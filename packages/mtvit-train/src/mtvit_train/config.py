@@ -11,6 +11,8 @@ from mtvit_core.errors import ConfigError, did_you_mean
 from mtvit_core.plugins import installed_tasks
 from mtvit_train.data.augment import AugmentConfig
 from mtvit_train.data.coco import CocoConfig
+from mtvit_train.data.table import DataTable, read_tables
+from mtvit_train.data.unite import Merge
 from mtvit_train.records_config import RecordsConfig
 
 Size = tuple[PositiveInt, PositiveInt]
@@ -140,7 +142,8 @@ class RunConfig(Table):
 
     Attributes:
         plugins: Tasks to train; every installed one where empty.
-        data: ``scenes``, or a folder in COCO's layout.
+        data: ``scenes``, a folder in COCO's layout, or several data sets.
+        merge: What makes categories of several data sets the same: ``id`` (and name), or ``name``.
         reader: What reads the folder: ``coco``, or a reader that a plugin brings.
         out: Run folder; must not hold anything yet.
         model: Backbone and sizes.
@@ -156,7 +159,8 @@ class RunConfig(Table):
     """
 
     plugins: tuple[str, ...] = ()
-    data: str = "scenes"
+    data: str | tuple[DataTable, ...] = "scenes"
+    merge: Merge = "id"
     reader: str = "coco"
     out: str = "runs/mtvit"
     model: ModelConfig = ModelConfig()
@@ -194,6 +198,8 @@ def read_run(config: str | None, overrides: dict[str, Any], assignments: tuple[s
     given = {key: value for key, value in overrides.items() if value is not None}
     steps = given.pop("steps", None)
     settings = apply_set({**settings, **given}, [*([f"train.steps={steps}"] if steps else []), *assignments])
+    if isinstance(settings.get("data"), list):
+        settings["data"] = read_tables(settings["data"])
     return validate(RunConfig, settings)
 
 

@@ -1,7 +1,5 @@
 """``mtvit-train doctor --data DIR``: check a data set before training."""
 
-from pathlib import Path
-
 import click
 
 #: Exit code by verdict; 2 is kept for commands that cannot do their work, here as everywhere.
@@ -9,8 +7,8 @@ EXIT_CODES = {"sound": 0, "doubts": 1, "faults": 3}
 
 
 @click.command("doctor")
-@click.option("--data", type=click.Path(), help="A folder in COCO's layout. [default: that of --config]")
-@click.option("--config", help="A TOML file that says how to read the data: reader, [coco].")
+@click.option("--data", type=click.Path(), help="A folder in COCO's layout. [default: the data of --config]")
+@click.option("--config", help="A TOML file that says how to read the data: reader, [coco], [[data]].")
 @click.option(
     "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated."
 )
@@ -36,33 +34,25 @@ def doctor(
     from rich.console import Console
     from rich.progress import Progress
 
-    from mtvit_core.errors import ConfigError
-    from mtvit_train.assemble import read_split
     from mtvit_train.config import read_run
-    from mtvit_train.data.faults import Faults
-    from mtvit_train.data.packed import PackedAnnotations
-    from mtvit_train.doctor.examine import Split, examine
+    from mtvit_train.doctor.examine import Report, examine
+    from mtvit_train.doctor.patients import patients
     from mtvit_train.doctor.show import show
 
     run = read_run(config, {"data": data}, assignments)
-    if run.data == "scenes":
-        raise ConfigError(
-            "doctor: scenes are generated, so there is nothing to check; give a folder by --data."
-        )
-    if not Path(run.data).is_dir():
-        raise ConfigError(f"doctor: {run.data}: no such data folder; check the path.")
-
-    def read(split: Split, faults: Faults) -> PackedAnnotations:
-        return read_split(run, Path(run.data), split, faults)
-
-    splits: tuple[Split, ...] = ("train",) if run.coco.train == run.coco.val else ("train", "val")
+    reports: dict[str, Report] = {}
     with Progress(
         console=Console(stderr=True), transient=True, disable=not Console().is_terminal
     ) as progress:
         bar = progress.add_task("images", total=None)
-        report = examine(read, splits, workers, lambda: progress.advance(bar))
+        for name, readable in patients(run).items():
+            reports[name] = examine(readable.read, readable.splits, workers, lambda: progress.advance(bar))
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2))
+        found = {name: report.to_json() for name, report in reports.items()}
+        click.echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))
     else:
-        show(report, Console())
-    ctx.exit(EXIT_CODES[report.verdict])
+        for name, report in reports.items():
+            if len(reports) > 1:
+                Console().print(f"Data set {name}", style="bold")
+            show(report, Console())
+    ctx.exit(max(EXIT_CODES[report.verdict] for report in reports.values()))

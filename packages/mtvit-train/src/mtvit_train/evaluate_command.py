@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from mtvit_core.categories import Categories
+    from mtvit_core.categories import Categories, Category
 
 
 @click.command("evaluate")
@@ -52,10 +52,12 @@ def evaluate_command(
     from mtvit_core.checkpoint import load
     from mtvit_core.device import pick_device
     from mtvit_core.errors import ConfigError
-    from mtvit_train.assemble import make_split, read_split, with_boxes
+    from mtvit_train.assemble import make_split, with_boxes
     from mtvit_train.config import read_run
+    from mtvit_train.data.fit import fit
     from mtvit_train.display import metrics_table
     from mtvit_train.evaluate import evaluate_in_detail
+    from mtvit_train.read import read_split
     from mtvit_train.records import write_details, write_json
 
     beside = None if out is None else out.with_name(f"{out.stem}.details.json")
@@ -65,8 +67,9 @@ def evaluate_command(
     run = read_run(config, {"data": str(data)}, ())
     loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
-    if loaded.categories != packed.categories:
+    if not fits(packed.categories, loaded.categories):
         raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))
+    packed = fit(packed, loaded.categories, "id", f"data {data}")
     data_split = make_split(run, loaded, packed, training=False)
     if boxes is not None:
         data_split = with_boxes(data_split, loaded, boxes)
@@ -77,10 +80,20 @@ def evaluate_command(
         write_details(beside, found.details)
 
 
+def fits(found: "Categories", known: "Categories") -> bool:
+    """Tell whether a model knows every category of a data set by its id, its name and its keypoints."""
+    by_id = {category.id: category for category in known}
+    return all(category.id in by_id and _agrees(category, by_id[category.id]) for category in found)
+
+
+def _agrees(found: "Category", known: "Category") -> bool:
+    return found.name == known.name and found.keypoints in (None, known.keypoints)
+
+
 def mismatch(ours: "Categories", theirs: "Categories", model: Path, data: Path) -> str:
     """Say how the categories of a model and of a data set differ."""
     known, found = {c.id: c.name for c in ours}, {c.id: c.name for c in theirs}
-    odd = next((i for i in sorted(known.keys() | found.keys()) if known.get(i) != found.get(i)), None)
+    odd = next((i for i in sorted(found) if known.get(i) != found[i]), None)
     if odd is None:
         detail = "ids and names agree, but their order or keypoint schemas do not"
     else:

@@ -206,6 +206,12 @@ class Trainer:
         dataset, config = self.split.views[view], self.config
         ranks, size = self.ranks, len(dataset)
         sampler = EpochSampler(
-            size, self.share, config.seed, start=self.step, rank=ranks.rank, world=ranks.world
+            size,
+            self.share,
+            config.seed,
+            start=self.step,
+            rank=ranks.rank,
+            world=ranks.world,
+            mixture=self.split.mixtures.get(view),
         )
         return load(dataset, sampler, config.workers)

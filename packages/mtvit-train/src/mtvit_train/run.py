@@ -2,7 +2,7 @@
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ from rich.console import Console
 from mtvit_core import checkpoint
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.weighting import Weighting
-from mtvit_train.assemble import Split, make_model, make_split, prepare_data, read_splits, task_names
+from mtvit_train.assemble import Split, make_model, make_split, prepare_data, task_names
 from mtvit_train.closing_pictures import FILES, draw_run
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
 from mtvit_train.evaluate import evaluate_in_detail
+from mtvit_train.exposure import exposures, show_exposures
 from mtvit_train.loop import Trainer
 from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels
 from mtvit_train.ranks import Ranks, joined
+from mtvit_train.read import read_data
 from mtvit_train.records import DETAILS, Records, claim_folder, write_details, write_json
 from mtvit_train.sharded import check_sharding
 from mtvit_train.task_weights import make_weighting
@@ -48,8 +50,11 @@ def _run(config: RunConfig, console: Console, ranks: Ranks) -> dict[str, float]:
     data = ranks.lead(lambda: _begin(config, out))
     parts = ranks.together(lambda: _Parts.of(config, data, ranks))
     model, val_split = parts.model, parts.val
+    seen = exposures(config, model, parts.train)
     if ranks.leads:
         draw_labels(parts.train, model, out / "labels.png")
+        write_json(out / "data.json", {"seen": [asdict(one) for one in seen], "notes": parts.notes})
+        show_exposures(seen, parts.notes, console)
     trainer = Trainer(model, parts.train, config.train, parts.weighting)
     settings = config.model_dump(mode="json")
     records = Records(out, open_writers(config.records, out, settings, console.print) if ranks.leads else ())
@@ -110,16 +115,18 @@ class _Parts:
     train: Split
     val: Split
     weighting: Weighting[Any]
+    notes: tuple[str, ...]
 
     @classmethod
     def of(cls, config: RunConfig, data: Path, ranks: Ranks) -> "_Parts":
         ranks.share(config.train.batch_size, config.train.accumulate)
         check_sharding(config.train)
-        train, val = read_splits(config, data)
-        model = make_model(config, train.categories)
+        found = read_data(config, data)
+        model = make_model(config, found.train.categories)
         return cls(
             model,
-            make_split(config, model, train, training=True),
-            make_split(config, model, val, training=False),
+            make_split(config, model, found.train, training=True),
+            make_split(config, model, found.val, training=False),
             make_weighting(config, task_names(config)),
+            found.notes,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool
@@ -25,8 +26,8 @@ class Coverage:
     instances: int
 
 
-def coverage(packed: PackedAnnotations, needs: Set[str]) -> Coverage:
-    """Count what is labelled for a task.
+def coverage(packed: PackedAnnotations, needs: Set[str]) -> tuple[Coverage, ...]:
+    """Count what is labelled for a task in each data set of a split.
 
     Args:
         packed: A split.
@@ -38,7 +39,11 @@ def coverage(packed: PackedAnnotations, needs: Set[str]) -> Coverage:
         counted &= np.diff(packed.mask_first) > 0
     if "keypoints" in needs:
         counted &= packed.keypoint_rows >= 0
-    return Coverage(int(images.sum()), int(counted.sum()))
+    ends = np.cumsum([0, *packed.sizes_of_members])
+    return tuple(
+        Coverage(int(images[a:b].sum()), int(counted[packed.first[a] : packed.first[b]].sum()))
+        for a, b in pairwise(ends)
+    )
 
 
 def labelled(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " I"]:

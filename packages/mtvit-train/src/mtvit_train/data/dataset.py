@@ -88,6 +88,11 @@ class ImageDataset(Dataset[Sample]):
         """Return the number of images."""
         return len(self.packed)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of images of each data set."""
+        return self.packed.sizes_of_members
+
     def __getitem__(self, key: Key) -> Sample:
         """Load one sample.
 

@@ -19,6 +19,7 @@ from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.changes import change
 from mtvit_train.data.colour import jitter_colour
 from mtvit_train.data.dataset import ImageDataset, Sample
+from mtvit_train.data.mixture import sizes_by
 from mtvit_train.data.packed import ALL_KINDS, PackedAnnotations
 from mtvit_train.data.person_augment import Box, draw_roi, mirrored
 from mtvit_train.data.sampler import Key
@@ -77,6 +78,12 @@ class PersonDataset(Dataset[Sample]):
     def __len__(self) -> int:
         """Return the number of people."""
         return len(self.rows)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of people of each data set."""
+        images = np.searchsorted(self.packed.first, self.rows, side="right") - 1
+        return sizes_by([member.first for member in self.packed.members], images)
 
     def __getitem__(self, key: Key) -> Sample:
         """Load one sample.

@@ -9,6 +9,8 @@ from jaxtyping import Int64
 from numpy import ndarray
 from torch.utils.data import Sampler
 
+from mtvit_train.data.mixture import Mixture
+
 #: What a data set is asked for: epoch and index of the image.
 Key = tuple[int, int]
 
@@ -36,6 +38,7 @@ class EpochSampler(Sampler[list[Key]]):
         start: int = 0,
         rank: int = 0,
         world: int = 1,
+        mixture: Mixture | None = None,
     ) -> None:
         """Keep the numbers that define the order.
 
@@ -48,6 +51,7 @@ class EpochSampler(Sampler[list[Key]]):
             start: Step to start from; the batches are those a run from step 0 would give from there on.
             rank: Number of this process.
             world: Number of processes.
+            mixture: Of which data set each image is, where there are several; ``shuffle`` is then True.
 
         Raises:
             ValueError: A number is out of its range.
@@ -59,6 +63,7 @@ class EpochSampler(Sampler[list[Key]]):
             )
         self.length, self.batch_size, self.seed, self.shuffle = length, batch_size, seed, shuffle
         self.epochs, self.start, self.rank, self.world = epochs, start, rank, world
+        self.mixture = mixture
 
     def batch(self, step: int) -> list[Key]:
         """Return the keys of one step of this process."""
@@ -88,6 +93,8 @@ class EpochSampler(Sampler[list[Key]]):
         return max(0, -(-keys // (self.batch_size * self.world)) - self.start)
 
     def _key(self, position: int) -> Key:
+        if self.mixture is not None:
+            return self.mixture.key(position, self.seed)
         epoch, place = divmod(position, self.length)
         return epoch, int(_order(self.length, self.seed, epoch)[place]) if self.shuffle else place
 

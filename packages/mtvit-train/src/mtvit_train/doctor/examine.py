@@ -104,7 +104,7 @@ def _examine_split(
         packed = read_split(split, noted)
     entries = len(noted.found)
     if packed is not None:
-        tasks = {name: coverage(packed, found.cls.needs) for name, found in installed_tasks().items()}
+        tasks = {name: coverage(packed, found.cls.needs)[0] for name, found in installed_tasks().items()}
         classes = count_classes(packed)
         crowds = int(packed.crowd.sum())
         report.splits[split] = SplitReport(
