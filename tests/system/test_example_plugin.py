@@ -74,6 +74,7 @@ class TestPresence(TaskSuite):
 def run_folder() -> set[str]:
     """Names that training.md lists for a run folder."""
     _, _, text = (DOCS / "training.md").read_text(encoding="utf-8").partition("## The run folder")
+    text, _, _ = text.partition("\n#")
     cells = re.findall(r"^\| (`.+?) \| ", text, re.MULTILINE)
     return {name.rstrip("/") for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
