@@ -1,0 +1,136 @@
+"""Half of the images with boxes only and half with keypoints only, against images that carry both.
+
+    python benchmarks/partial_labels.py --out partial --threads 2
+
+Three runs of the demo's recipe (det and pose) on scenes, scored on the same fully labelled images:
+
+    full     N / 2 images, boxes and keypoints
+    partial  N images: the same N / 2 with boxes only, N / 2 others with keypoints only
+    empty    as partial, but an image without a kind of label counts as an image without such objects
+
+``partial`` and ``empty`` take twice the images per update, so that all runs see as many labelled objects of
+each task in as many updates. ``empty`` is a switch of this script: the trainer has none.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+
+from mtvit_core.annotations import Annotations
+from mtvit_train.assemble import make_model, make_split, task_names
+from mtvit_train.config import RunConfig, read_run
+from mtvit_train.display import Display
+from mtvit_train.evaluate import evaluate
+from mtvit_train.exposure import exposures, show_exposures
+from mtvit_train.loop import Trainer
+from mtvit_train.read import read_data, read_split
+from mtvit_train.scenes import write_scenes
+from mtvit_train.task_weights import make_weighting
+
+ARMS = ("full", "partial", "empty")
+#: What is printed of each arm.
+METRICS = ("det/AP", "det/AP50", "pose/AP", "pose/AP50")
+
+
+def settings(
+    arm: str, out: Path, steps: int | None, threads: int, seed: int, more: Sequence[str]
+) -> RunConfig:
+    """Return the demo's settings on the data of an arm."""
+    first, second = str(out / "first"), str(out / "second")
+    half = [
+        {"path": first, "labels": ["boxes"]},
+        {"path": second, "labels": ["keypoints"], "evaluate": False},
+    ]
+    given = {"plugins": ("det", "pose"), "data": first if arm == "full" else half, "steps": steps}
+    batch = read_run("scenes-demo", {}, more).train.batch_size * (1 if arm == "full" else 2)
+    own = [f"train.threads={threads}", f"train.seed={seed}", f"train.batch_size={batch}"]
+    return read_run("scenes-demo", given, (*more, *own))
+
+
+def emptied(
+    targets: Callable[..., Any], needs: frozenset[str], images: Sequence[Annotations], *rest: Any
+) -> Any:
+    """Make the targets of a task as if an image that lacks its labels were one without objects."""
+    return targets([image if image.has >= needs else without_objects(image) for image in images], *rest)
+
+
+def without_objects(image: Annotations) -> Annotations:
+    """Return an image that is said to be labelled, and to show nothing."""
+    nothing = slice(0, 0)
+    keypoints = image.boxes.new_zeros(0, 17, 3) if image.keypoints is None else image.keypoints[nothing]
+    return replace(
+        image,
+        boxes=image.boxes[nothing],
+        labels=image.labels[nothing],
+        masks=None,
+        keypoints=keypoints,
+        is_crowd=image.is_crowd[nothing],
+        areas=image.areas[nothing],
+        ids=image.ids[nothing],
+        has=frozenset({"boxes", "keypoints"}),
+    )
+
+
+def train(arm: str, config: RunConfig, out: Path, console: Console) -> dict[str, float]:
+    """Train one arm, and score it on the validation images of the first data set with all their labels."""
+    torch.set_num_threads(config.train.threads)
+    data = read_data(config, out / "first")
+    model = make_model(config, data.train.categories)
+    split = make_split(config, model, data.train, training=True)
+    show_exposures(exposures(config, model, split), data.notes, console)
+    trainer = Trainer(model, split, config.train, make_weighting(config, task_names(config)))
+    if arm == "empty":
+        for task in model.task_list:
+            task.targets = partial(emptied, task.targets, task.needs)  # type: ignore[method-assign]
+    whole = read_split(config.model_copy(update={"data": str(out / "first")}), out / "first", "val")
+    truth = make_split(config, model, whole, training=False)
+    found: dict[str, float] = {}
+    with Display(console, config.train.steps) as display:
+
+        def score(step: int) -> None:
+            found.update(evaluate(trainer.average.whole(), truth, config.train.images_per_pass(1)))
+            display.metrics(step, found)
+
+        trainer.run(display.losses, score)
+    return found
+
+
+def main() -> None:
+    """Train the arms one after the other, and print AP of each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the scenes and results.json")
+    parser.add_argument("--images", type=int, default=2000, help="N")
+    parser.add_argument("--val", type=int, default=200)
+    parser.add_argument("--steps", type=int, help="updates of every arm; those of the demo by default")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="as mtvit-train")
+    options = parser.parse_args()
+    for name, seed in (("first", 0), ("second", 1)):
+        if not (options.out / name).exists():
+            write_scenes(options.out / name, train=options.images // 2, val=options.val, seed=seed, size=128)
+    results, path = {}, options.out / "results.json"
+    for arm in options.arms:
+        click.echo(f"\n{arm}")
+        config = settings(arm, options.out, options.steps, options.threads, options.seed, options.set)
+        found = train(arm, config, options.out, Console())
+        results[arm] = {name: found[name] for name in METRICS}
+        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    click.echo("\n" + " | ".join(["run", *METRICS]))
+    for arm, scores in results.items():
+        click.echo(" | ".join([arm, *(f"{scores[name]:.3f}" for name in METRICS)]))
+
+
+if __name__ == "__main__":
+    main()
