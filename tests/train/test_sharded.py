@@ -16,7 +16,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_train.config import TrainConfig
 from mtvit_train.evaluate import evaluate
 from mtvit_train.scenes import write_scenes
-from mtvit_train.sharded import check_sharding, part, whole
+from mtvit_train.sharded import check_sharding, gathered, part, whole
 
 
 def in_processes(number: int, *arguments: object) -> Any:
@@ -99,5 +99,6 @@ def test_what_needs_whole_matrices_is_refused(setting: str, value: str, other: s
 
 def test_what_is_whole_stays_as_it_is() -> None:
     state = {"a": torch.ones(3), "b": [1, (2, "x")]}
-    assert whole(state) == state
+    assert gathered(state, keep=True) == gathered(state, keep=False) == state
+    assert whole(state["a"]) is state["a"]
     assert part(state["a"], torch.zeros(3)) is state["a"]

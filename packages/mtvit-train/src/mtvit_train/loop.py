@@ -24,7 +24,7 @@ from mtvit_train.precision import compute_type
 from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
 from mtvit_train.ranks import Ranks
 from mtvit_train.schedule import rate
-from mtvit_train.sharded import parts_of_weights, shard, whole
+from mtvit_train.sharded import gathered, parts_of_weights, shard, whole
 from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import shared_weights
 
@@ -141,7 +141,9 @@ class Trainer:
         return 0 < self.step != self.evaluated and self._due(self.config.evaluate_every)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next steps depend on, as nested tensors and plain data; in all processes.
+        """Return all that the next steps depend on, as nested tensors and plain data.
+
+        All processes have to ask; of weights that are shared out, only the first one is given any.
 
         The batches and the rate of a step follow from its number: neither loader nor schedule has state.
         """
@@ -154,7 +156,7 @@ class Trainer:
             "meter": self.meter.state_dict(),
             "random": random_state(self.device),
         }
-        return whole(state)  # type: ignore[no-any-return]  # of the same form
+        return gathered(state, self.ranks.leads)  # type: ignore[no-any-return]  # of the same form
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` returned, here or in another process.

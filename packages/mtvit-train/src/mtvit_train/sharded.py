@@ -63,14 +63,25 @@ def _run(block: Any, *arguments: Any) -> Tensor:
     return found
 
 
-def whole(tree: Any) -> Any:
-    """Return nested state in which no tensor is shared out; all processes have to call it."""
-    if isinstance(tree, DTensor):
-        return tree.full_tensor()
+def whole(values: Tensor) -> Tensor:
+    """Return a tensor that is not shared out; all processes have to call it."""
+    return values.full_tensor() if isinstance(values, DTensor) else values
+
+
+def gathered(tree: Any, keep: bool) -> Any:
+    """Return nested state in which no tensor is shared out; all processes have to call it.
+
+    Args:
+        tree: Mappings, lists and tuples of tensors and plain data.
+        keep: Whether this process wants what was shared out, on the CPU; otherwise it gets empty tensors.
+    """
+    if isinstance(tree, DTensor):  # one at a time: a GPU may have no room for all
+        full = tree.full_tensor()
+        return full.cpu() if keep else full.new_empty(0)
     if isinstance(tree, Mapping):
-        return {key: whole(value) for key, value in tree.items()}
+        return {key: gathered(value, keep) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(whole(value) for value in tree)
+        return type(tree)(gathered(value, keep) for value in tree)
     return tree
 
 
