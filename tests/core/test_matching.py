@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtvit_core.errors import ShapeError
+from mtvit_core.errors import DivergedError
 from mtvit_core.matching import Match, match_all
 
 
@@ -74,7 +74,7 @@ def test_queries_of_a_match_keep_to_the_names() -> None:
 def test_nan_is_an_error_that_says_where() -> None:
     cost = torch.zeros(2, 3, 4, 2)
     cost[1, 2, 0, 1] = torch.nan
-    with pytest.raises(ShapeError) as error:
+    with pytest.raises(DivergedError) as error:
         match_all({"det": (cost, (2, 2, 2))})
     assert str(error.value) == (
         "matching of 'det': the cost of image 2 of the batch at supervised layer 1 is NaN; the predictions "

@@ -67,7 +67,8 @@ def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> Non
         "model.safetensors",
         "report.html",
     }
-    assert names == pictures | files
+    state = {"checkpoints", "finished.json"}
+    assert names == pictures | files | state
     details = json.loads((finished / "details.json").read_text())
     assert {name: [table["title"] for table in told["tables"]] for name, told in details.items()} == {
         "det": ["Box scores by class"],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mtvit_core.errors import CheckpointError as CheckpointError
     from mtvit_core.errors import ConfigError as ConfigError
     from mtvit_core.errors import DataError as DataError
+    from mtvit_core.errors import DivergedError as DivergedError
     from mtvit_core.errors import MtvitError as MtvitError
     from mtvit_core.errors import PluginError as PluginError
     from mtvit_core.errors import ShapeError as ShapeError
@@ -71,7 +72,15 @@ _MODULES = {
     "details": ("Chart", "Details", "Line", "Matrix", "Mistakes", "Table"),
     "drawing": ("contact_sheet", "draw_annotations", "draw_instances"),
     "draws": ("image_generators",),
-    "errors": ("CheckpointError", "ConfigError", "DataError", "MtvitError", "PluginError", "ShapeError"),
+    "errors": (
+        "CheckpointError",
+        "ConfigError",
+        "DataError",
+        "DivergedError",
+        "MtvitError",
+        "PluginError",
+        "ShapeError",
+    ),
     "extend": ("add_tasks",),
     "features": ("Features",),
     "geometry": ("ImageMeta",),

@@ -114,8 +114,12 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
     }
     partial = target.with_name(target.name + ".partial")
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
-    os.replace(partial, target)  # noqa: PTH105  (Path.replace returns a new path nobody needs)
+    try:
+        save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
+        os.replace(partial, target)  # noqa: PTH105  (Path.replace returns a new path nobody needs)
+    except BaseException:  # a full disk is not to stay full for this
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

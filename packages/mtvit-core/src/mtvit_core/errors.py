@@ -28,6 +28,10 @@ class CheckpointError(MtvitError):
     """A checkpoint is missing, torn or does not fit."""
 
 
+class DivergedError(MtvitError):
+    """A loss, a matching cost or a gradient is not finite; no weight was updated with it."""
+
+
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest allowed word, or an empty string where none is near."""
     nearest = difflib.get_close_matches(found, list(allowed), n=1, cutoff=0.5)

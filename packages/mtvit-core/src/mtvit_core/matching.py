@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.errors import ShapeError
+from mtvit_core.errors import DivergedError
 
 #: Stands for infinity: above any sum of costs, yet small enough that double precision keeps the others apart.
 FORBIDDEN = 1e9
@@ -64,7 +64,7 @@ def match_all(costs: Mapping[str, tuple[Float[Tensor, "..."], tuple[int, ...]]])
         One match per name, on the device of its costs.
 
     Raises:
-        ShapeError: a cost holds NaN, which has no least assignment.
+        DivergedError: a cost holds NaN, which has no least assignment.
     """
     if not costs:
         return {}
@@ -85,7 +85,7 @@ def _match(name: str, cost: Tensor, counts: tuple[int, ...], device: torch.devic
         for image, count in enumerate(counts):
             block = cost[layer, image, :, :count]
             if torch.isnan(block).any():
-                raise ShapeError(
+                raise DivergedError(
                     f"matching of {name!r}: the cost of image {image} of the batch at supervised layer "
                     f"{layer} is NaN; the predictions have diverged. Lower the learning rate or check the "
                     "targets."

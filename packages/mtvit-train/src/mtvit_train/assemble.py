@@ -1,5 +1,6 @@
 """From settings to objects: data, backbone and tasks put together into what a run needs."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,17 +66,31 @@ def task_names(config: RunConfig) -> tuple[str, ...]:
     return names
 
 
-def prepare_data(config: RunConfig, out: Path) -> Path:
-    """Return the data folder; generated scenes are written below the run folder first.
+def prepare_data(config: RunConfig, out: Path, check: Callable[[], None] = lambda: None) -> Path:
+    """Return the data folder; generated scenes are written below the run folder first, where they are not.
 
     Of several data sets each has its own, and the run folder is returned.
+
+    Args:
+        config: Settings of the run.
+        out: Run folder.
+        check: Called after each scene.
     """
     if not isinstance(config.data, str):
         return out
     if config.data != "scenes":
         return Path(config.data)
     folder, scenes = out / "scenes", config.scenes
-    write_scenes(folder, train=scenes.train, val=scenes.val, seed=scenes.seed, size=scenes.size)
+    if not (folder / "annotations").is_dir():  # they come last: without them the scenes are unfinished
+        shutil.rmtree(folder, ignore_errors=True)
+        write_scenes(
+            folder,
+            train=scenes.train,
+            val=scenes.val,
+            seed=scenes.seed,
+            size=scenes.size,
+            progress=lambda done, count: check(),
+        )
     return folder
 
 

@@ -25,6 +25,9 @@ from mtvit_train.report.command import report
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Updates of the weights; short for --set train.steps=N."
 )
+@click.option(
+    "--resume", is_flag=True, help="Go on with the run in --out, with its settings, from its last checkpoint."
+)
 @strict_option
 @verbose_option
 @click.version_option(package_name="mtvit-train")
@@ -37,6 +40,7 @@ def main(
     assignments: tuple[str, ...],
     out: str | None,
     steps: int | None,
+    resume: bool,
 ) -> None:
     """Train one plain ViT for several tasks at once.
 
@@ -48,11 +52,19 @@ def main(
     from rich.console import Console
 
     from mtvit_train.config import read_run
+    from mtvit_train.resume import resumed_settings
     from mtvit_train.run import run
+    from mtvit_train.stop import STOPPED, Stopped
 
     names = None if plugins is None else tuple(name.strip() for name in plugins.split(",") if name.strip())
     overrides = {"plugins": names, "data": data, "out": out, "steps": steps}
-    run(read_run(config, overrides, assignments), Console())
+    read = resumed_settings if resume else read_run
+    try:
+        run(read(config, overrides, assignments), Console(), resume=resume)
+    except Stopped as stopped:
+        if str(stopped):  # one process speaks for all
+            click.echo(stopped)
+        ctx.exit(STOPPED)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """Settings of a run: TOML tables with a default for everything, kept resolved beside the results."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -181,13 +182,19 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def read_run(config: str | None, overrides: dict[str, Any], assignments: tuple[str, ...]) -> RunConfig:
+def read_run(
+    config: str | None,
+    overrides: dict[str, Any],
+    assignments: tuple[str, ...],
+    base: Mapping[str, Any] | None = None,
+) -> RunConfig:
     """Resolve the settings: defaults, then the file, then options of the command, then ``--set``.
 
     Args:
         config: A TOML file, or the name of a recipe that ships with the trainer; None for defaults.
         overrides: Options of the command by setting, None where not given.
         assignments: ``--set`` values.
+        base: Settings to use in the place of defaults.
 
     Raises:
         ConfigError: the file is missing or malformed, or a setting is unknown or does not fit.
@@ -195,6 +202,7 @@ def read_run(config: str | None, overrides: dict[str, Any], assignments: tuple[s
     settings = read_toml(_find(config)) if config else {}
     if config in recipes():  # which serve any choice of tasks, whether or not all of them are installed
         settings = {**settings, "tasks": _of_installed(settings.get("tasks", {}))}
+    settings = _over(base or {}, settings)
     given = {key: value for key, value in overrides.items() if value is not None}
     steps = given.pop("steps", None)
     settings = apply_set({**settings, **given}, [*([f"train.steps={steps}"] if steps else []), *assignments])
@@ -205,6 +213,16 @@ def read_run(config: str | None, overrides: dict[str, Any], assignments: tuple[s
 
 def _of_installed(tables: dict[str, Any]) -> dict[str, Any]:
     return {name: table for name, table in tables.items() if name in installed_tasks()}
+
+
+def _over(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay tables over others; what they do not hold stays."""
+    inner = {
+        key: _over(base[key], value)
+        for key, value in settings.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **settings, **inner}
 
 
 def _find(config: str) -> Path:

@@ -1,6 +1,7 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from mtvit_train.assemble import AnyDataset, Split
 from mtvit_train.data.loader import load
 from mtvit_train.data.portions import portion
 from mtvit_train.ranks import Ranks
+from mtvit_train.stop import StopRequest
 
 #: What was found in a canvas, and where the canvas comes from.
 Part = tuple[Instances, ImageMeta]
@@ -25,6 +27,7 @@ def evaluate(
     batch_size: int = 25,
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
+    stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Score every task on every image; several processes share the images.
 
@@ -34,11 +37,15 @@ def evaluate(
         batch_size: Images (or crops) per pass.
         workers: Loader processes.
         advance: Told the number of images done, for progress bars.
+        stop: Asked after every batch.
 
     Returns:
         Metrics keyed ``task/metric``, in all processes.
+
+    Raises:
+        StopAsked: in all processes, if one of them was asked to stop.
     """
-    return evaluate_in_detail(model, split, batch_size, workers, advance).metrics
+    return evaluate_in_detail(model, split, batch_size, workers, advance, stop=stop).metrics
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ def evaluate_in_detail(
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
     min_score: float = 0.3,
+    stop: StopRequest | None = None,
 ) -> Evaluation:
     """Score every task on every image, and let its evaluator tell details; the same in all processes.
 
@@ -71,8 +79,12 @@ def evaluate_in_detail(
         workers: Loader processes.
         advance: Told the number of images done, for progress bars.
         min_score: Results below it do not count in details that have no curve over all scores.
+        stop: Asked after every batch.
+
+    Raises:
+        StopAsked: in all processes, if one of them was asked to stop.
     """
-    scored = evaluate_tasks(model, split, batch_size, workers, advance)
+    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop)
 
     def tell() -> Evaluation:
         parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
@@ -90,17 +102,20 @@ def evaluate_tasks(
     batch_size: int = 25,
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
+    stop: StopRequest | None = None,
 ) -> dict[str, Evaluator]:
     """Return the evaluators of every task, filled with the results on every image.
 
-    Of several processes, only the first one's hold every image; those of the others hold their own.
+    Arguments as those of ``evaluate``. Of several processes, only the first one's hold every image; those of
+    the others hold their own.
     """
     evaluators: dict[str, Evaluator] = {task.name: task.evaluator() for task in model.task_list}
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
-    with evaluating(model):
+    with evaluating(model), (stop or StopRequest()).apart() as check:
         for view in model.views:
             for name, results in _results(model, split, view, batch_size, workers, advance):
                 _score(evaluators[name], results, split, needs[name])
+                check()
     states = Ranks.current().gather({name: evaluator.state() for name, evaluator in evaluators.items()})
     if len(states) > 1:
         for name, evaluator in evaluators.items():
@@ -125,17 +140,18 @@ def _results(
     alike = view == "person" or isinstance(model.framing, Letterbox)
     batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world)
     pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
-    for batch in load(dataset, batches, workers):
-        predictions = model.answers(batch.images, view)
-        for task in model.of_view(view):
-            results = decode(task, predictions[task.name], batch.meta)
-            found = pending[task.name] + list(zip(results, batch.meta, strict=True))
-            # The last image may go on in the next batch.
-            last = found[-1][0].image_id
-            pending[task.name] = [part for part in found if part[0].image_id == last]
-            yield task.name, _join(task, view, [part for part in found if part[0].image_id != last])
-        if advance is not None:
-            advance(len(batch))
+    with closing(load(dataset, batches, workers)) as stream:
+        for batch in stream:
+            predictions = model.answers(batch.images, view)
+            for task in model.of_view(view):
+                results = decode(task, predictions[task.name], batch.meta)
+                found = pending[task.name] + list(zip(results, batch.meta, strict=True))
+                # The last image may go on in the next batch.
+                last = found[-1][0].image_id
+                pending[task.name] = [part for part in found if part[0].image_id == last]
+                yield task.name, _join(task, view, [part for part in found if part[0].image_id != last])
+            if advance is not None:
+                advance(len(batch))
     nothing = _nothing(model, split, dataset) if ranks.leads else []
     for task in model.of_view(view):
         yield task.name, _join(task, view, pending[task.name]) + nothing

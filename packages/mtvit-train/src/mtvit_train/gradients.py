@@ -63,7 +63,7 @@ class Gradients:
         """
         self.objective, self.ranks, self.passes, self.seed = objective, ranks, passes, seed
         self.shared: nn.Module = objective
-        if ranks.world > 1 and not isinstance(objective, FSDPModule):
+        if Ranks.current().world > 1 and not isinstance(objective, FSDPModule):
             # Grads of depthwise convolutions lie in memory as torch likes; the exchange copies them.
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
             # A process may hold images that no loss of some plugin reads; the others would wait for ever.
@@ -92,6 +92,15 @@ class Gradients:
             found.append({name: value.detach() for name, value in terms.items()})
         means = torch.stack([torch.stack([terms[name] for terms in found]).mean() for name in found[0]])
         return dict(zip(found[0], mean_over_ranks(means), strict=True))
+
+    def passes_of(self, batches: Batches, step: int) -> Iterator[dict[str, Float[Tensor, ""]]]:
+        """Yield the weighted terms of this process's share, one pass after the other, with their graph."""
+        parts = _parts(batches, self.passes)
+        counts = self._counts(parts, step) if self.passes > 1 else None
+        for i, part in enumerate(parts):
+            with self._drawing(step, i), nullcontext() if counts is None else counts.handing_out():
+                terms: dict[str, Tensor] = self.objective(part)
+            yield terms
 
     @torch.no_grad()
     def _counts(self, parts: list[Batches], step: int) -> Counts:

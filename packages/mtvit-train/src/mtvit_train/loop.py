@@ -6,19 +6,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from mtvit_core.backbone import step
 from mtvit_core.batch import Batch
-from mtvit_core.errors import MtvitError
+from mtvit_core.errors import DivergedError
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.weighting import Weighting
 from mtvit_train.assemble import Split
+from mtvit_train.blame import blamed, not_finite, not_updated
 from mtvit_train.config import TrainConfig
 from mtvit_train.data.loader import Loading, load
 from mtvit_train.data.sampler import EpochSampler
 from mtvit_train.ema import AveragedWeights
 from mtvit_train.gradients import Gradients, Objective
 from mtvit_train.meter import Meter, Report
+from mtvit_train.moment import Moment
 from mtvit_train.optim import make_optimizer
 from mtvit_train.precision import compute_type
 from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
@@ -29,8 +32,8 @@ from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import shared_weights
 
 
-class DivergedError(MtvitError):
-    """A loss or gradient is not finite; the weights are those before the step."""
+class NotFiniteError(DivergedError):
+    """A loss or the gradient of the whole batch is not finite, as all processes see."""
 
 
 class Trainer:
@@ -82,6 +85,7 @@ class Trainer:
         evaluate: Callable[[int], None],
         save: Callable[[], None] = lambda: None,
         stop: StopRequest | None = None,
+        keep: Callable[[dict[str, Any]], str] = lambda state: "",
     ) -> None:
         """Train to the last step, from where the state stands.
 
@@ -91,9 +95,12 @@ class Trainer:
             save: Called every ``checkpoint_every`` steps, at the end, and where the run is stopped, when
                 ``state_dict`` is that between two steps; an evaluation that is due comes after it.
             stop: Asked after every step.
+            keep: Given the state and the batches of a step that cannot be made, as ``diverged.keep`` takes
+                them; it returns a sentence for the error.
 
         Raises:
-            DivergedError: a loss or the gradient is not finite.
+            DivergedError: a loss, a matching cost or the gradient is not finite; the state is that before the
+                step.
             StopAsked: the run was asked to stop; its state was saved.
         """
         stop = stop or StopRequest()
@@ -110,7 +117,7 @@ class Trainer:
                 if self.step == self.config.steps:
                     return
                 stop.check()
-                self._advance(streams)
+                self._advance(streams, keep)
                 if self._due(self.config.log_every):
                     report(self.meter.report(self.step, self.config.lr * self.factor))
                 if self._due(self.config.checkpoint_every):
@@ -123,12 +130,16 @@ class Trainer:
             for stream in streams.values():
                 stream.close()
 
-    def _advance(self, streams: Mapping[View, Loading]) -> None:
+    def _advance(self, streams: Mapping[View, Loading], keep: Callable[[dict[str, Any]], str]) -> None:
         """Make one update from the next batches."""
         started = time.perf_counter()
         drawn = {view: next(stream) for view, stream in streams.items()}
         waited = time.perf_counter() - started
-        losses, norm = self.update(drawn)
+        before = Moment([self.model, self.weighting], self.device)
+        try:
+            losses, norm = self.update(drawn)
+        except DivergedError as cause:
+            raise self._diverged(cause, drawn, before, keep) from cause
         loading = sum(stream.seconds for stream in streams.values())
         images = self.ranks.world * sum(len(batch) for batch in drawn.values())
         self.meter.add(losses, norm, images, waited, loading)
@@ -189,20 +200,51 @@ class Trainer:
         total = torch.stack(list(losses.values())).sum()
         norm = whole(torch.nn.utils.clip_grad_norm_(self.trained, config.clip))
         if not (torch.isfinite(total) & torch.isfinite(norm)):
-            raise DivergedError(self._diverged(losses, norm))
+            found = ", ".join(not_finite(losses)) or "the norm of the gradient"
+            raise NotFiniteError(f"step {self.step}: {not_updated(found)}")
         self.optimizer.step()
         self.average.update(self.model, self.step)
         self.step += 1
         return {**losses, "loss": total}, norm
 
-    def _diverged(self, losses: dict[str, Tensor], norm: Tensor) -> str:
-        bad = [name for name, value in losses.items() if not torch.isfinite(value)] or [
-            f"gradient norm {norm:.3g}"
-        ]
-        return (
-            f"step {self.step}: {', '.join(bad)} is not finite, so the weights were not updated; "
-            "lower train.lr or raise train.warmup, or use train.precision=fp32."
-        )
+    def _diverged(
+        self,
+        cause: DivergedError,
+        batches: dict[View, Batch],
+        before: Moment,
+        keep: Callable[[dict[str, Any]], str],
+    ) -> DivergedError:
+        """Go back to before the step, and find what is to blame.
+
+        Raises:
+            DivergedError: in the process whose share of the batch is to blame.
+            SystemExit: in the others.
+        """
+        before.restore()
+        sharded = isinstance(self.gradients.objective, FSDPModule)
+        if not isinstance(cause, NotFiniteError):  # matching refuses the costs of this share
+            kept = "" if sharded else keep(self._before(batches, before))
+            return DivergedError(f"step {self.step}: {cause} The weights were not updated.{kept}")
+        state = whole(self._before(batches, before))
+        what = "" if sharded else blamed(self.gradients, batches, self.step)
+        before.restore()
+
+        def confess() -> None:
+            if what:
+                raise DivergedError(f"step {self.step}: {not_updated(what)}{keep(state)}")
+
+        self.ranks.together(confess)
+        return DivergedError(f"{cause}{keep(state)}")
+
+    def _before(self, batches: dict[View, Batch], before: Moment) -> dict[str, Any]:
+        """What it takes to see a step again."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "random": before.random,
+            "batches": batches,
+        }
 
     def _batches(self, view: View) -> Loading:
         dataset, config = self.split.views[view], self.config

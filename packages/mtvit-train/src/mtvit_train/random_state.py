@@ -25,8 +25,8 @@ def random_state(device: torch.device) -> dict[str, Any]:
     state: dict[str, Any] = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
-    name, keys, *place = np.random.get_state()
-    return state | {"numpy": [name, np.asarray(keys).tolist(), *place], "python": random.getstate()}
+    name, words, *place = np.random.get_state()
+    return state | {"numpy": (name, np.asarray(words).tolist(), *place), "python": random.getstate()}
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
@@ -34,10 +34,9 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["torch"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
-    name, keys, *place = state["numpy"]
-    np.random.set_state((name, np.array(keys, np.uint32), *place))
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
+    name, words, *place = state["numpy"]
+    np.random.set_state((name, np.array(words, np.uint32), *place))
+    random.setstate(state["python"])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 from mtvit_core.details import Details
 from mtvit_core.errors import ConfigError
+from mtvit_train.safe_folder import flush
 from mtvit_train.writers import Guarded
 
 
@@ -25,8 +26,17 @@ def claim_folder(out: Path) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write indented JSON; NaN becomes null, since JSON has none."""
-    path.write_text(json.dumps(_plain(data), indent=2) + "\n", encoding="utf-8")
+    """Write indented JSON, whole or not at all; NaN becomes null, since JSON has none."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(_plain(data), indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_metrics(out: Path) -> dict[str, float]:
+    """Return the metrics of the last evaluation of a run; those that are null there are NaN."""
+    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    del found["step"]
+    return {name: math.nan if value is None else value for name, value in found.items()}
 
 
 def write_details(path: Path, details: Mapping[str, Details]) -> None:
@@ -77,10 +87,29 @@ class Records:
 
     def read(self, kind: str) -> list[dict[str, Any]]:
         """Return all records of a kind, in order."""
+        return [record for record in map(json.loads, self._lines()) if record["kind"] == kind]
+
+    def cut(self, step: int) -> None:
+        """Remove what was recorded after a step, and a last line that is torn.
+
+        Args:
+            step: Updates made at the checkpoint that a run goes on from.
+        """
+        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        partial = self.path.with_name(self.path.name + ".partial")
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        partial.replace(self.path)
+
+    def flush(self) -> None:
+        """Have the disk keep what was recorded."""
+        if self.path.is_file():
+            flush(self.path)
+
+    def _lines(self) -> list[str]:
+        """Return all whole lines; one without its end was being written when the run was killed."""
         if not self.path.is_file():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        return [record for record in map(json.loads, lines) if record["kind"] == kind]
+        return self.path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def _plain(data: Any) -> Any:

@@ -1,5 +1,6 @@
-"""One training run, from settings to a folder of results."""
+"""One training run, from settings to a folder of results; and on from where it was stopped."""
 
+import shlex
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -12,7 +13,9 @@ from rich.console import Console
 from mtvit_core import checkpoint
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.weighting import Weighting
+from mtvit_train import diverged
 from mtvit_train.assemble import Split, make_model, make_split, prepare_data, task_names
+from mtvit_train.checkpoints import Checkpoints
 from mtvit_train.closing_pictures import FILES, draw_run
 from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
@@ -23,88 +26,94 @@ from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels
 from mtvit_train.ranks import Ranks, joined
 from mtvit_train.read import read_data
-from mtvit_train.records import DETAILS, Records, claim_folder, write_details, write_json
+from mtvit_train.records import DETAILS, Records, claim_folder, read_metrics, write_details, write_json
+from mtvit_train.resume import FINISHED, origin, take_up
+from mtvit_train.safe_folder import writing
 from mtvit_train.sharded import check_sharding
+from mtvit_train.stop import StopAsked, Stopped, StopRequest
 from mtvit_train.task_weights import make_weighting
 from mtvit_train.writers import open_writers, require_packages
 
 
-def run(config: RunConfig, console: Console) -> dict[str, float]:
+def run(config: RunConfig, console: Console, *, resume: bool = False) -> dict[str, float]:
     """Train, evaluate, draw and save, with the other processes of the run where torchrun has started some.
 
     Args:
-        config: Settings; ``out`` must be empty or absent.
+        config: Settings; ``out`` must be empty or absent, or hold the run to go on with.
         console: Where progress goes.
+        resume: Go on from the newest checkpoint in ``out`` that is whole; from the start where there is none.
 
     Returns:
         The metrics of the last evaluation, keyed ``task/metric``.
+
+    Raises:
+        Stopped: a signal asked the run to stop; its state was saved.
+        DiskError: the run folder cannot be written to.
     """
-    with joined(config.train.device) as ranks:
-        return _run(config, console if ranks.leads else Console(quiet=True), ranks)
+    with joined(config.train.device) as ranks, StopRequest() as stop:
+        return _run(config, console if ranks.leads else Console(quiet=True), ranks, stop, resume)
 
 
-def _run(config: RunConfig, console: Console, ranks: Ranks) -> dict[str, float]:
+def _run(
+    config: RunConfig, console: Console, ranks: Ranks, stop: StopRequest, resume: bool
+) -> dict[str, float]:
     started, out = time.perf_counter(), Path(config.out)
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    data = ranks.lead(lambda: _begin(config, out))
-    parts = ranks.together(lambda: _Parts.of(config, data, ranks))
-    model, val_split = parts.model, parts.val
-    seen = exposures(config, model, parts.train)
+    if resume and ranks.lead((out / FINISHED).is_file):
+        tell(f"resume {out}: the run has ended already, at step {config.train.steps}; nothing is left to do.")
+        return ranks.lead(lambda: read_metrics(out))
+    checkpoints, records = Checkpoints(out, config.train.keep_checkpoints, tell), Records(out)
+    try:
+        data = ranks.lead(lambda: _begin(config, out, stop, resume))
+        parts = ranks.together(lambda: _Parts.of(config, data, ranks))
+        seen = exposures(config, parts.model, parts.train)
+        if ranks.leads:
+            with writing(out):
+                draw_labels(parts.train, parts.model, out / "labels.png")
+                write_json(out / "data.json", {"seen": [asdict(one) for one in seen], "notes": parts.notes})
+            show_exposures(seen, parts.notes, console)
+        trainer = Trainer(parts.model, parts.train, config.train, parts.weighting)
+        if resume:
+            take_up(trainer, records, checkpoints, config, tell)
+        if ranks.leads:
+            settings = config.model_dump(mode="json")
+            records.writers = tuple(open_writers(config.records, out, settings, console.print))
+        with closing(records):
+            _train(config, trainer, parts.val, records, checkpoints, stop, console)
+    except StopAsked as asked:
+        raise Stopped(
+            f"stopped by {asked.cause}; to go on from step {checkpoints.last} of {config.train.steps}: "
+            f"mtvit-train --out {shlex.quote(config.out)} --resume"
+            if ranks.leads
+            else ""
+        ) from None
+    metrics = ranks.lead(lambda: read_metrics(out))
     if ranks.leads:
-        draw_labels(parts.train, model, out / "labels.png")
-        write_json(out / "data.json", {"seen": [asdict(one) for one in seen], "notes": parts.notes})
-        show_exposures(seen, parts.notes, console)
-    trainer = Trainer(model, parts.train, config.train, parts.weighting)
-    settings = config.model_dump(mode="json")
-    records = Records(out, open_writers(config.records, out, settings, console.print) if ranks.leads else ())
-    metrics: dict[str, float] = {}
-    with Display(console, config.train.steps) as display, closing(records):
-
-        def on_report(report: Report) -> None:
-            if not ranks.leads:
-                return
-            records.add("train", report.step, report.values)
-            display.losses(report)
-
-        def on_evaluate(step: int) -> None:
-            averaged = trainer.average.whole()
-            told = evaluate_in_detail(
-                averaged,
-                val_split,
-                config.train.images_per_pass(ranks.world),
-                config.train.workers,
-                min_score=config.records.min_score,
-            )
-            found = told.metrics
-            metrics.clear()
-            metrics.update(found)
-            if not ranks.leads:
-                return
-            records.add("eval", step, found)
-            write_json(out / "metrics.json", {"step": step, **found})
-            write_details(out / DETAILS, told.details)
-            checkpoint.save(averaged, out / "model.safetensors", {"step": step})
-            display.metrics(step, found)
-
-        trainer.run(on_report, on_evaluate)
-    if not ranks.leads:
-        return metrics
-    draw_run(trainer.average.model, val_split, records, config.records, out)
+        with writing(out):
+            draw_run(trainer.average.model, parts.val, records, config.records, out)
+            write_json(out / FINISHED, {"step": trainer.step})
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
-    console.print(f"{minutes:.1f} minutes. Model, metrics and pictures are in {out}:", highlight=False)
+    tell(f"{minutes:.1f} minutes. Model, metrics and pictures are in {out}:")
     for name in FILES:
-        console.print(f"  {out / name}", highlight=False)
+        tell(f"  {out / name}")
     return metrics
 
 
-def _begin(config: RunConfig, out: Path) -> Path:
-    """Make the run folder and the data, and return where the data are."""
+def _begin(config: RunConfig, out: Path, stop: StopRequest, resume: bool) -> Path:
+    """Make the run folder and the data, as far as they are not there, and return where the data are."""
     require_packages(config.records)
-    claim_folder(out)
-    write_json(out / "config.json", config.model_dump(mode="json"))
-    return prepare_data(config, out)
+    if not resume:
+        claim_folder(out)
+    with writing(out):
+        if not resume:
+            write_json(out / "config.json", config.model_dump(mode="json"))
+        return prepare_data(config, out, stop.check_here)
 
 
 @dataclass(frozen=True)
@@ -130,3 +139,54 @@ class _Parts:
             make_weighting(config, task_names(config)),
             found.notes,
         )
+
+
+def _train(
+    config: RunConfig,
+    trainer: Trainer,
+    val: Split,
+    records: Records,
+    checkpoints: Checkpoints,
+    stop: StopRequest,
+    console: Console,
+) -> None:
+    """Train from where the trainer stands, and record what it says."""
+    out, told_by, ranks = Path(config.out), origin(config), trainer.ranks
+    with Display(console, config.train.steps) as display:
+
+        def on_report(report: Report) -> None:
+            if not ranks.leads:
+                return
+            with writing(out):
+                records.add("train", report.step, report.values)
+            display.losses(report)
+
+        def on_evaluate(step: int) -> None:
+            averaged = trainer.average.whole()
+            told = evaluate_in_detail(
+                averaged,
+                val,
+                config.train.images_per_pass(ranks.world),
+                config.train.workers,
+                min_score=config.records.min_score,
+                stop=stop,
+            )
+            if not ranks.leads:
+                return
+            with writing(out):
+                checkpoint.save(averaged, out / "model.safetensors", {"step": step})
+                write_details(out / DETAILS, told.details)
+                write_json(out / "metrics.json", {"step": step, **told.metrics})
+                records.add("eval", step, told.metrics)  # last: it says that the evaluation is complete
+            display.metrics(step, told.metrics)
+
+        def on_save() -> None:
+            state = {**trainer.state_dict(), "origin": told_by}
+            records.flush()
+            ranks.lead(lambda: checkpoints.save(trainer.step, state))
+
+        def on_diverged(state: dict[str, Any]) -> str:
+            folder = out / ("diverged" if ranks.leads else f"diverged-{ranks.rank}")
+            return diverged.keep(folder, state, config, trainer.model.categories, ranks)
+
+        trainer.run(on_report, on_evaluate, on_save, stop, on_diverged)

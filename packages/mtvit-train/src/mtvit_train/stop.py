@@ -2,8 +2,15 @@
 
 import signal
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
+
+import torch
+
+from mtvit_train.ranks import Ranks
 
 #: Exit code of a run that was asked to stop and can go on; EX_TEMPFAIL of sysexits.h.
 STOPPED = 75
@@ -11,6 +18,9 @@ STOPPED = 75
 SIGNALS = tuple(
     signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__
 )
+
+#: Seconds in which a second SIGINT counts as the first: some launchers pass on what the terminal sends too.
+TWICE = 0.5
 
 
 class StopAsked(Exception):  # noqa: N818  (being asked to stop is no error)
@@ -26,6 +36,10 @@ class StopAsked(Exception):  # noqa: N818  (being asked to stop is no error)
         self.cause = cause
 
 
+class Stopped(Exception):  # noqa: N818  (being asked to stop is no error)
+    """A run was stopped and can go on; the text of the first process is one line that says how."""
+
+
 class StopRequest:
     """Notes the signals that ask to stop, as a context; a second SIGINT stops at once.
 
@@ -36,7 +50,7 @@ class StopRequest:
     def __init__(self) -> None:
         """Nothing was asked yet."""
         self.cause = ""
-        self._interrupts = 0
+        self._interrupted = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -53,25 +67,50 @@ class StopRequest:
             signal.signal(number, handler)
 
     def wanted(self) -> bool:
-        """Tell whether to stop: the one place where this is decided, asked after every step and batch.
+        """Tell whether any process of the run was asked to stop: the one place where this is decided.
 
-        Processes of one run call it equally often, so that they can agree here.
+        All processes have to ask equally often, since they wait for each other here.
         """
-        return bool(self.cause)
+        return Ranks.current().largest(float(bool(self.cause)), torch.device("cpu")) > 0
 
     def check(self) -> None:
-        """Stop here if that was asked.
+        """Stop here, in all processes, if one of them was asked to.
 
         Raises:
             StopAsked: it was.
         """
         if self.wanted():
+            raise StopAsked(self.cause or "a signal to another process")
+
+    def check_here(self) -> None:
+        """Stop here if this process was asked to, whatever the others do.
+
+        Raises:
+            StopAsked: it was.
+        """
+        if self.cause:
             raise StopAsked(self.cause)
 
+    @contextmanager
+    def apart(self) -> Iterator[Callable[[], None]]:
+        """Let processes ask unequally often, inside, and agree at the end.
+
+        Yields:
+            What to call between two parts of the work.
+
+        Raises:
+            StopAsked: in all processes, if one of them was asked to stop.
+        """
+        with suppress(StopAsked):
+            yield self.check_here
+        self.check()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._interrupts += number == signal.SIGINT
-        if self._interrupts > 1:
-            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            now = time.monotonic()
+            self._interrupted = self._interrupted or now
+            if now - self._interrupted > TWICE:
+                raise KeyboardInterrupt
         self.cause = self.cause or signal.Signals(number).name
 
 

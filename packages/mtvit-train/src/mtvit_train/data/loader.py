@@ -1,8 +1,12 @@
 """Batches in the order of a sampler, loaded here or by other processes."""
 
+import atexit
+import multiprocessing
+import signal
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -24,7 +28,7 @@ class Loading(Iterator[Batch]):
     def __init__(self, dataset: Dataset[Sample], sampler: Iterable[list[Key]], workers: int) -> None:
         """Prepare the loader; see ``load``."""
         self.seconds = 0.0
-        loader: DataLoader[Any] = DataLoader(
+        self._loader: DataLoader[Any] = DataLoader(
             _Timed(dataset),
             batch_sampler=sampler,
             collate_fn=_collate,  # type: ignore[arg-type]  # torch expects the list that __getitems__ need not give
@@ -33,26 +37,26 @@ class Loading(Iterator[Batch]):
             # Of its own: making an iterator draws a number, which would be missing from the model's stream.
             generator=torch.Generator(),
         )
-        self._stream = self._read(loader)
+        self._loaded: Iterator[tuple[Batch, float]] | None = None
+        _OPEN.add(self)
 
     def __next__(self) -> Batch:
         """Return the next batch."""
-        return next(self._stream)
-
-    def close(self) -> None:
-        """End the processes that load."""
-        self._stream.close()
-
-    def _read(self, loader: DataLoader[Any]) -> Generator[Batch]:
+        if self._loaded is None:
+            self._loaded = iter(self._loader)
         try:
-            for batch, self.seconds in loader:
-                yield batch
+            batch, self.seconds = next(self._loaded)
         except DataError as error:
             # From another process an error comes as its whole traceback; the last line is its own.
             line = str(error).rstrip().rsplit("\n", 1)[-1]
             raise DataError(
                 line.removeprefix(f"{DataError.__module__}.{DataError.__qualname__}: ")
             ) from error
+        return batch
+
+    def close(self) -> None:
+        """End the processes that load."""
+        self._loaded = iter(())
 
 
 def load(dataset: Dataset[Sample], sampler: Iterable[list[Key]], workers: int = 0) -> Loading:
@@ -88,3 +92,18 @@ def _collate(loaded: tuple[float, list[Sample]]) -> tuple[Batch, float]:
 def _start_worker(_: int) -> None:
     """Leave signals to the process that trains: the batch it waits for must still come."""
     ignore_signals()
+
+
+_OPEN: WeakSet[Loading] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the processes of loaders that an error left open: they do not listen to SIGTERM."""
+    for loading in list(_OPEN):
+        loading.close()
+    left = [process for process in multiprocessing.active_children() if process.daemon]
+    if left:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise an error for each
+        for process in left:
+            process.kill()
