@@ -7,7 +7,7 @@ from mtvit_train.assemble import Split
 from mtvit_train.pictures import draw_losses, draw_metrics, draw_predictions, draw_worst
 from mtvit_train.records import DETAILS, Records, read_details
 from mtvit_train.records_config import RecordsConfig
-from mtvit_train.report import write_report
+from mtvit_train.report.write import write_report
 
 #: Files that a finished run tells of, first those that one looks at first.
 FILES = (
