@@ -107,6 +107,8 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
         "predictions.logits differs by … after the weights were loaded into a model of another seed",
     ),
     ("state_dict", broken.Shy, "the setting 'seed' is 3, but after a round trip through JSON 0"),
+    ("exporting", broken.Deciding, "torch.export raised GuardOnDataDependentSymNode: …"),
+    ("exporting", broken.Counting, "det/logits differs by … in the exported program"),
     ("training", broken.Constant, "20 updates on 4 images led the loss from … to …, and is to take 20% away"),
     ("training", broken.Idle, "no loss term reaches tasks.det.head.idle.weight"),
     ("config_errors", broken.Open, "OpenConfig took the unknown setting 'no_such_setting'"),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mtvit_core.errors import MtvitError as MtvitError
     from mtvit_core.errors import PluginError as PluginError
     from mtvit_core.errors import ShapeError as ShapeError
+    from mtvit_core.exported import export as export
     from mtvit_core.extend import add_tasks as add_tasks
     from mtvit_core.features import Features as Features
     from mtvit_core.geometry import ImageMeta as ImageMeta
@@ -81,6 +82,7 @@ _MODULES = {
         "PluginError",
         "ShapeError",
     ),
+    "exported": ("export",),
     "extend": ("add_tasks",),
     "features": ("Features",),
     "geometry": ("ImageMeta",),

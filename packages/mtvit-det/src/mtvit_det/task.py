@@ -36,6 +36,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = DetConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    exportable: ClassVar[bool] = True
 
     @property
     def finds_boxes(self) -> bool:

@@ -29,6 +29,7 @@ class PoseTask(Task[PoseConfig, Any, Any]):
     Config: ClassVar[type[TaskConfig]] = PoseConfig
     needs: ClassVar[frozenset[str]] = NEEDS
     views: ClassVar[frozenset[str]] = frozenset({"image", "person"})
+    exportable: ClassVar[bool] = True
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
         """Keep the settings and the categories.

@@ -54,6 +54,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     name: ClassVar[str] = "pose"
     Config: ClassVar[type[TaskConfig]] = PoseConfig
     needs: ClassVar[frozenset[str]] = NEEDS
+    exportable: ClassVar[bool] = True
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
         """Keep the settings and the categories.

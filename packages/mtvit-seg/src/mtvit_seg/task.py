@@ -48,6 +48,7 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = SegConfig
     needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+    exportable: ClassVar[bool] = True
 
     def __init__(self, config: SegConfig, categories: Categories) -> None:
         """Keep the settings and the categories.

@@ -45,6 +45,7 @@ class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = DepthConfig
     needs: ClassVar[frozenset[str]] = frozenset({"depth"})
+    exportable: ClassVar[bool] = True
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """No tokens."""

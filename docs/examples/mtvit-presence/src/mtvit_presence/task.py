@@ -44,6 +44,7 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = PresenceConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    exportable: ClassVar[bool] = True
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """No tokens: the head reads the patches, which are there anyway."""

@@ -50,6 +50,7 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = SpotsConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    exportable: ClassVar[bool] = True
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group of learned queries that joins before the last blocks."""

@@ -13,6 +13,7 @@ from mtvit_core.task import Task
 from mtvit_core.testing import (
     batches,
     decoding,
+    exports,
     isolation,
     labels,
     learning,
@@ -169,6 +170,10 @@ class TaskSuite:
     def test_state_dict(self) -> None:
         """See ``mtvit_core.testing.weights.state_dict``."""
         self.hold(weights.state_dict)
+
+    def test_exporting(self) -> None:
+        """See ``mtvit_core.testing.exports.exporting``."""
+        self.hold(exports.exporting)
 
     def test_training(self) -> None:
         """See ``mtvit_core.testing.learning.training``."""
