@@ -136,6 +136,8 @@ def folder(tmp_path: Path) -> Path:
         (Matrix("Confusion", "truth", "found", ("cat", "nothing"), ("cat", "nothing"), ((4, 1), (2, 0))),),
     )
     write_details(out / DETAILS, {"det": details})
+    seen = {"task": "det", "data": "street", "images": 90, "share": 1.0, "objects_seen": 1234}
+    write_json(out / "data.json", {"seen": [seen], "notes": ["street: id 3 is car."]})
     picture = Image.new("RGB", (800, 400), (200, 30, 30))
     save_gallery(out, "predictions", [Exhibit("1.jpg & more", (picture, picture))])
     return out
@@ -187,6 +189,7 @@ def test_the_page_shows_everything(folder: Path) -> None:
     for text in (
         "first", "after 3 updates, averaged weights", "0.300", "Scores", "0.512", "-", "Confusion", "4",
         "1.jpg & more", "<i>cat</i>", "[train]", "det", "all tasks", "updates", "extra", "7",
+        "objects seen", "1234", "street: id 3 is car.",
     ):  # fmt: skip
         assert text in page.texts, text
     assert page.tags.count("img") == 2
@@ -196,7 +199,7 @@ def test_the_page_shows_everything(folder: Path) -> None:
 def test_links_lead_to_sections(folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8") if made(folder) else ""
     targets = re.findall(r'<a href="#([^"]+)"', text)
-    assert {"results", "losses", "task-det", "predictions", "pace", "settings"} == set(targets)
+    assert {"results", "losses", "task-det", "predictions", "data", "pace", "settings"} == set(targets)
     assert all(f'id="{target}"' in text for target in targets)
 
 

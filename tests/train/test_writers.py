@@ -75,6 +75,7 @@ def test_weights_and_biases_is_told_the_same(fake, tmp_path: Path) -> None:
     records.add("train", 2, {"loss": 1.0, "det/AP": math.nan})
     records.close()
     settings = {"project": "mtvit", "name": "first", "dir": str(out), "config": {"train": {"lr": 0.1}}}
+    settings["settings"] = {"login_timeout": 60}  # nobody may be there to answer
     assert package.calls == [("init", settings), ("log", {"loss": 1.0}, 2), ("finish",)]
     assert told == []
 

@@ -21,31 +21,9 @@ from mtvit_train.stop import StopRequest
 Part = tuple[Instances, ImageMeta]
 
 
-def evaluate(
-    model: MultiTaskViT,
-    split: Split,
-    batch_size: int = 25,
-    workers: int = 0,
-    advance: Callable[[int], None] | None = None,
-    stop: StopRequest | None = None,
-) -> dict[str, float]:
-    """Score every task on every image; several processes share the images.
-
-    Args:
-        model: The model, on the device to use.
-        split: Data that the tasks' views were built for.
-        batch_size: Images (or crops) per pass.
-        workers: Loader processes.
-        advance: Told the number of images done, for progress bars.
-        stop: Asked after every batch.
-
-    Returns:
-        Metrics keyed ``task/metric``, in all processes.
-
-    Raises:
-        StopAsked: in all processes, if one of them was asked to stop.
-    """
-    return evaluate_in_detail(model, split, batch_size, workers, advance, stop=stop).metrics
+def evaluate(model: MultiTaskViT, split: Split, batch_size: int = 25, workers: int = 0) -> dict[str, float]:
+    """Return the metrics alone, keyed ``task/metric``; see ``evaluate_in_detail``."""
+    return evaluate_in_detail(model, split, batch_size, workers).metrics
 
 
 @dataclass(frozen=True)
@@ -70,7 +48,9 @@ def evaluate_in_detail(
     min_score: float = 0.3,
     stop: StopRequest | None = None,
 ) -> Evaluation:
-    """Score every task on every image, and let its evaluator tell details; the same in all processes.
+    """Score every task on every image, and let its evaluator tell details.
+
+    Several processes share the images, and all get the same.
 
     Args:
         model: The model, on the device to use.

@@ -82,7 +82,7 @@ def _run(
             take_up(trainer, records, checkpoints, config, tell)
         if ranks.leads:
             settings = config.model_dump(mode="json")
-            records.writers = tuple(open_writers(config.records, out, settings, console.print))
+            records.writers = tuple(open_writers(config.records, out, settings, tell))
         with closing(records):
             _train(config, trainer, parts.val, records, checkpoints, stop, console)
     except StopAsked as asked:

@@ -12,6 +12,9 @@ from mtvit_train.records_config import RecordsConfig
 
 Tell = Callable[[str], None]
 
+#: Seconds that a question for an account may wait for an answer.
+_PATIENCE = 60
+
 
 class Writer(Protocol):
     """Takes the numbers of a run."""
@@ -60,7 +63,13 @@ class WeightsAndBiases:
             settings: Settings of our run, shown beside the curves.
         """
         wandb: Any = import_module("wandb")  # an extra: it need not be there for type checks
-        self._run = wandb.init(project=project, name=folder.name, dir=str(folder), config=dict(settings))
+        self._run = wandb.init(
+            project=project,
+            name=folder.name,
+            dir=str(folder),
+            config=dict(settings),
+            settings={"login_timeout": _PATIENCE},
+        )
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Send one point of every curve; an evaluation joins the losses of its step."""

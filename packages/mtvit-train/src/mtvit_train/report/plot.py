@@ -12,6 +12,8 @@ _PLACES = 240
 #: Lines of at most this many places show each as a dot.
 _DOTS = 24
 
+#: Colours of the style sheet; further lines have them again, dashed.
+_COLOURS = 8
 #: What runs across in charts of the course of a run.
 STEPS = "step"
 
@@ -53,12 +55,14 @@ class Path:
     Attributes:
         name: What the legend says.
         last: Its last value, as text; empty where the chart does not run over steps.
+        style: Classes of the style sheet: its colour, and whether it is dashed.
         d: The SVG path.
         dots: Places that are marked.
     """
 
     name: str
     last: str
+    style: str
     d: str
     dots: tuple[tuple[float, float], ...]
 
@@ -114,7 +118,7 @@ def plot(chart: Chart, scale: Scale = "linear") -> Plot | None:
         chart.up,
         tuple(Tick(across(v), short(v)) for v in marks_x),
         tuple(Tick(up(v), short(v)) for v in marks_y),
-        tuple(_path(line, across, up, tells_last=chart.across == STEPS) for line in lines),
+        tuple(_path(n, line, across, up, tells_last=chart.across == STEPS) for n, line in enumerate(lines)),
         chart.note,
     )
 
@@ -185,7 +189,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _path(line: Line, across: _Axis, up: _Axis, tells_last: bool) -> Path:
+def _path(number: int, line: Line, across: _Axis, up: _Axis, tells_last: bool) -> Path:
     parts, pen = [], "M"
     for x, y in zip(line.x, line.y, strict=True):
         if math.isfinite(y):
@@ -194,4 +198,5 @@ def _path(line: Line, across: _Axis, up: _Axis, tells_last: bool) -> Path:
     few = len(line.x) <= _DOTS
     dots = tuple((across(x), up(y)) for x, y in zip(line.x, line.y, strict=True) if few and math.isfinite(y))
     last = short(next(y for y in reversed(line.y) if math.isfinite(y))) if tells_last else ""
-    return Path(line.name, last, "".join(parts), dots)
+    style = f"c{number % _COLOURS}" + (" dashed" if number >= _COLOURS else "")
+    return Path(line.name, last, style, "".join(parts), dots)

@@ -88,6 +88,7 @@ def write_report(out: Path) -> Path:
             summary=summary(config, trained[-1]["step"] if trained else 0),
             step=step,
             metrics=metric_table(last),
+            data=data_table(_read(out / "data.json") or {}),
             pace=pace_figures(trained),
             losses=loss_plots(trained),
             curves=metric_plots(scored),
@@ -132,6 +133,15 @@ def metric_table(metrics: Mapping[str, Any]) -> Table:
     columns = [name for name in SHOWN if name in own] + [name for name in own if name not in SHOWN]
     rows = tuple((task, *(metrics.get(f"{task}/{column}") for column in columns)) for task in tasks)
     return Table("Metrics", ("task", *columns), rows)
+
+
+def data_table(data: Mapping[str, Any]) -> Table:
+    """Return what each task sees of every data set, and how data sets were joined."""
+    seen = data.get("seen", [])
+    columns = tuple(seen[0]) if seen else ()
+    rows = tuple(tuple(one[column] for column in columns) for one in seen)
+    heads = tuple(column.replace("_", " ") for column in columns)
+    return Table("Data", heads, rows, " ".join(data.get("notes", [])))
 
 
 def _environment() -> Environment:
