@@ -225,7 +225,7 @@ class Trainer:
         if not isinstance(cause, NotFiniteError):  # matching refuses the costs of this share
             kept = "" if sharded else keep(self._before(batches, before))
             return DivergedError(f"step {self.step}: {cause} The weights were not updated.{kept}")
-        state = whole(self._before(batches, before))
+        state = gathered(self._before(batches, before), keep=True)
         what = "" if sharded else blamed(self.gradients, batches, self.step)
         before.restore()
 
