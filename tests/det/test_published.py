@@ -18,10 +18,13 @@ from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta, ShortSide
 from mtvit_core.images import read_image
-from mtvit_train.assemble import make_split
-from mtvit_train.config import RunConfig
+from mtvit_train.assemble import make_model, make_split
+from mtvit_train.config import RunConfig, read_run
+from mtvit_train.data import collate
 from mtvit_train.data.coco import CocoConfig, read_coco
 from mtvit_train.evaluate import evaluate
+from mtvit_train.read import read_data
+from mtvit_train.start import known_categories, read_start
 from published_cases import complaint, first_and_last, off, randomise, saved
 
 SIZE = (96, 160)
@@ -292,6 +295,26 @@ def test_evaluation_shows_images_as_prediction_does(tmp_path: Path, coco_mini: P
     assert 0 <= evaluate(ours, split)["det/AP"] < 0.1
     trained = make_split(RunConfig(), ours, packed, training=True).views["image"][0, 5]
     assert tuple(trained.image.shape[-2:]) == SIZE
+
+
+def test_a_run_goes_on_from_it(tmp_path: Path, coco_mini: Path) -> None:
+    coco_yolos(tmp_path / "yolos")
+    given = (f"model.start={tmp_path / 'yolos'}", "tasks.det.loss_class=2.0", "tasks.pose.queries=4")
+    config = read_run(None, {"plugins": ("det", "pose"), "data": str(coco_mini)}, given)
+    start = read_start(config, ("det", "pose"))
+    assert start is not None
+    data = read_data(config, coco_mini, known_categories(start, ("det", "pose")))
+    model = make_model(config, data.train.categories, start)
+    assert [task.name for task in model.task_list] == ["det", "pose"]
+    assert data.train.annotated(0) is None
+    split = make_split(config, model, data.train, training=True)
+    losses = model.train().losses(collate([split.views["image"][0, 5]]))
+    assert {"det/class", "pose/class"} <= losses.keys()
+    images = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8)
+    with torch.no_grad():
+        ours, theirs = model.eval()(images)["det"], mtvit_core.load(tmp_path / "yolos")(images)["det"]
+    assert torch.equal(ours.logits, theirs.logits)
+    assert torch.equal(ours.boxes, theirs.boxes)
 
 
 def test_the_same_bits_after_saving(tmp_path: Path) -> None:

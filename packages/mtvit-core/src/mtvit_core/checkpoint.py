@@ -173,7 +173,7 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
         PluginError: a task of the checkpoint is not installed.
         ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin.
     """
-    if _is_published(path):
+    if is_published(path):
         return _load_published(path, tasks)
     header = read_header(path)
     _check_held(path, tasks, list(header["tasks"]))
@@ -186,7 +186,7 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
     return model.eval()
 
 
-def _is_published(path: str | Path) -> bool:
+def is_published(path: str | Path) -> bool:
     """Tell whether something is not a file of ours, nor the missing, torn or older form of one."""
     source = Path(path)
     if not source.exists():

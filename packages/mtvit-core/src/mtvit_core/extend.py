@@ -1,10 +1,12 @@
-"""Further tasks for a model that is there: the same trunk and heads, and fresh ones beside them."""
+"""Other tasks for a model that is there: the same trunk and heads, and fresh ones beside them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtvit_core.checkpoint import make_tasks
+from mtvit_core.errors import ConfigError
 from mtvit_core.model import MultiTaskViT
+from mtvit_core.pretrained import differences
 
 
 def add_tasks(model: MultiTaskViT, tasks: Sequence[str] | Mapping[str, Any]) -> MultiTaskViT:
@@ -26,3 +28,30 @@ def add_tasks(model: MultiTaskViT, tasks: Sequence[str] | Mapping[str, Any]) -> 
     for task in model.task_list:
         more.tasks[task.name] = model.modules_of(task.name)
     return more.train(model.training)
+
+
+def with_tasks(model: MultiTaskViT, tasks: Mapping[str, Mapping[str, Any]]) -> MultiTaskViT:
+    """Return a model with these tasks: those that are there keep their weights, others are fresh.
+
+    Args:
+        model: A model, whose trunk the new one shares.
+        tasks: Settings by name. Of a task that is there they change single settings, and the rest stays.
+
+    Raises:
+        PluginError: a task is not installed or broken.
+        ConfigError: a setting is unknown, or the weights of a task do not fit its changed settings.
+    """
+    there = {task.name: task.config.model_dump(mode="json") for task in model.task_list}
+    settings = {name: {**there.get(name, {}), **given} for name, given in tasks.items()}
+    made, person = make_tasks(settings, model.categories), model.canvases["person"]
+    changed = MultiTaskViT(model.backbone, made, model.categories, person, model.framing)
+    for name in there.keys() & settings.keys():
+        weights = model.modules_of(name).state_dict()
+        problems = differences(changed.modules_of(name).state_dict(), weights)
+        if problems:
+            given = ", ".join(f"{key} = {value!r}" for key, value in tasks[name].items())
+            raise ConfigError(
+                f"tasks.{name}: its weights do not fit the settings {given}: {problems}; leave them out."
+            )
+        changed.modules_of(name).load_state_dict(weights)
+    return changed.train(model.training)

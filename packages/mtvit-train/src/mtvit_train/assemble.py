@@ -27,6 +27,7 @@ from mtvit_train.data.mixture import Mixture
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.persons import PersonDataset
 from mtvit_train.scenes import write_scenes
+from mtvit_train.start import continued
 
 #: Weights that ship with the trainer: pre-trained on unlabelled scenes by ``mtvit-train pretrain``.
 SCENES_WEIGHTS = "vit_scenes.safetensors"
@@ -94,14 +95,24 @@ def prepare_data(config: RunConfig, out: Path, check: Callable[[], None] = lambd
     return folder
 
 
-def make_model(config: RunConfig, categories: Categories) -> MultiTaskViT:
-    """Build the model with fresh heads on the CPU; the weights are drawn from the run's seed."""
+def make_model(config: RunConfig, categories: Categories, start: MultiTaskViT | None = None) -> MultiTaskViT:
+    """Build the model on the CPU; fresh weights are drawn from the run's seed.
+
+    Args:
+        config: Settings.
+        categories: Classes of the data.
+        start: The model that ``model.start`` names, as ``read_start`` gives it; None: all heads are fresh.
+    """
     torch.manual_seed(config.train.seed)
-    table = config.model
-    backbone = create_backbone(table.backbone, table.image_size, weights_of(table), table.options)
-    backbone.checkpointing = config.train.checkpointing
-    tasks: dict[str, Any] = {name: config.tasks.get(name, {}) for name in task_names(config)}
-    return build(backbone, tasks, categories, person_canvas=table.person_size)
+    table, names = config.model, task_names(config)
+    if start is not None:
+        model = continued(start, config, names, categories)
+    else:
+        backbone = create_backbone(table.backbone, table.image_size, weights_of(table), table.options)
+        tasks: dict[str, Any] = {name: config.tasks.get(name, {}) for name in names}
+        model = build(backbone, tasks, categories, person_canvas=table.person_size)
+    model.backbone.checkpointing = config.train.checkpointing
+    return model
 
 
 def weights_of(table: ModelConfig) -> bool | Path:

@@ -36,6 +36,8 @@ class ModelConfig(Table):
             that ships with this package; any other text: a local file of weights in timm's keys.
         image_size: Rows and columns of the canvas; multiples of the patch.
         person_size: Rows and columns of person crops, for top-down tasks.
+        start: A model to start from, which brings all of the above: a file of mtvit, or what
+            ``mtvit_core.load`` takes. Empty: none.
     """
 
     backbone: str = "vit_small_patch16_224"
@@ -43,6 +45,7 @@ class ModelConfig(Table):
     pretrained: bool | str = False
     image_size: Size = (640, 640)
     person_size: Size = (256, 192)
+    start: str = ""
 
 
 class ScenesConfig(Table):

@@ -30,6 +30,7 @@ from mtvit_train.records import DETAILS, Records, claim_folder, read_metrics, wr
 from mtvit_train.resume import FINISHED, origin, take_up
 from mtvit_train.safe_folder import writing
 from mtvit_train.sharded import check_sharding
+from mtvit_train.start import known_categories, read_start
 from mtvit_train.stop import StopAsked, Stopped, StopRequest
 from mtvit_train.task_weights import make_weighting
 from mtvit_train.writers import open_writers, require_packages
@@ -130,13 +131,15 @@ class _Parts:
     def of(cls, config: RunConfig, data: Path, ranks: Ranks) -> "_Parts":
         ranks.share(config.train.batch_size, config.train.accumulate)
         check_sharding(config.train)
-        found = read_data(config, data)
-        model = make_model(config, found.train.categories)
+        tasks = task_names(config)
+        start = read_start(config, tasks)
+        found = read_data(config, data, known_categories(start, tasks))
+        model = make_model(config, found.train.categories, start)
         return cls(
             model,
             make_split(config, model, found.train, training=True),
             make_split(config, model, found.val, training=False),
-            make_weighting(config, task_names(config)),
+            make_weighting(config, tasks),
             found.notes,
         )
 
