@@ -27,6 +27,7 @@ from mtvit_train.precision import compute_type
 from mtvit_train.random_state import set_random_state
 from mtvit_train.ranks import Ranks
 from mtvit_train.safe_folder import DiskError, read_folder, write_folder
+from mtvit_train.start import read_start
 from mtvit_train.task_weights import make_weighting, shared_weights
 
 
@@ -102,7 +103,8 @@ def load_diverged(folder: str | Path) -> Diverged:
     state = read_folder(Path(folder))
     config = validate(RunConfig, state["settings"])
     fresh = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
-    model = make_model(fresh, Categories.from_json(state["categories"])).train()
+    start = read_start(config, task_names(config))
+    model = make_model(fresh, Categories.from_json(state["categories"]), start).train()
     model.load_state_dict(state["model"])
     weighting = make_weighting(config, task_names(config)).train()
     weighting.load_state_dict(state["weighting"])
