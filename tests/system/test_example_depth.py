@@ -58,6 +58,14 @@ def test_depth_learns_beside_det_and_is_written_to_files(
     assert 0 < metrics["depth/MAE"] < 0.5
     assert 0 <= metrics["depth/delta1"] <= 1
 
+    (spread,) = json.loads(Path("run/details.json").read_text())["depth"]["charts"]
+    (line,) = spread["lines"]
+    assert (spread["title"], line["x"]) == ("Error of the images", [0.5, 1.0])
+    assert sum(line["y"]) / 2 == pytest.approx(metrics["depth/MAE"], rel=1e-4)  # images of one size
+    page = Path("run/report.html").read_text()
+    assert page.count("Error of the images") == 2  # as a heading, and to be read aloud
+    assert 'id="task-depth"' in page
+
     arguments = ["predict", "run/model.safetensors", "run/scenes/val2017", "--out", "found"]
     done = CliRunner().invoke(mtvit, arguments)
     assert done.exit_code == 0, done.output
