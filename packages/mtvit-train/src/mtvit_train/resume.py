@@ -142,9 +142,9 @@ def _changes(found: Mapping[str, Any], config: RunConfig) -> Iterator[str]:
             "config.json; change it back, or start another run."
         )
     here = origin(config)
-    for name, words in (
-        ("torch", "torch is {}, and was {}"),
-        ("threads", "torch has {} threads, and had {}"),
-    ):
+    for name in ("mtvit", "torch", "threads"):
         if here[name] != found[name]:
-            yield f"{words.format(here[name], found[name])}; the results will not be bit for bit the same."
+            yield (
+                f"{name} was {found[name]} when its checkpoint was written and is {here[name]}, so the results "
+                "may not be bit for bit those of a run without a stop."
+            )
