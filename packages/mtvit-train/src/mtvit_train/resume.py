@@ -145,6 +145,6 @@ def _changes(found: Mapping[str, Any], config: RunConfig) -> Iterator[str]:
     for name in ("mtvit", "torch", "threads"):
         if here[name] != found[name]:
             yield (
-                f"{name} was {found[name]} when its checkpoint was written and is {here[name]}, so the results "
-                "may not be bit for bit those of a run without a stop."
+                f"{name} was {found[name]} when its checkpoint was written and is {here[name]}, so the "
+                "results may not be bit for bit those of a run without a stop."
             )
