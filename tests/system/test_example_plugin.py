@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,6 +115,21 @@ def test_the_example_learns_from_labelled_images_only(presence: ModuleType) -> N
     assert logits.grad is not None
     assert logits.grad[2].tolist() == [0, 0, 0]
     assert torch.equal(logits.grad[:2] < 0, targets.present[:2])
+
+
+def test_the_example_takes_no_category_for_absent_that_nobody_annotated(presence: ModuleType) -> None:
+    presence_ = presence_task(presence)
+    known = torch.tensor([True, False, True])
+    truth = [replace(annotation([0], "boxes"), annotated=known), annotation([1], "boxes")]
+    logits = torch.tensor([[2.0, 1.0, 0.0], [1.0, 0.5, 0.0]], requires_grad=True)
+    predictions = presence.PresencePredictions(logits)
+    targets = presence_.targets(truth, (32, 32), torch.device("cpu"))
+    presence_.loss(predictions, targets, None)["class"].backward()
+    assert logits.grad is not None
+    assert (logits.grad == 0).tolist() == [[False, True, False], [False] * 3]
+    evaluator, metas = presence_.evaluator(), [ImageMeta.whole(8, 8, image_id=i) for i in range(2)]
+    evaluator.update(presence_.decode(predictions, metas), truth, metas)
+    assert evaluator.compute()["AP"] == 1
 
 
 def test_the_example_ranks_images(presence: ModuleType) -> None:

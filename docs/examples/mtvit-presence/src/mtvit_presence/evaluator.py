@@ -11,19 +11,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.task import Evaluator
 
 
 class PresenceEvaluator(Evaluator):
-    """Keeps one score and one truth per image and category; images without box labels are left out."""
+    """Keeps a score and a truth per image and category; what is not labelled or annotated is left out."""
 
     def __init__(self, task: str, classes: int) -> None:
         """Start without images."""
         self.task, self.classes = task, classes
-        self.images: dict[int, tuple[list[float], list[bool]]] = {}
+        self.images: dict[int, tuple[list[float], list[bool], list[bool]]] = {}
 
     def update(
         self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
@@ -36,7 +36,8 @@ class PresenceEvaluator(Evaluator):
             scores = torch.zeros(self.classes).index_put((own.labels,), own.scores)
             shown = torch.zeros(self.classes, dtype=torch.bool)
             shown[truth.labels] = True
-            self.images[image.image_id] = scores.tolist(), shown.tolist()
+            known = annotated_classes([truth], self.classes)[0]
+            self.images[image.image_id] = scores.tolist(), shown.tolist(), known.tolist()
 
     def state(self) -> dict[str, Any]:
         """Return the images by id."""
@@ -48,10 +49,10 @@ class PresenceEvaluator(Evaluator):
 
     def compute(self) -> dict[str, float]:
         """Return the mean over the categories that some image shows; NaN where there is none."""
-        scores = torch.tensor([scores for scores, _ in self.images.values()]).reshape(-1, self.classes)
-        shown = torch.tensor([shown for _, shown in self.images.values()]).reshape(-1, self.classes) > 0
-        known = [c for c in range(self.classes) if shown[:, c].any()]
-        each = [average_precision(scores[:, c], shown[:, c]) for c in known]
+        kept = torch.tensor(list(self.images.values())).reshape(-1, 3, self.classes)
+        scores, shown, known = kept[:, 0], kept[:, 1] > 0, kept[:, 2] > 0
+        found = [c for c in range(self.classes) if shown[:, c].any()]
+        each = [average_precision(scores[known[:, c], c], shown[known[:, c], c]) for c in found]
         return {"AP": sum(each) / len(each) if each else math.nan}
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.certain import SURE
 from mtvit_core.counts import shared_count
 from mtvit_core.geometry import ImageMeta
@@ -30,9 +30,10 @@ class PresenceConfig(TaskConfig):
 
 @dataclass(frozen=True)
 class PresenceTargets:
-    """Which categories each image shows, which images are labelled, and the number of categories of each."""
+    """Which categories each image shows, of which that is known, which images are labelled, and counts."""
 
     present: Bool[Tensor, "B C"]
+    known: Bool[Tensor, "B C"]
     labelled: Bool[Tensor, " B"]
     counts: tuple[int, ...]
 
@@ -60,18 +61,19 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
         """Mark the categories of every labelled image; a crowd shows its category too."""
         present = torch.zeros(len(annotations), len(self.categories), dtype=torch.bool)
         labelled = torch.tensor(["boxes" in a.has for a in annotations], dtype=torch.bool)
+        known = labelled[:, None] & annotated_classes(annotations, len(self.categories))
         for row, annotation in zip(present, annotations, strict=True):
             row[annotation.labels] = "boxes" in annotation.has
         counts = tuple(present.sum(1).tolist())
-        return PresenceTargets(present.to(device), labelled.to(device), counts)
+        return PresenceTargets(present.to(device), known.to(device), labelled.to(device), counts)
 
     def loss(
         self, predictions: PresencePredictions, targets: PresenceTargets, match: Match | None
     ) -> dict[str, Tensor]:
-        """Binary cross-entropy, averaged over categories and labelled images; 0 where none is labelled."""
+        """Binary cross-entropy, averaged over what is known of categories and images; 0 where nothing is."""
         truth = targets.present.to(predictions.logits.dtype)
-        entropy = F.binary_cross_entropy_with_logits(predictions.logits, truth, reduction="none").mean(1)
-        mean = (entropy * targets.labelled).sum() / shared_count(targets.labelled.sum())
+        entropy = F.binary_cross_entropy_with_logits(predictions.logits, truth, reduction="none")
+        mean = (entropy * targets.known).sum() / shared_count(targets.known.sum())
         return {"class": self.config.loss_class * mean}
 
     def perfect(self, predictions: PresencePredictions, targets: PresenceTargets) -> PresencePredictions:
