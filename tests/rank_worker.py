@@ -43,7 +43,7 @@ def evaluation(data: Path) -> dict[str, Any]:
 class Halves(nn.Module):
     """A model of two numbers, of which one is read in the first process only."""
 
-    views = ("image",)
+    views, device = ("image",), torch.device("cpu")
 
     def __init__(self, reads_both: bool) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.weighting = model, weighting
         # Never used: torch remarks on a search for unused parameters that finds none.
-        self.unused = nn.Parameter(torch.zeros(1))
+        self.unused = nn.Parameter(torch.zeros(1, device=model.device))
 
     def forward(self, batches: Batches, *, counting: bool = False) -> dict[str, Float[Tensor, ""]]:
         """Return the terms whose sum is minimised; as the tasks give them where the batch is only counted."""
