@@ -104,6 +104,8 @@ def test_the_course_of_a_run() -> None:
         ("pose", ["oks"]),
         ("all tasks", ["loss"]),
     ]
+    weighed = [{**record, "weight_det": 0.5, "weight_pose": 1.5} for record in train]
+    assert [path.name for path in loss_plots(weighed)[-1].paths] == ["det", "pose"]
     figures = {figure.name: figure.value for figure in pace_figures(train)}
     assert figures["training time"] == "5 s"  # 2 x 0.5 + 4 x 1
     assert figures["throughput"] == "3"

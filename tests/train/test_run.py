@@ -17,7 +17,7 @@ from mtvit_train.config import RunConfig, TrainConfig, read_run
 from mtvit_train.data import read_coco
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import DivergedError, Trainer
-from mtvit_train.meter import Pace
+from mtvit_train.meter import Pace, Report
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import make_weighting
 
@@ -249,8 +249,15 @@ def test_learned_balance_trains(name: str, scenes: Path) -> None:
     run = trainer(scenes, config, {"det": {"queries": 6}, "seg": {"queries": 6}})
     before = [weight.clone() for weight in run.weighting.state_dict().values()]
     losses: dict[str, float] = {}
-    run.run(lambda report: losses.update(report.losses), lambda step: None)
+    values: dict[str, float] = {}
+
+    def see(report: Report) -> None:
+        losses.update(report.losses)
+        values.update(report.values)
+
+    run.run(see, lambda step: None)
     assert losses["loss"] == pytest.approx(sum(v for k, v in losses.items() if k != "loss"), rel=1e-5)
+    assert (values["weight_det"], values["weight_seg"]) == tuple(run.weighting.factors().values()) != (1, 1)
     after = run.weighting.state_dict().values()
     assert all(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 

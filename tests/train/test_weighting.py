@@ -35,6 +35,7 @@ def test_uncertainty_by_hand() -> None:
     terms = weighting(losses)
     assert terms["det/l1"].item() == pytest.approx(2 * math.exp(-0.5))
     assert terms["pose/uncertainty"].item() == 0.5
+    assert weighting.factors() == pytest.approx({"det": math.exp(-0.5), "pose": math.exp(-0.5)})
     total(terms).backward()
     # d/ds (exp(-s) L + s) = 1 - exp(-s) L: a task of large losses is trusted less
     assert weighting.s.grad.tolist() == pytest.approx([1 - 3 * math.exp(-0.5), 1 - 0.1 * math.exp(-0.5)])
@@ -76,7 +77,7 @@ def test_the_first_weights_give_every_task_the_same_gradient() -> None:
     weighting, weight = gradnorm()
     terms = weighting(quadratics(weight, det=3.0, pose=0.5))
     # n = 6, 1 and r = 1, 1: w = 2 (1/6) / (7/6), 2 (1) / (7/6)
-    assert weighting.weights().tolist() == pytest.approx([2 / 7, 12 / 7])
+    assert weighting.factors() == pytest.approx({"det": 2 / 7, "pose": 12 / 7})
     gradients = [torch.autograd.grad(term, weight, retain_graph=True)[0].item() for term in terms.values()]
     assert gradients == pytest.approx([12 / 7, 12 / 7])
 

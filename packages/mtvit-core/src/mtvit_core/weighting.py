@@ -45,6 +45,10 @@ class Weighting(Part[C], nn.Module):
         own = {task: [v for name, v in losses.items() if name.split("/")[0] == task] for task in self.tasks}
         return torch.stack([torch.stack(terms).sum() if terms else zero for terms in own.values()])
 
+    def factors(self) -> dict[str, float]:
+        """Return what the loss of each task is multiplied by now, for the records; nothing by default."""
+        return {}
+
     @abstractmethod
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
         """Return the terms whose sum is minimised.

@@ -89,6 +89,10 @@ class GradNorm(Weighting[GradNormConfig]):
         weights = dict(zip(self.tasks, self.weights(), strict=True))
         return {name: value * weights[name.split("/")[0]] for name, value in losses.items()}
 
+    def factors(self) -> dict[str, float]:
+        """Return w of every task."""
+        return dict(zip(self.tasks, self.weights().tolist(), strict=True))
+
     def weights(self) -> Float[Tensor, " tasks"]:
         """Return w_t; 1 for a task that has not been seen."""
         seen = self.norms > 0

@@ -119,7 +119,9 @@ class Trainer:
                 stop.check()
                 self._advance(streams, keep)
                 if self._due(self.config.log_every):
-                    report(self.meter.report(self.step, self.config.lr * self.factor))
+                    report(
+                        self.meter.report(self.step, self.config.lr * self.factor, self.weighting.factors())
+                    )
                 if self._due(self.config.checkpoint_every):
                     with self.meter.paused():
                         save()

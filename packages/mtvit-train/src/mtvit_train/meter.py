@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: What the name of a task's weight begins with in the records.
+WEIGHT = "weight_"
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -45,6 +48,7 @@ class Report:
         lr: Rate of the heads.
         grad_norm: Norm before clipping, averaged.
         pace: How fast it went.
+        weights: Factor on the losses of each task, where the weighting tells it.
     """
 
     step: int
@@ -52,11 +56,13 @@ class Report:
     lr: float
     grad_norm: float
     pace: Pace
+    weights: dict[str, float]
 
     @property
     def values(self) -> dict[str, float]:
         """All numbers by the names they have in ``metrics.jsonl``."""
-        return {**self.losses, "lr": self.lr, "grad_norm": self.grad_norm, **self.pace.values}
+        weights = {f"{WEIGHT}{task}": value for task, value in self.weights.items()}
+        return {**self.losses, "lr": self.lr, "grad_norm": self.grad_norm, **weights, **self.pace.values}
 
 
 class Meter:
@@ -111,8 +117,14 @@ class Meter:
         self.images, self.steps, self.timed = self.images + images, self.steps + 1, self.timed + 1
         self.waited, self.loading = self.waited + waited, self.loading + loading
 
-    def report(self, step: int, lr: float) -> Report:
-        """Return the averages and start anew."""
+    def report(self, step: int, lr: float, weights: dict[str, float]) -> Report:
+        """Return the averages and start anew.
+
+        Args:
+            step: Updates made.
+            lr: Rate of the heads.
+            weights: Factor on the losses of each task, as far as it is told.
+        """
         spent = max(time.perf_counter() - self.started, 1e-9)
         losses = {name: value / self.steps for name, value in self.sums.items()}
         pace = Pace(
@@ -122,7 +134,7 @@ class Meter:
             loader_images_per_s=self.images * self.loaders / max(self.loading, 1e-9),
             gpu_peak_mb=self._gpu_peak(),
         )
-        result = Report(step, losses, lr, self.norm / self.steps, pace)
+        result = Report(step, losses, lr, self.norm / self.steps, pace, weights)
         self.restart()
         return result
 

@@ -37,6 +37,11 @@ class Uncertainty(Weighting[UncertaintyConfig]):
         """One s per task."""
         super().__init__(config, tasks)
         self.s = nn.Parameter(torch.full((len(self.tasks),), config.start))
+        self._factors: dict[str, Tensor] = {}
+
+    def factors(self) -> dict[str, float]:
+        """Return exp(-s) of every task, as at the last batch."""
+        return {task: float(weight) for task, weight in self._factors.items()}
 
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
         """Weigh the terms of each task, and add its s as ``task/uncertainty``.
@@ -45,7 +50,8 @@ class Uncertainty(Weighting[UncertaintyConfig]):
         end.
         """
         present = mean_over_ranks(self.totals(losses)) != 0
-        s = dict(zip(self.tasks, self.s, strict=True))
-        weighted = {name: value * (-s[name.split("/")[0]]).exp() for name, value in losses.items()}
+        weights = dict(zip(self.tasks, (-self.s).exp(), strict=True))
+        self._factors = {task: weight.detach() for task, weight in weights.items()}
+        weighted = {name: value * weights[name.split("/")[0]] for name, value in losses.items()}
         added = dict(zip(self.tasks, self.s * present, strict=True))
         return weighted | {f"{task}/uncertainty": value for task, value in added.items()}

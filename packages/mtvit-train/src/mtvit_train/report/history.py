@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from mtvit_core.details import Chart, Line
+from mtvit_train.meter import WEIGHT
 from mtvit_train.report.plot import STEPS, Plot, plot, short
 
 Record = Mapping[str, Any]
@@ -30,13 +31,15 @@ class Figure:
 
 
 def loss_plots(records: Sequence[Record]) -> list[Plot]:
-    """Return a chart of every task's terms, and one of their sum."""
+    """Return a chart of every task's terms, one of their sum, and one of weights that are learned."""
     names = _names(records, lambda name: "/" in name)
     charts = [
         Chart(task, STEPS, "weighted loss", tuple(_line(records, name) for name in own))
         for task, own in _by_task(names).items()
     ]
     charts.append(Chart("all tasks", STEPS, "sum of losses", (_line(records, "loss"),)))
+    weights = _names(records, lambda name: name.startswith(WEIGHT))
+    charts.append(Chart("weights of the tasks", STEPS, "factor", tuple(_line(records, n) for n in weights)))
     return [drawn for chart in charts if (drawn := plot(chart, "log")) is not None]
 
 
@@ -110,4 +113,8 @@ def _line(records: Sequence[Record], name: str) -> Line:
     known = [
         (float(record["step"]), float(record[name])) for record in records if record.get(name) is not None
     ]
-    return Line(name.split("/")[-1], tuple(step for step, _ in known), tuple(value for _, value in known))
+    return Line(
+        name.split("/")[-1].removeprefix(WEIGHT),
+        tuple(step for step, _ in known),
+        tuple(value for _, value in known),
+    )
