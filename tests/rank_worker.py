@@ -1,6 +1,8 @@
 """What two processes do together in ``tests/train/test_ranks.py``; torchrun starts this file."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from mtvit_train.evaluate import evaluate, evaluate_tasks
 from mtvit_train.gradients import Gradients, Objective
 from mtvit_train.ranks import Ranks, joined
 from mtvit_train.read import read_data
+from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import FixedConfig, FixedWeights
 
 MODEL = {
@@ -74,6 +77,27 @@ def outcome(work: Callable[[], Any]) -> str:
         return f"{type(error).__name__} {error}"
 
 
+def stops(ranks: Ranks) -> list[Any]:
+    """What both say once the second process was signalled, between steps and in work of unequal length."""
+    with StopRequest() as stop:
+        before = stop.wanted()
+        if not ranks.leads:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        found, asked = [], 0
+        try:
+            stop.check()
+        except StopAsked as stopped:
+            found.append(stopped.cause)
+        try:
+            with stop.apart() as check:
+                while asked < 3:
+                    asked += 1
+                    check()
+        except StopAsked as stopped:
+            found.append(stopped.cause)
+    return [before, *found, asked]
+
+
 def refuse() -> None:
     """Fail as users make it fail."""
     raise ConfigError("config: no.")
@@ -93,6 +117,7 @@ def main(data: Path) -> None:
             "gather": ranks.gather(ranks.rank),
             "largest": ranks.largest(float(ranks.rank), torch.device("cpu")),
             "count": shared_count(torch.tensor([2 * ranks.rank, 0])).tolist(),
+            "stops": stops(ranks),
             "gradients": gradients_of_halves(ranks),
             "evaluation": evaluation(data),
         }

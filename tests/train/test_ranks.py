@@ -70,6 +70,15 @@ def test_what_fails_in_one_process_ends_all_and_is_said_once(found: list[dict[st
     assert [one["both fail"] for one in found] == ["ConfigError config: no.", "SystemExit 2"]
 
 
+def test_a_signal_to_one_process_stops_all(found: list[dict[str, Any]]) -> None:
+    other = "a signal to another process"
+    # The second process stops at once where it need not wait for the first, which goes to its end.
+    assert [one["stops"] for one in found] == [
+        [False, other, other, 3],
+        [False, "SIGUSR1", "SIGUSR1", 1],
+    ]
+
+
 def test_a_process_does_not_wait_for_one_that_has_ended(
     together: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
