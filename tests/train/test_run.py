@@ -160,6 +160,26 @@ def test_evaluate_gives_the_metrics_of_the_run(finished: Path, scenes: Path, tmp
     assert f"out {out}: exists already; give another file with --out." in again.output
 
 
+def test_evaluate_takes_data_that_lack_categories(finished: Path, scenes: Path, tmp_path: Path) -> None:
+    from mtvit_core.cli import main as mtvit
+
+    folder = tmp_path / "fewer"
+    (folder / "annotations").mkdir(parents=True)
+    for pixels in ("val2017", "depth"):
+        (folder / pixels).symlink_to(scenes / pixels)
+    for source in (scenes / "annotations").iterdir():
+        document = json.loads(source.read_text())
+        for key, id_ in (("categories", "id"), ("annotations", "category_id")):
+            document[key] = [entry for entry in document.get(key, []) if entry[id_] < 8]
+        (folder / "annotations" / source.name).write_text(json.dumps(document))
+    out, model = tmp_path / "metrics.json", finished / "model.safetensors"
+    result = CliRunner().invoke(
+        mtvit, ["evaluate", str(model), "--data", str(folder), "--tasks", "det", "--out", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text())["det/AP"] is not None
+
+
 def test_evaluate_refuses_data_with_other_categories(finished: Path, scenes: Path, tmp_path: Path) -> None:
     from mtvit_core.cli import main as mtvit
 
