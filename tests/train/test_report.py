@@ -224,6 +224,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     assert f"report: {tmp_path / 'metrics.json'} is no JSON:" in result.output
 
 
+def test_details_that_were_changed_are_refused(folder: Path) -> None:
+    for text in ("{", "[]", '{"det": {"tables": []}}', '{"det": {"tables": [{}], "charts": []}}'):
+        (folder / DETAILS).write_text(text)
+        result = CliRunner().invoke(main, ["report", str(folder)])
+        assert result.exit_code == 2
+        assert f"{folder / DETAILS}: not what an evaluation wrote (" in result.output
+        assert "remove the file, and evaluate again." in result.output
+
+
 # Files behind it
 
 

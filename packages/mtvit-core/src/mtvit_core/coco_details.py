@@ -161,7 +161,7 @@ def _keypoint_table(pairs: Mapping[int, Pairs], category: Category) -> Table:
                     errors[name] += [] if math.isnan(error) else [error]
     return Table(
         f"Keypoint errors of {category.name}",
-        ("keypoint", "labelled", "mean distance", "good", "near", "off"),
+        ("keypoint", "compared", "mean distance", "good", "near", "off"),
         tuple(_keypoint_row(name, np.array(errors[name])) for name in category.keypoints.names),
         "Distance to the truth in units of s k, at which OKS falls to 0.61; s is the root of the object's "
         f"area, k twice the keypoint's sigma. Shares: good, OKS at least {_GOOD}; near, at least {_NEAR}; "

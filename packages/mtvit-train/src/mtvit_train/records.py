@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtvit_core.details import Details
-from mtvit_core.errors import ConfigError
+from mtvit_core.errors import ConfigError, DataError
 from mtvit_train.safe_folder import flush
 from mtvit_train.writers import Guarded
 
@@ -45,9 +45,21 @@ def write_details(path: Path, details: Mapping[str, Details]) -> None:
 
 
 def read_details(path: Path) -> dict[str, Details]:
-    """Return what ``write_details`` wrote; nothing where there is no such file yet."""
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {task: Details.from_json(told) for task, told in found.items()}
+    """Return what ``write_details`` wrote; nothing where there is no such file yet.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {task: Details.from_json(told) for task, told in found.items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not what an evaluation wrote ({type(error).__name__}: {error}); remove the file, and "
+            "evaluate again."
+        ) from error
 
 
 #: Name of the file of details in a run folder.
