@@ -33,6 +33,7 @@ from mtvit_core.task import BackboneSpec, Task
 from mtvit_core.tokens import QueryMasker, TokenGroup
 
 View = Literal["image", "person"]
+NO_LESSONS: Mapping[str, Any] = {}
 
 
 class TaskModules(nn.Module):
@@ -185,8 +186,15 @@ class MultiTaskViT(nn.Module):
 
         return predict(self, images, boxes, min_score, batch_size, person_score)
 
-    def losses(self, batch: Batch, view: View = "image") -> dict[str, Float[Tensor, ""]]:
+    def losses(
+        self, batch: Batch, view: View = "image", lessons: Mapping[str, Any] = NO_LESSONS
+    ) -> dict[str, Float[Tensor, ""]]:
         """Return every task's weighted loss terms, keyed ``task/term``.
+
+        Args:
+            batch: Images and what is annotated on them.
+            view: What they are.
+            lessons: What a teacher says about the same images, by task; gives terms ``task/distill_...``.
 
         Raises:
             PluginError: a term has no name of its own, or is no scalar.
@@ -200,6 +208,11 @@ class MultiTaskViT(nn.Module):
         matches = match_all({n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None})
         terms = [
             own_terms(t, t.loss(predictions[t.name], targets[t.name], matches.get(t.name))) for t in tasks
+        ]
+        terms += [
+            own_terms(t, _distilled(t.distill(predictions[t.name], lessons[t.name])))
+            for t in tasks
+            if t.name in lessons
         ]
         return {name: value for parts in terms for name, value in parts.items()}
 
@@ -226,6 +239,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in was_training.items():
             module.training = training
+
+
+def _distilled(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"distill_{name}": value for name, value in terms.items()}
 
 
 def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:

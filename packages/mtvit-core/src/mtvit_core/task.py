@@ -205,6 +205,31 @@ class Task(ABC, Generic[C, P, T]):
         the same update as the whole.
         """
 
+    def teach(self, predictions: P) -> Any | None:
+        """Return what a student may learn from these predictions; a task that does not teach returns None.
+
+        Args:
+            predictions: Of a teacher in evaluation, without gradient.
+
+        Returns:
+            A lesson, in a form that all variants of the task understand: not predictions of one variant.
+        """
+        return None
+
+    def distill(self, predictions: P, lesson: Any) -> dict[str, Tensor]:
+        """Return weighted scalar terms by name: how far predictions are from what a teacher says.
+
+        Labels play no part, so images without any teach too. The rules of ``loss`` hold here as well.
+
+        Args:
+            predictions: Of the student, in training.
+            lesson: What ``teach`` of this task, with the teacher's settings, returned for the same images.
+
+        Raises:
+            ConfigError: the student cannot learn it, such as heatmaps of another size.
+        """
+        return {}
+
     def perfect(self, predictions: P, targets: T) -> P | None:
         """Return predictions that say what the targets say: what ``decode`` makes of them is the truth.
 

@@ -18,12 +18,14 @@ from mtvit_core.instances import Instances
 from mtvit_core.matching import Match
 from mtvit_core.proposals import PickedQueries, proposal_loss
 from mtvit_core.regions import region_class_loss
+from mtvit_core.soft_objects import SoftObjects
 from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, TokenGroup
 from mtvit_det.config import DetConfig
 from mtvit_det.cost import box_cost, focal_cost, softmax_cost
 from mtvit_det.decode import decode_sigmoid, decode_softmax
+from mtvit_det.distill import det_distillation, det_lesson
 from mtvit_det.head import DetPredictions, PickedHead, YolosHead
 from mtvit_det.loss import box_losses, quality_class_loss, softmax_class_loss
 from mtvit_det.targets import DetTargets, make_targets
@@ -131,6 +133,14 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
                 predictions.region, predictions.boxes, targets.labels, targets.boxes, targets.valid
             )
         return {**terms, **{name: config.loss_proposal * value for name, value in dense.items()}}
+
+    def teach(self, predictions: DetPredictions) -> SoftObjects:
+        """Objects with the probability of every category."""
+        return det_lesson(predictions, self.columns if self.config.variant == "yolos" else None)
+
+    def distill(self, predictions: DetPredictions, lesson: SoftObjects) -> dict[str, Tensor]:
+        """Class, L1 and GIoU terms, and those of the proposals where teacher and student have some."""
+        return det_distillation(predictions, lesson, self.config, self.columns)
 
     def perfect(self, predictions: DetPredictions, targets: DetTargets) -> DetPredictions:
         """Query m says object m."""

@@ -20,6 +20,7 @@ from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task
 from mtvit_core.tokens import TokenGroup
 from mtvit_pose.config import PoseConfig
+from mtvit_pose.distill import PoseLesson, pose_distillation, pose_lesson
 from mtvit_pose.head import OnePassHead, PosePredictions, take
 from mtvit_pose.loss import match_cost, pose_losses
 from mtvit_pose.targets import NEEDS, PoseTargets, pose_targets, schema_table
@@ -68,6 +69,14 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         """Return the weighted terms."""
         assert match is not None
         return pose_losses(predictions, targets, match, self.config)
+
+    def teach(self, predictions: PosePredictions) -> PoseLesson:
+        """People with the probability of every class and keypoint."""
+        return pose_lesson(predictions)
+
+    def distill(self, predictions: PosePredictions, lesson: PoseLesson) -> dict[str, Tensor]:
+        """Terms of class, box, keypoints, and of the proposals."""
+        return pose_distillation(predictions, lesson, self.config)
 
     def perfect(self, predictions: PosePredictions, targets: PoseTargets) -> PosePredictions:
         """Query m says person m; embeddings of zero leave every keypoint at the centre of its window."""

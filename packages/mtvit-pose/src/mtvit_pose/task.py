@@ -86,6 +86,14 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Return the variant's loss terms."""
         return self.variant.loss(predictions, targets, match)
 
+    def teach(self, predictions: Any) -> Any:
+        """Return what the variant's students learn from."""
+        return self.variant.teach(predictions)
+
+    def distill(self, predictions: Any, lesson: Any) -> dict[str, Tensor]:
+        """Return the variant's distance from what a teacher says."""
+        return self.variant.distill(predictions, lesson)
+
     def perfect(self, predictions: Any, targets: Any) -> Any:
         """Return what the variant's head would say if it knew the targets."""
         return self.variant.perfect(predictions, targets)

@@ -154,6 +154,27 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         truth, on_map = self.codec.targets(mu, shape)
         return truth.to(maps.dtype), targets.weights * on_map
 
+    def teach(self, predictions: Heatmaps) -> Heatmaps:
+        """The maps as they are."""
+        return predictions
+
+    def distill(self, predictions: Heatmaps, lesson: Heatmaps) -> dict[str, Tensor]:
+        """Mean squared distance of the maps of all crops, labelled or not (Xu et al. 2022).
+
+        Raises:
+            ConfigError: the teacher's maps are of another size.
+        """
+        own, maps = predictions.maps, lesson.maps
+        if own.shape != maps.shape:
+            raise ConfigError(
+                f"distill: the teacher's heatmaps have {maps.shape[2]} x {maps.shape[3]} points, those of "
+                f"tasks.pose {own.shape[2]} x {own.shape[3]}; give both the same variant and patch."
+            )
+        half = 0.5 if self.config.variant == "tokenpose" else 1.0
+        crops = shared_count(torch.full((), len(maps), device=maps.device))
+        error = (own - maps).square().mean((1, 2, 3)).sum() / crops
+        return {"heatmap": self.config.loss_joints * half * error}
+
     def perfect(self, predictions: Heatmaps, targets: CropTargets) -> Heatmaps:
         """The maps of the loss; nothing is drawn for keypoints that are not labelled."""
         truth, weights = self._truth(predictions, targets)

@@ -33,6 +33,7 @@ from mtvit_seg.cost import (
     softmax_cost,
 )
 from mtvit_seg.decode import decode_instances
+from mtvit_seg.distill import SegLesson, seg_distillation, seg_lesson
 from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
 from mtvit_seg.loss import box_losses, mask_losses, quality_class_loss, softmax_class_loss
 from mtvit_seg.panoptic import PanopticResult, PanopticRule, decode_panoptic
@@ -166,6 +167,14 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
             fits = predictions.pick is not None and rows * columns <= config.points
             kind = "dense" if fits else "points"
         return None if kind == "dense" else Sampling(config.points, config.oversample, config.importance)
+
+    def teach(self, predictions: SegPredictions) -> SegLesson:
+        """Objects with the probability of every category and every pixel."""
+        return seg_lesson(predictions)
+
+    def distill(self, predictions: SegPredictions, lesson: SegLesson) -> dict[str, Tensor]:
+        """Class, mask and dice terms; for picked queries also boxes and proposals."""
+        return seg_distillation(predictions, lesson, self.config, torch.arange(len(self.categories)))
 
     def perfect(self, predictions: SegPredictions, targets: SegTargets) -> SegPredictions:
         """Query m says object m; where a mask covers half a pixel of the map, the logit is 0."""

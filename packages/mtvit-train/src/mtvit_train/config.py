@@ -14,6 +14,7 @@ from mtvit_train.data.augment import AugmentConfig
 from mtvit_train.data.coco import CocoConfig
 from mtvit_train.data.table import DataTable, read_tables
 from mtvit_train.data.unite import Merge
+from mtvit_train.distill_config import DistillConfig
 from mtvit_train.records_config import RecordsConfig
 
 Size = tuple[PositiveInt, PositiveInt]
@@ -156,6 +157,7 @@ class RunConfig(Table):
         augment: Random changes of training images.
         train: Optimisation.
         records: What is recorded beside ``metrics.jsonl``.
+        distill: A teacher to learn from.
         tasks: Settings of each task, by name; see the task's own documentation.
         readers: Settings of plugins' readers, by name.
         transforms: Transforms of plugins to apply to training samples, in this order, and their settings.
@@ -173,6 +175,7 @@ class RunConfig(Table):
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
     records: RecordsConfig = RecordsConfig()
+    distill: DistillConfig = DistillConfig()
     tasks: dict[str, dict[str, Any]] = {}
     readers: dict[str, dict[str, Any]] = {}
     transforms: dict[str, dict[str, Any]] = {}

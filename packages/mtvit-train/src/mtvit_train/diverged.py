@@ -29,6 +29,7 @@ from mtvit_train.ranks import Ranks
 from mtvit_train.safe_folder import DiskError, read_folder, write_folder
 from mtvit_train.start import read_start
 from mtvit_train.task_weights import make_weighting, shared_weights
+from mtvit_train.teacher import open_teacher, sealed
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,12 @@ def load_diverged(folder: str | Path) -> Diverged:
     """Read a step that was not made.
 
     Raises:
-        CheckpointError: a file is missing or torn.
+        CheckpointError: a file is missing or torn, or the teacher's is another one.
         ConfigError: this version knows other settings.
         PluginError: a task of the run is not installed.
     """
     state = read_folder(Path(folder))
-    config = validate(RunConfig, state["settings"])
+    config = sealed(validate(RunConfig, state["settings"]))
     fresh = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
     start = read_start(config, task_names(config))
     model = make_model(fresh, Categories.from_json(state["categories"]), start).train()
@@ -113,7 +114,8 @@ def load_diverged(folder: str | Path) -> Diverged:
     model.backbone.precision = compute_type(config.train.precision, torch.device("cpu"))
     batches: dict[View, Batch] = {view: batch_of(batch) for view, batch in state["batches"].items()}
     ranks = Ranks(*state["process"])
-    gradients = Gradients(Objective(model, weighting), ranks, config.train.accumulate, config.train.seed)
+    objective = Objective(model, weighting, open_teacher(config.distill, model))
+    gradients = Gradients(objective, ranks, config.train.accumulate, config.train.seed)
     return Diverged(state["step"], config, gradients, batches, state["random"])
 
 

@@ -22,6 +22,7 @@ from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.weighting import Weighting
 from mtvit_train.over_ranks import mean_over_ranks
 from mtvit_train.ranks import Ranks
+from mtvit_train.teacher import Teacher
 
 # Keeps the streams of random numbers of passes apart from those for order, augmentation and transforms.
 _PASS_STREAM = 5
@@ -32,10 +33,12 @@ Batches = Mapping[View, Batch]
 class Objective(nn.Module):
     """The loss terms of a batch, weighed against each other."""
 
-    def __init__(self, model: MultiTaskViT, weighting: Weighting[Any]) -> None:
-        """Keep both, whose parameters are trained."""
+    def __init__(
+        self, model: MultiTaskViT, weighting: Weighting[Any], teacher: Teacher | None = None
+    ) -> None:
+        """Keep model and weighting, whose parameters are trained, and the teacher, which stays as it is."""
         super().__init__()
-        self.model, self.weighting = model, weighting
+        self.model, self.weighting, self.teacher = model, weighting, teacher
         # Never used: torch remarks on a search for unused parameters that finds none.
         self.unused = nn.Parameter(torch.zeros(1, device=model.device))
 
@@ -44,9 +47,14 @@ class Objective(nn.Module):
         terms = {
             name: value
             for view, batch in batches.items()
-            for name, value in self.model.losses(batch, view).items()
+            for name, value in self._losses(batch, view).items()
         }
         return terms if counting else self.weighting(terms)
+
+    def _losses(self, batch: Batch, view: View) -> dict[str, Float[Tensor, ""]]:
+        if self.teacher is None:
+            return self.model.losses(batch, view)
+        return self.teacher.weigh(self.model.losses(batch, view, self.teacher.lessons(batch, view)))
 
 
 class Gradients:

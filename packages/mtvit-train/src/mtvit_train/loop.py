@@ -30,6 +30,7 @@ from mtvit_train.schedule import rate
 from mtvit_train.sharded import gathered, parts_of_weights, shard, whole
 from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import shared_weights
+from mtvit_train.teacher import Teacher
 
 
 class NotFiniteError(DivergedError):
@@ -47,7 +48,12 @@ class Trainer:
     """
 
     def __init__(
-        self, model: MultiTaskViT, split: Split, config: TrainConfig, weighting: Weighting[Any]
+        self,
+        model: MultiTaskViT,
+        split: Split,
+        config: TrainConfig,
+        weighting: Weighting[Any],
+        teacher: Teacher | None = None,
     ) -> None:
         """Put the model on its device and build the optimiser.
 
@@ -56,6 +62,7 @@ class Trainer:
             split: Training data for every view of the model.
             config: Settings.
             weighting: Weighs the losses of the tasks.
+            teacher: Whose predictions the tasks learn from too.
         """
         self.config = config
         self.ranks = Ranks.current()
@@ -66,7 +73,9 @@ class Trainer:
         if config.compile:  # the average is only evaluated, with batches of other sizes
             self.model.backbone.block_step = torch.compile(step)
         self.weighting = weighting.to(self.device).train()
-        objective = Objective(self.model, self.weighting)
+        if teacher is not None:
+            teacher.to(self.device, self.model.backbone.precision)
+        objective = Objective(self.model, self.weighting, teacher)
         if config.parallel == "fsdp" and self.ranks.world > 1:
             shard(objective, self.device, self.ranks.world)
             self.average.share_out(self.model)

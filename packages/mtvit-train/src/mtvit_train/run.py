@@ -33,6 +33,7 @@ from mtvit_train.sharded import check_sharding
 from mtvit_train.start import known_categories, read_start
 from mtvit_train.stop import StopAsked, Stopped, StopRequest
 from mtvit_train.task_weights import make_weighting
+from mtvit_train.teacher import Teacher, open_teacher, sealed
 from mtvit_train.writers import open_writers, require_packages
 
 
@@ -70,6 +71,7 @@ def _run(
         return ranks.lead(lambda: read_metrics(out))
     checkpoints, records = Checkpoints(out, config.train.keep_checkpoints, tell), Records(out)
     try:
+        config = ranks.lead(lambda: sealed(config))
         data = ranks.lead(lambda: _begin(config, out, stop, resume))
         parts = ranks.together(lambda: _Parts.of(config, data, ranks))
         seen = exposures(config, parts.model, parts.train)
@@ -78,7 +80,7 @@ def _run(
                 draw_labels(parts.train, parts.model, out / "labels.png")
                 write_json(out / "data.json", {"seen": [asdict(one) for one in seen], "notes": parts.notes})
             show_exposures(seen, parts.notes, console)
-        trainer = Trainer(parts.model, parts.train, config.train, parts.weighting)
+        trainer = Trainer(parts.model, parts.train, config.train, parts.weighting, parts.teacher)
         if resume:
             take_up(trainer, records, checkpoints, config, tell)
         if ranks.leads:
@@ -125,6 +127,7 @@ class _Parts:
     train: Split
     val: Split
     weighting: Weighting[Any]
+    teacher: Teacher | None
     notes: tuple[str, ...]
 
     @classmethod
@@ -140,6 +143,7 @@ class _Parts:
             make_split(config, model, found.train, training=True),
             make_split(config, model, found.val, training=False),
             make_weighting(config, tasks),
+            open_teacher(config.distill, model),
             found.notes,
         )
 
