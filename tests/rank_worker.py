@@ -40,7 +40,8 @@ def evaluation(data: Path) -> dict[str, Any]:
     split = make_split(config, model, val, training=False)
     scored = evaluate_tasks(model, split, batch_size=2)
     metrics = {name: str(value) for name, value in evaluate(model, split, batch_size=2).items()}
-    return {"metrics": metrics, "states": {name: one.state()["images"] for name, one in scored.items()}}
+    states = {name: scored[name].state()["images"] for name in tasks}
+    return {"metrics": metrics, "states": states}
 
 
 class Halves(nn.Module):

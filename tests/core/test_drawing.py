@@ -13,6 +13,7 @@ from mtvit_core.drawing import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.errors import DataError
 from mtvit_core.instances import Instances
 from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.linking import link
 from mtvit_core.masks import encode_rle
 from mtvit_core.palette import LEFT, MIDDLE, RIGHT, class_colour, text_colour
 
@@ -132,16 +133,30 @@ def test_keypoints_below_the_score_are_left_out():
     assert not near(draw_instances(GREY, result, min_keypoint_score=0.1), (300, 350), (90, 90, 90))
 
 
-def test_an_object_found_by_several_tasks_is_framed_once():
+def test_an_object_found_by_several_tasks_is_framed_once_when_linked():
     one = draw_instances(GREY, found(BOX))
     moved = found([110.0, 210.0, 410.0, 510.0], "seg")
-    assert draw_instances(GREY, both(moved, found(BOX))).tobytes() != one.tobytes()
-    with_mask = replace(moved, rles=(encode_rle(np.zeros((SIZE, SIZE), dtype=bool)),))
-    assert draw_instances(GREY, both(with_mask, found(BOX))).tobytes() == one.tobytes()
-    same_task = replace(with_mask, tasks=("det",))
-    other_class = replace(with_mask, labels=torch.tensor([0]))
-    for different in (same_task, other_class):
-        assert draw_instances(GREY, both(different, found(BOX))).tobytes() != one.tobytes()
+    rows = both(found(BOX), replace(moved, rles=(encode_rle(np.zeros((SIZE, SIZE), dtype=bool)),)))
+    assert draw_instances(GREY, rows).tobytes() != one.tobytes()
+    assert draw_instances(GREY, link(rows)).tobytes() == one.tobytes()
+
+
+def test_each_object_can_have_a_colour_of_its_own():
+    wrist, elbow = (COCO_PERSON.names.index(name) for name in ("left_wrist", "left_elbow"))
+    first, second = (
+        found([50.0, 200.0, 250.0, 500.0], "pose", 0),
+        found([350.0, 200.0, 550.0, 500.0], "pose", 0),
+    )
+    for row, x in ((first, 150.0), (second, 450.0)):
+        row.keypoints[0] = torch.tensor([0.0, 0.0, 0.0])
+        row.keypoints[0, [wrist, elbow]] = torch.tensor([[x, 250.0, 0.9], [x, 450.0, 0.9]])
+    pictures = [draw_instances(GREY, both(first, second), by_object=own) for own in (False, True)]
+    assert near(pictures[0], (350, 350), class_colour(0))
+    assert near(pictures[0], (450, 350), LEFT)
+    assert near(pictures[1], (50, 350), class_colour(0))
+    assert near(pictures[1], (350, 350), class_colour(1))
+    assert near(pictures[1], (150, 350), class_colour(0))
+    assert near(pictures[1], (450, 350), class_colour(1))
 
 
 def test_nothing_found_leaves_the_image_as_it_is():

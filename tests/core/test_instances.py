@@ -42,15 +42,16 @@ def test_coco_entries_have_original_ids_and_only_what_was_found() -> None:
     cup, hand, bare = some().to_coco()
     assert cup["segmentation"]["size"] == [6, 8]
     del cup["segmentation"]
-    assert cup == {"image_id": 42, "category_id": 7, "score": 0.75, "bbox": [2, 1, 3, 2]}
+    assert cup == {"id": 1, "image_id": 42, "category_id": 7, "score": 0.75, "bbox": [2, 1, 3, 2]}
     assert hand == {
+        "id": 2,
         "image_id": 42,
         "category_id": 3,
         "score": 0.5,
         "bbox": [0, 0, 8, 6],
         "keypoints": [1, 2, 0.5, 3, 4, 0.25],
     }
-    assert bare == {"image_id": 42, "category_id": 3, "score": 0.25, "bbox": [1, 1, 1, 1]}
+    assert bare == {"id": 3, "image_id": 42, "category_id": 3, "score": 0.25, "bbox": [1, 1, 1, 1]}
 
 
 def test_json_is_plain_and_names_things() -> None:
@@ -107,8 +108,8 @@ def test_selecting_by_task_and_score() -> None:
 def test_joining_keeps_the_order_of_the_parts() -> None:
     joined = concatenate([some().of("det"), some().of("seg"), Instances.empty(6, 8, CATEGORIES), some()])
     assert joined.tasks == ("det", "seg", "seg", "pose", "det")
-    assert joined.to_coco()[1] == some().to_coco()[0]
-    assert joined.to_coco()[2:] == some().to_coco()
+    assert joined[torch.tensor([1])].to_coco() == some().to_coco()[:1]
+    assert joined[torch.arange(2, 5)].to_coco() == some().to_coco()
     assert joined.image_id == 42
 
 

@@ -116,7 +116,33 @@ def test_results_below_a_score_are_left_out() -> None:
 
 def test_rows_are_those_of_each_task_in_turn() -> None:
     model = make(det=SpotConfig(queries=2), seg=SpotConfig(queries=3))
-    assert predict(model, [picture()])[0].tasks == ("det",) * 2 + ("seg",) * 3
+    assert predict(model, [picture()], link=False)[0].tasks == ("det",) * 2 + ("seg",) * 3
+
+
+def twins() -> MultiTaskViT:
+    """Return a model of two tasks with the same weights, which find the same."""
+    model = make(det=SpotConfig(), seg=SpotConfig())
+    one, other = model.tasks["det"].state_dict(), model.tasks["seg"]
+    other.load_state_dict({name.replace(".det.", ".seg."): value for name, value in one.items()})
+    return model
+
+
+def test_what_several_tasks_find_is_linked_unless_told_otherwise() -> None:
+    model, image = twins(), picture()
+    apart, linked = predict(model, [image], link=False)[0], predict(model, [image])[0]
+    assert linked.tasks == ("det+seg",) * 4
+    assert [one.score for one in linked.links if one] == pytest.approx([1] * 4)
+    for name in ("det", "seg"):
+        assert_same(linked.of(name), apart.of(name), atol=0)
+    assert predict(model, [image], min_link=1.0)[0].tasks == ("det+seg",) * 4
+    least = float(apart.scores.max())
+    assert predict(model, [image], min_score=least)[0].tasks == ("det+seg",)
+
+
+def test_tasks_that_speak_of_the_whole_image_are_not_linked() -> None:
+    model = twins()
+    type(model.task_list[1]).linkable = False
+    assert predict(model, [picture()])[0].tasks == ("det",) * 4 + ("seg",) * 4
 
 
 def test_the_mode_of_the_model_is_restored() -> None:
@@ -192,7 +218,7 @@ def test_people_come_from_the_task_that_finds_boxes(before: dict[str, SpotConfig
     det = predict(make_alike(model, "det"), [image])[0]
     people = det[det.scores >= 0.5]
     assert 0 < len(people) < 6
-    result = model.predict([image], person_score=0.5)[0]
+    result = model.predict([image], person_score=0.5, link=False)[0]
     assert result.tasks == ("seg",) * 4 * len(before) + ("det",) * 6 + ("pose",) * len(people)
     given = predict(make_alike(model, "pose"), [image], boxes=[people.boxes])[0]
     torch.testing.assert_close(result.of("pose").scores, given.scores * people.scores, atol=1e-5, rtol=0)

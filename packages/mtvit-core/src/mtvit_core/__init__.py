@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from mtvit_core.instances import Instances as Instances
     from mtvit_core.keypoints import COCO_PERSON as COCO_PERSON
     from mtvit_core.keypoints import KeypointSchema as KeypointSchema
+    from mtvit_core.link import Finding as Finding
+    from mtvit_core.link import Link as Link
     from mtvit_core.masks import Rle as Rle
     from mtvit_core.matching import Match as Match
     from mtvit_core.model import MultiTaskViT as MultiTaskViT
@@ -90,6 +92,7 @@ _MODULES = {
     "images": ("find_images", "read_image"),
     "instances": ("Instances",),
     "keypoints": ("COCO_PERSON", "KeypointSchema"),
+    "link": ("Finding", "Link"),
     "masks": ("Rle",),
     "matching": ("Match",),
     "model": ("MultiTaskViT",),

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 from mtvit_core.annotations import Annotations
-from mtvit_core.boxes import box_iou
 from mtvit_core.categories import Categories
 from mtvit_core.instances import Instances
 from mtvit_core.keypoints import KeypointSchema
@@ -21,9 +20,6 @@ from mtvit_core.sheet import contact_sheet
 
 __all__ = ["contact_sheet", "draw_annotations", "draw_instances"]
 
-#: Overlap from which boxes of one class, found by different tasks, are drawn once.
-_SAME = 0.5
-
 
 @dataclass(frozen=True)
 class _Thing:
@@ -32,8 +28,8 @@ class _Thing:
     Attributes:
         name: What is written at it.
         colour: Colour of its box, mask and name.
+        limbs: Colour of its skeleton; None for the colours of its sides.
         box: Corners in pixels.
-        framed: Whether box and name are drawn.
         mask: Its pixels, None where unknown.
         points: x, y and visibility (0 not drawn, 1 inferred, 2 seen) of its keypoints, None where unknown.
         schema: How the keypoints connect.
@@ -41,29 +37,31 @@ class _Thing:
 
     name: str
     colour: Colour
+    limbs: Colour | None
     box: Rectangle
-    framed: bool
     mask: Bool[ndarray, "H W"] | None
     points: Float[ndarray, "K 3"] | None
     schema: KeypointSchema | None
 
 
 def draw_instances(
-    image: UInt8[Tensor, "3 H W"], instances: Instances, min_keypoint_score: float = 0.3
+    image: UInt8[Tensor, "3 H W"],
+    instances: Instances,
+    min_keypoint_score: float = 0.3,
+    by_object: bool = False,
 ) -> Image.Image:
-    """Draw what a model found.
-
-    Where several tasks found the same object, its box and name are drawn once.
+    """Draw what a model found: every row with its box, name, mask and skeleton.
 
     Args:
         image: The original image, RGB.
         instances: Results in its pixels; choose scores before with ``instances.above(score)``.
         min_keypoint_score: Keypoints below it are left out.
+        by_object: Give each object a colour of its own, its limbs too, in place of the colours of classes and
+            sides.
 
     Returns:
         A picture of the image's size, or a whole multiple of it where the image is small.
     """
-    framed = _framed(instances)
     things = []
     for i, rle in enumerate(instances.rles):
         label = int(instances.labels[i])
@@ -73,9 +71,9 @@ def draw_instances(
         things.append(
             _Thing(
                 name=f"{category.name} {float(instances.scores[i]):.2f}",
-                colour=class_colour(label),
+                colour=class_colour(i if by_object else label),
+                limbs=class_colour(i) if by_object else None,
                 box=_rectangle(instances.boxes[i]),
-                framed=framed[i],
                 mask=None if rle is None else decode_rle(rle),
                 points=None if np.isnan(points).any() else points,
                 schema=category.keypoints,
@@ -104,8 +102,8 @@ def draw_annotations(
             _Thing(
                 name=f"{categories[label].name} (crowd)" if crowd else categories[label].name,
                 colour=class_colour(label),
+                limbs=None,
                 box=_rectangle(annotations.boxes[i]),
-                framed=True,
                 mask=None if annotations.masks is None else annotations.masks[i].numpy(force=True),
                 points=None if annotations.keypoints is None else annotations.keypoints[i].numpy(force=True),
                 schema=categories[label].keypoints,
@@ -122,20 +120,20 @@ def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing]) -> Image.Imag
         if thing.mask is not None:
             overlay.mask(thing.mask, thing.colour)
     for thing in things:
-        if thing.framed:
-            overlay.box(thing.box, thing.colour)
+        overlay.box(thing.box, thing.colour)
     for thing in things:
         if thing.points is not None and thing.schema is not None:
             size = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
-            _skeleton(overlay, thing.points, thing.schema, size)
+            _skeleton(overlay, thing.points, thing.schema, size, thing.limbs)
     for thing in things:
-        if thing.framed:
-            overlay.tag(thing.name, thing.box, thing.colour)
+        overlay.tag(thing.name, thing.box, thing.colour)
     return overlay.picture()
 
 
-def _skeleton(overlay: Overlay, points: Float[ndarray, "K 3"], schema: KeypointSchema, size: float) -> None:
-    sides = _sides(schema)
+def _skeleton(
+    overlay: Overlay, points: Float[ndarray, "K 3"], schema: KeypointSchema, size: float, limbs: Colour | None
+) -> None:
+    sides = _sides(schema) if limbs is None else [limbs] * len(schema.names)
     drawn = [i for i in range(len(schema.names)) if points[i, 2] > 0]
     places = {i: (float(points[i, 0]), float(points[i, 1])) for i in drawn}
     for start, end in schema.skeleton:
@@ -152,19 +150,6 @@ def _sides(schema: KeypointSchema) -> list[Colour]:
     for left, right in schema.flip_pairs:
         colours[left], colours[right] = LEFT, RIGHT
     return colours
-
-
-def _framed(instances: Instances) -> list[bool]:
-    """Tell which results get box and name: one of those that several tasks found for the same object."""
-    seen = [not bool(points.isnan().any()) for points in instances.keypoints]
-    chosen: list[int] = []
-    for i in sorted(range(len(instances)), key=lambda i: (instances.rles[i] is not None, seen[i])):
-        rivals = [j for j in chosen if instances.tasks[j] != instances.tasks[i]]
-        rivals = [j for j in rivals if instances.labels[j] == instances.labels[i]]
-        others = instances.boxes[rivals]
-        if not bool((box_iou(instances.boxes[i].expand_as(others), others) >= _SAME).any()):
-            chosen.append(i)
-    return [i in chosen for i in range(len(instances))]
 
 
 def _rectangle(box: Float[Tensor, " 4"]) -> Rectangle:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mtvit_core.categories import Categories
+from mtvit_core.link import Link
 from mtvit_core.masks import Rle, decode_rle
 
 
@@ -22,9 +23,9 @@ class Instances:
         width: Columns of the original image.
         categories: Classes that ``labels`` index.
         labels: Class of each object, as an index into ``categories``.
-        scores: Confidence in [0, 1].
+        scores: Confidence in [0, 1]; of several tasks, the largest.
         boxes: Corners x0 y0 x1 y1 in original pixels, clipped to the image.
-        tasks: Name of the task that found each object.
+        tasks: Name of the task that found each object; of several tasks, their names joined by ``+``.
         rles: Mask of each object as COCO run lengths, None where an object has none.
         keypoints: x, y in original pixels and a score in [0, 1] per keypoint; NaN rows where an object has
             none. K is the most keypoints of any category, so K may be 0.
@@ -32,6 +33,8 @@ class Instances:
         file_name: Where the image came from, empty where unknown.
         maps: Dense results by name, one number per pixel of the original image. The name is that of the task,
             or begins with it and ``-``.
+        links: What each task found of an object, where several did and were linked; None where one did.
+            Empty where nothing was linked at all.
     """
 
     height: int
@@ -46,6 +49,7 @@ class Instances:
     image_id: int = 0
     file_name: str = ""
     maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
+    links: tuple[Link | None, ...] = ()
 
     @classmethod
     def empty(
@@ -95,11 +99,33 @@ class Instances:
             tasks=tuple(self.tasks[i] for i in index.tolist()),
             rles=tuple(self.rles[i] for i in index.tolist()),
             keypoints=self.keypoints[index],
+            links=tuple(self.links[i] for i in index.tolist()) if self.links else (),
         )
 
+    def apart(self) -> "Instances":
+        """Undo linking: one row per task again, those of one object one after the other."""
+        if not any(self.links):
+            return replace(self, links=())
+        found = [
+            (i, one) for i, link in enumerate(self.links) for one in (link.findings if link else (None,))
+        ]
+        rows = replace(self, links=())[torch.tensor([i for i, _ in found])]
+        scores, boxes, keypoints = rows.scores.clone(), rows.boxes.clone(), rows.keypoints.clone()
+        tasks, rles = list(rows.tasks), list(rows.rles)
+        for row, (_, one) in enumerate(found):
+            if one is None:
+                continue
+            tasks[row], scores[row], boxes[row] = one.task, one.score, boxes.new_tensor(one.box)
+            rles[row] = rles[row] if one.mask else None
+            if not one.keypoints:
+                keypoints[row] = torch.nan
+        own = {"tasks": tuple(tasks), "rles": tuple(rles)}
+        return replace(rows, **own, scores=scores, boxes=boxes, keypoints=keypoints)
+
     def of(self, task: str) -> "Instances":
-        """Select what one task found."""
-        rows = self[torch.tensor([name == task for name in self.tasks], dtype=torch.bool)]
+        """Select what one task found, as it found it, linked or not."""
+        rows = self.apart()
+        rows = rows[torch.tensor([name == task for name in rows.tasks], dtype=torch.bool)]
         return replace(rows, maps={n: values for n, values in self.maps.items() if belongs(n, task)})
 
     def above(self, score: float) -> "Instances":
@@ -107,11 +133,15 @@ class Instances:
         return self[self.scores >= score]
 
     def to_coco(self) -> list[dict[str, Any]]:
-        """Return COCO result entries, with segmentation and keypoints where found; bbox is x y w h."""
+        """Return COCO result entries, one per object, with what was found of it; bbox is x y w h.
+
+        ``id`` is the number of the object in its image, from 1.
+        """
         entries = []
         for i, rle in enumerate(self.rles):
             x0, y0, x1, y1 = self.boxes[i].tolist()
             entry: dict[str, Any] = {
+                "id": i + 1,
                 "image_id": self.image_id,
                 "category_id": self.categories[int(self.labels[i])].id,
                 "score": float(self.scores[i]),
@@ -126,10 +156,15 @@ class Instances:
         return entries
 
     def to_json(self) -> dict[str, Any]:
-        """Return the image's name, id and size, and objects as ``to_coco`` entries with names and tasks."""
+        """Return the image's name, id and size, and objects as ``to_coco`` entries with names and tasks.
+
+        An object that several tasks found tells their agreement as ``link``, and ``parts``: each one's score
+        and bbox.
+        """
+        links = self.links or (None,) * len(self)
         objects = [
-            {"task": task, "category": name, **entry}
-            for task, name, entry in zip(self.tasks, self.names, self.to_coco(), strict=True)
+            {"task": task, "category": name, **entry, **(link.to_json() if link else {})}
+            for task, name, entry, link in zip(self.tasks, self.names, self.to_coco(), links, strict=True)
         ]
         for entry in objects:
             del entry["image_id"]
@@ -149,6 +184,7 @@ def belongs(name: str, task: str) -> bool:
 
 def concatenate(parts: Sequence[Instances]) -> Instances:
     """Join what several tasks found in the same image, in the order given; ``parts`` is not empty."""
+    links = tuple(link for part in parts for link in part.links or (None,) * len(part))
     return replace(
         parts[0],
         labels=torch.cat([part.labels for part in parts]),
@@ -158,4 +194,5 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         rles=tuple(rle for part in parts for rle in part.rles),
         keypoints=torch.cat([part.keypoints for part in parts]),
         maps={name: values for part in parts for name, values in part.maps.items()},
+        links=links if any(links) else (),
     )

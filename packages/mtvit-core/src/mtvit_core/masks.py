@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 from numpy import ndarray
 from pycocotools import mask as coco_mask
 
@@ -73,6 +73,35 @@ def run_lengths(counts: str) -> Int64[ndarray, " runs"]:
     if (runs < 0).any():
         raise DataError(f"mask: {counts!r:.40} holds a run of negative length.")
     return runs
+
+
+def points_to_rle(points: Float[ndarray, "P 2"], height: int, width: int) -> Rle:
+    """Return the mask of the pixels that points lie on.
+
+    Args:
+        points: x, y inside the image; pixel i covers [i, i + 1).
+        height: Rows of the image.
+        width: Columns of the image.
+    """
+    runs: list[int] = []
+    end = 0
+    for pixel in sorted({int(x) * height + int(y) for x, y in points.tolist()}):
+        if runs and pixel == end:
+            runs[-1] += 1
+        else:
+            runs += [pixel - end, 1]
+        end = pixel + 1
+    return counts_to_rle([*runs, height * width - end], height, width)
+
+
+def shares_inside(parts: Sequence[Rle], masks: Sequence[Rle]) -> Float[ndarray, "M M2"]:
+    """Return which share of the pixels of each part lies inside each mask; 0 for a part without pixels."""
+    coded = [
+        [{"size": list(rle.size), "counts": rle.counts.encode("ascii")} for rle in rles]
+        for rles in (parts, masks)
+    ]
+    # The overlap with a crowd is divided by the area of the other mask alone.
+    return np.asarray(coco_mask.iou(*coded, [1] * len(masks))).reshape(len(parts), len(masks))
 
 
 def rle_area(rle: Rle) -> float:

@@ -27,6 +27,7 @@ from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.geometry import Framing, Letterbox
 from mtvit_core.instances import Instances
+from mtvit_core.linking import MIN_LINK
 from mtvit_core.matching import match_all
 from mtvit_core.person_boxes import PERSON_SCORE
 from mtvit_core.task import BackboneSpec, Task
@@ -180,11 +181,13 @@ class MultiTaskViT(nn.Module):
         min_score: float = 0.0,
         batch_size: int = 8,
         person_score: float = PERSON_SCORE,
+        link: bool = True,
+        min_link: float = MIN_LINK,
     ) -> list[Instances]:
         """Find objects in images of any kind and size; see ``mtvit_core.predict.predict``."""
         from mtvit_core.predict import predict  # which is written in terms of this class
 
-        return predict(self, images, boxes, min_score, batch_size, person_score)
+        return predict(self, images, boxes, min_score, batch_size, person_score, link, min_link)
 
     def losses(
         self, batch: Batch, view: View = "image", lessons: Mapping[str, Any] = NO_LESSONS

@@ -67,7 +67,7 @@ def check_task_name(cls: Any) -> None:
     """
     from torch.nn import ModuleDict
 
-    if cls.name == "backbone" or hasattr(ModuleDict, cls.name):
+    if cls.name in ("backbone", "link") or hasattr(ModuleDict, cls.name):
         raise Fault(f"{cls.__name__}.name is {cls.name!r}, which is taken in every model", "Rename the task.")
 
 

@@ -113,10 +113,10 @@ def _check_capabilities(cls: Any) -> None:
             f"{cls.__name__}.views is {cls.views!r}, not a frozenset of image, person",
             'Write for instance `views = frozenset({"image"})`.',
         )
-    if not isinstance(cls.exportable, bool):
-        raise Fault(
-            f"{cls.__name__}.exportable is {cls.exportable!r}, not True or False", "Write one of them."
-        )
+    for name in ("exportable", "linkable"):
+        value = getattr(cls, name)
+        if not isinstance(value, bool):
+            raise Fault(f"{cls.__name__}.{name} is {value!r}, not True or False", "Write one of them.")
 
 
 def check_commands(commands: Any) -> "list[click.Command]":

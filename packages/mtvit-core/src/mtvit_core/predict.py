@@ -14,6 +14,8 @@ from mtvit_core.errors import ShapeError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.images import read_image
 from mtvit_core.instances import Instances, concatenate
+from mtvit_core.linking import MIN_LINK
+from mtvit_core.linking import link as linked
 from mtvit_core.model import MultiTaskViT, View, evaluating
 from mtvit_core.person_boxes import PERSON_SCORE, people_of, posed_names
 
@@ -27,6 +29,8 @@ def predict(
     min_score: float = 0.0,
     batch_size: int = 8,
     person_score: float = PERSON_SCORE,
+    link: bool = True,
+    min_link: float = MIN_LINK,
 ) -> list[Instances]:
     """Find objects.
 
@@ -36,12 +40,16 @@ def predict(
         boxes: People of each image for top-down tasks, M x 4: xyxy in original pixels, or M x 5: with scores.
             Without them, people are taken from the model's own task that finds boxes; where it has none, the
             whole image is one person.
-        min_score: Leave out objects below this score.
+        min_score: Leave out what a task finds below this score.
         batch_size: Images (or crops) per pass.
         person_score: Least score of people that another task of the model found.
+        link: One row per object, see ``mtvit_core.linking``; without it, one per object and task.
+            ``Instances.of`` gives what one task found in either case.
+        min_link: Least agreement of results that are linked, in [0, 1].
 
     Returns:
-        One ``Instances`` per image, in order; its rows are those of each task in turn.
+        One ``Instances`` per image, in order; its rows are those of each task in turn, without those that
+        have joined an earlier one.
 
     Raises:
         ShapeError: images is a single image, a tensor is not uint8 or not 3 x H x W, boxes are not M x 4 or
@@ -57,7 +65,11 @@ def predict(
             chunk = [_load(item) for item in items[start : start + batch_size]]
             given = None if boxes is None else boxes[start : start + batch_size]
             results += _predict_batch(model, chunk, given, batch_size, person_score)
-    return [result.above(min_score) for result in results]
+    kept = [result.above(min_score) for result in results]
+    if not link:
+        return kept
+    apart = [task.name for task in model.task_list if not task.linkable]
+    return [linked(result, min_link, apart) for result in kept]
 
 
 def _check_boxes(boxes: Sequence[Tensor], images: int) -> None:

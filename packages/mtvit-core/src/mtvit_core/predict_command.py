@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,19 @@ _JSON = "predictions.json"
 @click.option(
     "--batch-size", default=8, show_default=True, type=click.IntRange(min=1), help="Images per pass."
 )
+@click.option(
+    "--link/--no-link",
+    default=True,
+    show_default=True,
+    help="One object for what several tasks found of it, or one for each task.",
+)
+@click.option(
+    "--min-link",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Least agreement of results that are one object.",
+)
 @verbose_option
 def predict_command(
     model: Path,
@@ -60,6 +73,8 @@ def predict_command(
     person_score: float | None,
     device: str,
     batch_size: int,
+    link: bool,
+    min_link: float,
 ) -> None:
     """Run MODEL on IMAGES (files or folders): one picture each, and all results in predictions.json.
 
@@ -80,11 +95,12 @@ def predict_command(
     loaded = load(model, names).to(place)
     least = PERSON_SCORE if person_score is None else person_score
     people = person_source(loaded, model, paths, boxes, annotations, detector, least, place)
+    finder = _Finder(loaded, people, min_score, least, link, min_link)
     out.mkdir(parents=True, exist_ok=True)
     results: list[Instances] = []
     damaged: list[DataError] = []
     for part in _parts(len(paths), batch_size):
-        found, unread = _predict_part(loaded, paths, pictures, part, people, min_score, least)
+        found, unread = _predict_part(finder, paths, pictures, part)
         results += found
         damaged += unread
     _write_json(out / _JSON, [result.to_json() for result in results])
@@ -139,20 +155,31 @@ def _parts(count: int, size: int) -> Iterable[range]:
     return track(parts, "predict", console=console, disable=not console.is_terminal)
 
 
+@dataclass(frozen=True)
+class _Finder:
+    """What is run on every part of the images."""
+
+    model: "MultiTaskViT"
+    people: "PersonSource | None"
+    min_score: float
+    person_score: float
+    link: bool
+    min_link: float
+
+    def __call__(self, rows: Sequence[int], images: "list[Tensor]") -> "list[Instances]":
+        boxes = None if self.people is None else self.people(rows, images)
+        return self.model.predict(
+            images, boxes, self.min_score, max(1, len(images)), self.person_score, self.link, self.min_link
+        )
+
+
 def _predict_part(
-    model: "MultiTaskViT",
-    paths: Sequence[Path],
-    pictures: Sequence[Path],
-    part: range,
-    people: "PersonSource | None",
-    min_score: float,
-    person_score: float,
+    finder: _Finder, paths: Sequence[Path], pictures: Sequence[Path], part: range
 ) -> "tuple[list[Instances], list[DataError]]":
     import numpy as np
 
     from mtvit_core.drawing import draw_instances
     from mtvit_core.images import read_image
-    from mtvit_core.predict import predict
 
     images: dict[int, Tensor] = {}
     damaged = []
@@ -161,13 +188,11 @@ def _predict_part(
             images[i] = read_image(paths[i])
         except DataError as error:
             damaged.append(error)
-    pixels = list(images.values())
-    boxes = None if people is None else people(list(images), pixels)
-    found = predict(model, pixels, boxes, min_score, len(part), person_score)
+    found = finder(list(images), list(images.values()))
     results = [replace(result, file_name=str(paths[i])) for i, result in zip(images, found, strict=True)]
     for i, result in zip(images, results, strict=True):
         # Full colour resolution: thin coloured lines would be smeared otherwise.
-        draw_instances(images[i], result).save(pictures[i], quality=92, subsampling=0)
+        draw_instances(images[i], result, by_object=finder.link).save(pictures[i], quality=92, subsampling=0)
         for name, values in result.maps.items():
             np.save(pictures[i].with_suffix(f".{name}.npy"), values.cpu().numpy())
     return results, damaged

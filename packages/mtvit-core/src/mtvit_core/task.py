@@ -125,6 +125,8 @@ class Task(ABC, Generic[C, P, T]):
         Config: Its settings.
         needs: Kinds of label it learns from; images that lack one of them give it no loss.
         views: What it may look at, by its settings; ``view`` is one of them.
+        linkable: Whether its results are single objects, which are linked with those of other tasks; results
+            that speak of the whole image are not.
         exportable: Whether its head is made of tensor operations alone, which ``torch.export`` can follow.
         reads_patches: Whether its head reads patch or prefix tokens of the output; where no task does, the
             last block computes the queries alone.
@@ -136,6 +138,7 @@ class Task(ABC, Generic[C, P, T]):
     Config: ClassVar[type[TaskConfig]]
     needs: ClassVar[frozenset[str]]
     views: ClassVar[frozenset[str]] = frozenset({"image"})
+    linkable: ClassVar[bool] = True
     exportable: ClassVar[bool] = False
 
     def __init__(self, config: C, categories: Categories) -> None:

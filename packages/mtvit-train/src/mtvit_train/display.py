@@ -66,9 +66,14 @@ class Display:
 
 
 def metrics_table(metrics: Mapping[str, float]) -> Table:
-    """Lay out the metrics, a row per task; a dash where nothing was labelled."""
-    table = Table("task", *SHOWN)
-    for task in dict.fromkeys(name.split("/")[0] for name in metrics):
-        values = [metrics.get(f"{task}/{metric}", math.nan) for metric in SHOWN]
-        table.add_row(task, *("-" if math.isnan(value) else f"{value:.3f}" for value in values))
+    """Lay out the metrics, a row per task; a dash where nothing was labelled. Others than AP stand last."""
+    tasks: dict[str, dict[str, str]] = {}
+    for name, value in metrics.items():
+        task, metric = name.split("/")
+        tasks.setdefault(task, {})[metric] = "-" if math.isnan(value) else f"{value:.3f}"
+    others = any(own.keys() - set(SHOWN) for own in tasks.values())
+    table = Table("task", *SHOWN, *(["other"] if others else []))
+    for task, own in tasks.items():
+        other = "\n".join(f"{metric} {value}" for metric, value in own.items() if metric not in SHOWN)
+        table.add_row(task, *(own.get(metric, "-") for metric in SHOWN), *([other] if others else []))
     return table

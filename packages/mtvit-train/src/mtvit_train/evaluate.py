@@ -5,6 +5,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from mtvit_core.annotations import LABEL_KINDS
+from mtvit_core.consistency import Consistency
 from mtvit_core.contract import decode, own_details, own_metrics
 from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta, Letterbox
@@ -58,13 +60,14 @@ def evaluate_in_detail(
         batch_size: Images (or crops) per pass.
         workers: Loader processes.
         advance: Told the number of images done, for progress bars.
-        min_score: Results below it do not count in details that have no curve over all scores.
+        min_score: Results below it do not count in details that have no curve over all scores, and are not
+            linked.
         stop: Asked after every batch.
 
     Raises:
         StopAsked: in all processes, if one of them was asked to stop.
     """
-    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop)
+    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score)
 
     def tell() -> Evaluation:
         parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
@@ -83,18 +86,25 @@ def evaluate_tasks(
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
     stop: StopRequest | None = None,
+    min_score: float = 0.3,
 ) -> dict[str, Evaluator]:
     """Return the evaluators of every task, filled with the results on every image.
 
-    Arguments as those of ``evaluate``. Of several processes, only the first one's hold every image; those of
+    Where several tasks find objects, one more says how consistent they are, by the name ``link``. Arguments
+    as those of ``evaluate_in_detail``. Of several processes, only the first one's hold every image; those of
     the others hold their own.
     """
     evaluators: dict[str, Evaluator] = {task.name: task.evaluator() for task in model.task_list}
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
+    linked = {t.name: needs[t.name] for t in model.task_list if t.linkable and t.needs & set(LABEL_KINDS)}
+    consistency = Consistency(linked, min_score)
+    if len(linked) > 1:
+        evaluators["link"] = consistency
     with evaluating(model), (stop or StopRequest()).apart() as check:
         for view in model.views:
             for name, results in _results(model, split, view, batch_size, workers, advance):
                 _score(evaluators[name], results, split, needs[name])
+                consistency.update(results)
                 check()
     states = Ranks.current().gather({name: evaluator.state() for name, evaluator in evaluators.items()})
     if len(states) > 1:

@@ -45,6 +45,7 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = PresenceConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
+    linkable: ClassVar[bool] = False  # its rows speak of whole images
     exportable: ClassVar[bool] = True
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
