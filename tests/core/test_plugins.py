@@ -136,6 +136,12 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
             id="exportable",
         ),
         pytest.param(
+            returning("OddTask", "linkable = None"),
+            "acme 1.2, entry point 'odd': task failed: OddTask.linkable is None, not True or False. Write one of "
+            "them.",
+            id="linkable",
+        ),
+        pytest.param(
             returning("OddTask").replace("    Config = OddConfig\n", "").replace("def loss", "def lose"),
             "acme 1.2, entry point 'odd': task failed: OddTask lacks Config, loss. "
             "Define what mtvit_core.task.Task asks for.",

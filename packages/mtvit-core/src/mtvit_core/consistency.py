@@ -18,11 +18,9 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from mtvit_core.annotations import LABEL_KINDS, Annotations
-from mtvit_core.details import Details, Table
-from mtvit_core.errors import DataError
+from mtvit_core.details import Cell, Details, Table
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.linking import CONFIDENT, MIN_LINK, link
@@ -131,17 +129,8 @@ class Consistency(Evaluator):
         annotations: Sequence[Annotations] = (),
         meta: Sequence[ImageMeta] = (),
     ) -> None:
-        """Add results of any of the tasks; nothing else is read. The same task and image count once.
-
-        Raises:
-            DataError: a score is not finite.
-        """
+        """Add results of any of the tasks; nothing else is read. The same task and image count once."""
         for found in results:
-            if not bool(torch.isfinite(found.scores).all()):
-                raise DataError(
-                    f"consistency, image {found.image_id} {found.file_name!r}: a result has a score that is "
-                    "not finite; the model has diverged."
-                )
             tasks = self._images.setdefault(found.image_id, {})
             for task in self._needs.keys() & set(found.tasks):
                 tasks.setdefault(task, found.of(task).above(self._min_score))
@@ -167,7 +156,9 @@ class Consistency(Evaluator):
         counts = self._by_class()
         if not counts:
             return Details()
-        rows = tuple((name, one.objects, *one.shares.values()) for name, one in counts.items())
+        rows: tuple[tuple[Cell, ...], ...] = tuple(
+            (name, one.objects, *one.shares.values()) for name, one in counts.items()
+        )
         note = (
             "Complete objects have every part that their class can have. Keypoints that others hide lie "
             "outside masks even where all is right."

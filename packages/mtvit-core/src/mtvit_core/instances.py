@@ -119,8 +119,8 @@ class Instances:
             rles[row] = rles[row] if one.mask else None
             if not one.keypoints:
                 keypoints[row] = torch.nan
-        own = {"tasks": tuple(tasks), "rles": tuple(rles)}
-        return replace(rows, **own, scores=scores, boxes=boxes, keypoints=keypoints)
+        names, masks = tuple(tasks), tuple(rles)
+        return replace(rows, tasks=names, scores=scores, boxes=boxes, rles=masks, keypoints=keypoints)
 
     def of(self, task: str) -> "Instances":
         """Select what one task found, as it found it, linked or not."""

@@ -123,7 +123,7 @@ def _inside(
     points = keypoints[..., :2]
     within = sure & ((points >= 0) & (points < (width, height))).all(-1)
     pixels = [points_to_rle(own[kept], height, width) for own, kept in zip(points, within, strict=True)]
-    return shares_inside(pixels, masks) * (within.sum(1) / sure.sum(1))[:, None]
+    return np.asarray(shares_inside(pixels, masks) * (within.sum(1) / sure.sum(1))[:, None])
 
 
 def _masked(found: Instances) -> Bool[ndarray, " M"]:
