@@ -118,8 +118,8 @@ def test_predict_writes_pictures_and_one_json(model, images, tmp_path):
     assert (first["file_name"], first["height"], first["width"]) == (str(images / "a.png"), 20, 40)
     (thing,) = first["objects"]
     assert 0.3 <= thing.pop("score") <= 1
-    expected = {"task": "middle", "category": "person", "category_id": 7, "bbox": [10.0, 5.0, 20.0, 10.0]}
-    assert thing == expected
+    expected = {"id": 1, "task": "middle", "category": "person", "category_id": 7}
+    assert thing == {**expected, "bbox": [10.0, 5.0, 20.0, 10.0]}
     assert second["objects"][0]["bbox"] == [25.0, 15.0, 50.0, 30.0]
     with Image.open(out / "b.jpg") as picture:
         assert picture.size == (600, 360)

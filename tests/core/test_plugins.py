@@ -137,8 +137,8 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         ),
         pytest.param(
             returning("OddTask", "linkable = None"),
-            "acme 1.2, entry point 'odd': task failed: OddTask.linkable is None, not True or False. Write one of "
-            "them.",
+            "acme 1.2, entry point 'odd': task failed: OddTask.linkable is None, not True or False. Write "
+            "one of them.",
             id="linkable",
         ),
         pytest.param(
