@@ -346,12 +346,14 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 MEASURE = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from mtvit_core.checkpoint import save
 from mtvit_core.published.convert import convert
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Of this program alone: getrusage tells the peak of the one that started it, where that is higher.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 before = peak()
 model = convert(sys.argv[1])
@@ -367,9 +369,11 @@ def test_memory_of_converting_the_largest(tmp_path: Path, record_property: Any) 
     settings = {**SIZES["g"], "image_size": 640, "num_queries": 200, "num_labels": 133}
     folder = saved(eomt("eomt with SwiGLU", **settings), tmp_path / "eomt")
     command = [sys.executable, "-c", MEASURE, str(folder), str(tmp_path / "model.safetensors")]
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a program's memory is read from /proc, which only Linux has")
     share = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     record_property("memory beyond the model, in sizes of the weights", share)
-    assert share <= 1.2
+    assert 0 <= share <= 1.2
 
 
 @pytest.mark.slow
