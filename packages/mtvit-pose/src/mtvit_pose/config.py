@@ -30,6 +30,8 @@ class PoseConfig(TaskConfig):
             both (top-down).
         flip_test: Whether heatmaps are averaged with those of the mirrored crop when results are made, which
             takes twice the time (top-down).
+        knowledge: Whether a knowledge token, fitted to a teacher, stands beside the patches (vitpose and
+            vitpose-simple).
         cost_class: Weight of the class in the matching cost.
         cost_l1: Weight of the L1 distance of relative boxes in the matching cost.
         cost_giou: Weight of the GIoU in the matching cost.
@@ -61,6 +63,7 @@ class PoseConfig(TaskConfig):
     nms: float = Field(0.65, ge=0, le=1)
     oks_nms: float = Field(0.9, ge=0, le=1)
     flip_test: bool = False
+    knowledge: bool = False
     cost_class: float = Field(2.0, ge=0)
     cost_l1: float = Field(5.0, ge=0)
     cost_giou: float = Field(2.0, ge=0)

@@ -39,7 +39,7 @@ class PoseTask(Task[PoseConfig, Any, Any]):
             categories: Classes of the data; at least one needs keypoints.
 
         Raises:
-            ConfigError: no category has keypoints.
+            ConfigError: no category has keypoints, or the variant takes no knowledge token.
         """
         super().__init__(config, categories)
         if not categories.max_keypoints:
@@ -47,6 +47,11 @@ class PoseTask(Task[PoseConfig, Any, Any]):
             raise ConfigError(
                 f"task 'pose': none of the categories ({names}) has keypoints. Use data whose categories "
                 "list them (COCO: person_keypoints_*.json), or leave the task out."
+            )
+        if config.knowledge and config.variant not in ("vitpose", "vitpose-simple"):
+            raise ConfigError(
+                f"tasks.pose.knowledge: variant {config.variant!r} takes no knowledge token, only vitpose "
+                "and vitpose-simple do; leave it false."
             )
         variant = OnePassPose if config.variant == "onepass" else TopDownPose
         self.variant: Task[PoseConfig, Any, Any] = variant(config, categories)

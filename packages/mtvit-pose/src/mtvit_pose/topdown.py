@@ -16,6 +16,7 @@ from mtvit_core.crops import CropRule, person_roi
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
+from mtvit_core.knowledge import KnowledgeTokens
 from mtvit_core.matching import Match
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
 from mtvit_core.tokens import LearnedQueries, TokenGroup
@@ -108,9 +109,10 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         return self.config.variant != "tokenpose"
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
-        """Return TokenPose's keypoint tokens; ViTPose has none."""
+        """Return TokenPose's keypoint tokens; ViTPose has none, or its knowledge token."""
         if self.config.variant != "tokenpose":
-            return []
+            given = TokenGroup("pose-knowledge", 1, 0, KnowledgeTokens(1, backbone.width), "joint")
+            return [given] if self.config.knowledge else []
         count = self.categories.max_keypoints
         source = LearnedQueries(count, backbone.width)
         return [TokenGroup(self.name, count, 0, source, "joint", (backbone.depth,))]

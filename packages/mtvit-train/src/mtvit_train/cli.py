@@ -7,6 +7,7 @@ import click
 from mtvit_core.one_line_errors import OneLineErrors, verbose_option
 from mtvit_core.strict_option import require_sound_plugins, strict_option
 from mtvit_train.doctor_command import doctor
+from mtvit_train.knowledge_command import knowledge_token
 from mtvit_train.report.command import report
 
 
@@ -128,6 +129,7 @@ def pretrain(
 
 
 main.add_command(doctor)
+main.add_command(knowledge_token)
 main.add_command(report)
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ class DistillConfig(BaseModel):
         tasks: Tasks that learn from the teacher; every one of the run where empty.
         weight: Factor on the losses of distillation.
         task_weights: A further factor for a task, by name; 1 where absent.
+        token: File of the knowledge tokens of tasks that ask for some.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -21,3 +22,4 @@ class DistillConfig(BaseModel):
     tasks: tuple[str, ...] = ()
     weight: float = Field(1.0, ge=0)
     task_weights: dict[str, float] = {}
+    token: str = ""

@@ -21,6 +21,7 @@ from mtvit_train.config import RunConfig
 from mtvit_train.display import Display, metrics_table
 from mtvit_train.evaluate import evaluate_in_detail
 from mtvit_train.exposure import exposures, show_exposures
+from mtvit_train.knowledge import give_tokens
 from mtvit_train.loop import Trainer
 from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels
@@ -138,6 +139,7 @@ class _Parts:
         start = read_start(config, tasks)
         found = read_data(config, data, known_categories(start, tasks))
         model = make_model(config, found.train.categories, start)
+        give_tokens(config.distill.token, model)
         return cls(
             model,
             make_split(config, model, found.train, training=True),

@@ -66,7 +66,7 @@ def sealed(config: RunConfig) -> RunConfig:
     """
     table = config.distill
     if not table.teacher:
-        if table != DistillConfig():
+        if table != DistillConfig(token=table.token):
             raise ConfigError("config: distill has settings, but distill.teacher is empty; name a file.")
         return config
     path = Path(table.teacher)
