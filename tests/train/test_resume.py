@@ -282,5 +282,5 @@ def test_an_evaluation_is_stopped_between_batches(scenes: Path, monkeypatch: pyt
     monkeypatch.setattr(evaluate, "_score", score)
     run_ = trainer(scenes, {"det": {"queries": 6}})
     with pytest.raises(StopAsked):
-        evaluate.evaluate(run_.average.model, run_.split, batch_size=1, stop=stop)
+        evaluate.evaluate_in_detail(run_.average.model, run_.split, batch_size=1, stop=stop)
     assert len(seen) == 1
