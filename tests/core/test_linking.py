@@ -166,6 +166,14 @@ def test_objects_stand_where_their_first_row_stood() -> None:
     assert found.boxes[0].tolist() == list(FAR)
 
 
+def test_what_one_task_found_comes_best_first_again() -> None:
+    """Objects stand in the order of masks, which is not that of boxes."""
+    found = linked(seg(FAR, 0.9), seg(BOX, 0.8), det(BOX, 0.7), det(FAR, 0.6))
+    assert found.tasks == ("det+seg",) * 2
+    assert found.of("det").scores.tolist() == pytest.approx([0.7, 0.6])
+    assert found.of("seg").scores.tolist() == pytest.approx([0.9, 0.8])
+
+
 def test_linking_again_changes_nothing() -> None:
     once = linked(det(BOX), seg(NEAR), pose(BOX), det(FAR))
     assert contents(link(once)) == contents(once)

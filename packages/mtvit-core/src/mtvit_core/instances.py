@@ -123,9 +123,11 @@ class Instances:
         return replace(rows, tasks=names, scores=scores, boxes=boxes, rles=masks, keypoints=keypoints)
 
     def of(self, task: str) -> "Instances":
-        """Select what one task found, as it found it, linked or not."""
+        """Select what one task found, as it found it; of linked results best first."""
         rows = self.apart()
         rows = rows[torch.tensor([name == task for name in rows.tasks], dtype=torch.bool)]
+        if any(self.links):  # the order of objects is not that of the task
+            rows = rows[rows.scores.argsort(descending=True, stable=True)]
         return replace(rows, maps={n: values for n, values in self.maps.items() if belongs(n, task)})
 
     def above(self, score: float) -> "Instances":

@@ -66,14 +66,16 @@ class Display:
 
 
 def metrics_table(metrics: Mapping[str, float]) -> Table:
-    """Lay out the metrics, a row per task; a dash where nothing was labelled. Others than AP stand last."""
+    """Lay out the metrics, a row per task, a dash where nothing was labelled; below, further ones."""
     tasks: dict[str, dict[str, str]] = {}
     for name, value in metrics.items():
         task, metric = name.split("/")
         tasks.setdefault(task, {})[metric] = "-" if math.isnan(value) else f"{value:.3f}"
-    others = any(own.keys() - set(SHOWN) for own in tasks.values())
-    table = Table("task", *SHOWN, *(["other"] if others else []))
+    table, others = Table("task", *SHOWN, caption_justify="left"), []
     for task, own in tasks.items():
-        other = "\n".join(f"{metric} {value}" for metric, value in own.items() if metric not in SHOWN)
-        table.add_row(task, *(own.get(metric, "-") for metric in SHOWN), *([other] if others else []))
+        if own.keys() & set(SHOWN):
+            table.add_row(task, *(own.get(metric, "-") for metric in SHOWN))
+        other = ", ".join(f"{metric} {value}" for metric, value in own.items() if metric not in SHOWN)
+        others += [f"{task}: {other}"] if other else []
+    table.caption = "\n".join(others) or None
     return table
