@@ -46,7 +46,7 @@ def test_results_are_ready_for_export(variant: str) -> None:
         result = task(variant=variant).decode(found, [ImageMeta.whole(*CANVAS, image_id=8)])[0]
     entries = result.to_coco()
     assert {entry["category_id"] for entry in entries} <= {7, 3, 90, 12}
-    assert set(entries[0]) == {"image_id", "category_id", "score", "bbox"}
+    assert set(entries[0]) == {"id", "image_id", "category_id", "score", "bbox"}
     assert result.keypoints.shape == (len(result), 0, 3)
 
 

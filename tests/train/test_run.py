@@ -74,6 +74,7 @@ def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> Non
         "det": ["Box scores by class"],
         "seg": ["Mask scores by class"],
         "pose": ["Keypoint scores by class", "Keypoint errors of person"],
+        "link": [],
     }
     page = (finished / "report.html").read_text()
     assert all(f'id="{place}"' in page for place in ("losses", "task-pose", "worst", "labels", "pace"))

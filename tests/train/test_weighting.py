@@ -180,7 +180,7 @@ def test_processes_agree_on_the_mean() -> None:
     processes = [context.Process(target=averaged, args=(rank, port, results)) for rank in range(2)]
     for process in processes:
         process.start()
-    found = dict(results.get(timeout=120) for _ in processes)
+    found = dict(results.get(timeout=600) for _ in processes)
     for process in processes:
         process.join(60)
     assert found == {0: [2.0, 5.0], 1: [2.0, 5.0]}
