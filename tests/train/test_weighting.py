@@ -1,12 +1,12 @@
 """Weightings: their equations by hand, tasks that are missing, and runs that use them."""
 
 import math
-import multiprocessing
 import socket
+import subprocess
+import sys
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from mtvit_core.errors import ConfigError, PluginError
@@ -165,24 +165,26 @@ def test_both_are_parts_that_a_plugin_brings() -> None:
 # Processes
 
 
-def averaged(rank: int, port: int, results) -> None:
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    results.put((rank, mean_over_ranks(torch.tensor([1.0 + 2 * rank, 5.0])).tolist()))
-    dist.destroy_process_group()
+WORKER = """
+import sys
+import torch
+import torch.distributed as dist
+from mtvit_train.over_ranks import mean_over_ranks
+
+rank, port = map(int, sys.argv[1:])
+dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+print(mean_over_ranks(torch.tensor([1.0 + 2 * rank, 5.0])).tolist())
+dist.destroy_process_group()
+"""
 
 
 def test_processes_agree_on_the_mean() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=averaged, args=(rank, port, results)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = dict(results.get(timeout=600) for _ in processes)
-    for process in processes:
-        process.join(60)
-    assert found == {0: [2.0, 5.0], 1: [2.0, 5.0]}
+    commands = [[sys.executable, "-c", WORKER, str(rank), str(port)] for rank in range(2)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    assert [line.strip() for line in said] == ["[2.0, 5.0]"] * 2
     alone = torch.tensor([1.0])
     assert mean_over_ranks(alone).tolist() == [1.0]
