@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from link_cases import BOX, CUP, FAR, det, pose, row, seg
+from mtvit_core import consistency
 from mtvit_core.annotations import Annotations
 from mtvit_core.consistency import Consistency
 from mtvit_core.instances import Instances, concatenate
+from mtvit_core.linking import link
 
 NEEDS = {"det": frozenset({"boxes"}), "seg": frozenset({"masks"}), "pose": frozenset({"keypoints"})}
 
@@ -95,6 +97,29 @@ def test_tasks_and_shares_may_come_in_any_order() -> None:
     merged.merge(states[::-1])
     assert merged.compute() == whole.compute()
     assert whole.compute()["complete"] == 1 / 2
+
+
+def test_images_are_linked_once_until_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    linked: list[int] = []
+
+    def counting(found: Instances, min_link: float) -> Instances:
+        linked.append(found.image_id)
+        return link(found, min_link)
+
+    monkeypatch.setattr(consistency, "link", counting)
+    metric = Consistency(NEEDS, 0.3)
+    metric.update([in_image(1, det(BOX), seg(BOX))])
+    first = metric.compute()
+    (table,) = metric.details(0.3).tables
+    assert (linked, table.rows[0][1], metric.compute()) == ([1], 1, first)
+    metric.update([in_image(2, det(BOX), seg(BOX))])
+    (table,) = metric.details(0.3).tables
+    assert (linked, table.rows[0][1]) == ([1, 1, 2], 2)
+    metric.merge([])
+    assert metric.details(0.3).tables == ()
+    metric.merge([{"images": {3: {"det": in_image(3, det(BOX))}}}])
+    (table,) = metric.details(0.3).tables
+    assert (linked, table.rows[0][1]) == ([1, 1, 2, 3], 1)
 
 
 def test_details_have_a_row_for_each_class() -> None:

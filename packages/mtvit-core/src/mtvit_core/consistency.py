@@ -122,6 +122,7 @@ class Consistency(Evaluator):
         """
         self._needs, self._min_score, self._min_link = dict(needs), min_score, min_link
         self._images: dict[int, dict[str, Instances]] = {}
+        self._counts: dict[str, Agreement] | None = None  # of what has been collected, once it is asked for
 
     def update(
         self,
@@ -130,6 +131,7 @@ class Consistency(Evaluator):
         meta: Sequence[ImageMeta] = (),
     ) -> None:
         """Add results of any of the tasks; nothing else is read. The same task and image count once."""
+        self._counts = None
         for found in results:
             tasks = self._images.setdefault(found.image_id, {})
             for task in self._needs.keys() & set(found.tasks):
@@ -141,7 +143,7 @@ class Consistency(Evaluator):
 
     def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Replace what has been collected; see ``Evaluator.merge``."""
-        self._images = {}
+        self._images, self._counts = {}, None
         for state in states:
             for image_id, tasks in state["images"].items():
                 mine = self._images.setdefault(image_id, {})
@@ -167,7 +169,13 @@ class Consistency(Evaluator):
         return Details(tables=(Table("Objects that several tasks found", columns, rows, note),))
 
     def _by_class(self) -> dict[str, Agreement]:
-        """Counts by name of the class, added up in the order of image ids."""
+        """Counts by name of the class; linking takes its time, so it is done once."""
+        if self._counts is None:
+            self._counts = self._count()
+        return self._counts
+
+    def _count(self) -> dict[str, Agreement]:
+        """Link, and count by name of the class, added up in the order of image ids."""
         counts: dict[int, Agreement] = {}
         names: dict[int, str] = {}
         for _, tasks in sorted(self._images.items()):
