@@ -12,7 +12,7 @@ Three runs of the demo's recipe (det and pose) on scenes, scored on the same ful
 each task in as many updates. ``empty`` is a switch of this script: the trainer has none.
 
 Beside AP, which asks only in which order results come, F1 says what a user gets who keeps the results of a
-score of 0.3 or more, the default of ``mtvit predict``: objects found with the right class at IoU (or OKS) 0.5.
+score of 0.3 or more, the default of ``mtvit predict``: objects of the right class found at IoU (or OKS) 0.5.
 """
 
 import argparse
