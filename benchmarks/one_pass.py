@@ -15,7 +15,7 @@ import click
 import torch
 
 import mtvit_core
-from mtvit_core.model import evaluating
+from mtvit_core.modes import evaluating
 
 
 def main() -> None:

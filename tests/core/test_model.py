@@ -12,7 +12,8 @@ from mtvit_core.batch import Batch
 from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.geometry import ImageMeta
-from mtvit_core.model import MultiTaskViT, evaluating
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.modes import evaluating
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import LearnedQueries, TokenGroup
 from spot_task import Spot, SpotConfig, SpotHead, spot_class

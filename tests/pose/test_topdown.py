@@ -13,7 +13,8 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.keypoints import COCO_PERSON
-from mtvit_core.model import MultiTaskViT, evaluating
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.modes import evaluating
 from mtvit_core.predict import predict
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.dark import whole_map_targets

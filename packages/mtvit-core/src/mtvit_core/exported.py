@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.model import MultiTaskViT, View
+from mtvit_core.modes import keeping_modes
 
 
 class TensorsOnly(nn.Module):
@@ -61,15 +62,10 @@ def export(model: MultiTaskViT, view: View = "image", images: int = 1) -> Export
     pixels = torch.zeros(
         images, 3, *model.canvases[view], dtype=torch.uint8, device=model.backbone.mean.device
     )
-    modes = {module: module.training for module in model.modules()}
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            # torchvision describes its own non-maximum suppression by a name that torch gives up.
-            warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)
-            return torch.export.export(TensorsOnly(model.eval(), view), (pixels,), strict=False)
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with keeping_modes(model), torch.no_grad(), warnings.catch_warnings():
+        # torchvision describes its own non-maximum suppression by a name that torch gives up.
+        warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)
+        return torch.export.export(TensorsOnly(model.eval(), view), (pixels,), strict=False)
 
 
 def _tensors(holder: Any, path: str) -> Iterator[tuple[str, Tensor]]:

@@ -1,7 +1,6 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -229,19 +228,6 @@ class MultiTaskViT(nn.Module):
         return {
             n: n.split(".")[1] if n.startswith("tasks.") else "backbone" for n, _ in self.named_parameters()
         }
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to evaluation without gradients, and every module back to the mode it was in."""
-    was_training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in was_training.items():
-            module.training = training
 
 
 def _distilled(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

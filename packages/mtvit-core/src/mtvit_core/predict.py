@@ -16,7 +16,8 @@ from mtvit_core.images import read_image
 from mtvit_core.instances import Instances, concatenate
 from mtvit_core.linking import MIN_LINK
 from mtvit_core.linking import link as linked
-from mtvit_core.model import MultiTaskViT, View, evaluating
+from mtvit_core.model import MultiTaskViT, View
+from mtvit_core.modes import evaluating
 from mtvit_core.person_boxes import PERSON_SCORE, people_of, posed_names
 
 ImageLike = Tensor | str | Path

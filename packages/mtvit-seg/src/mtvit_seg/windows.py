@@ -12,7 +12,8 @@ from torchvision.transforms.v2 import functional as vision
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
-from mtvit_core.model import MultiTaskViT, evaluating
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.modes import evaluating
 from mtvit_seg.resize import BUDGET
 from mtvit_seg.semantic import best_class, semantic_scores
 

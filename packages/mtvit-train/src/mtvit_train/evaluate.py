@@ -11,7 +11,8 @@ from mtvit_core.contract import decode, own_details, own_metrics
 from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta, Letterbox
 from mtvit_core.instances import Instances
-from mtvit_core.model import MultiTaskViT, View, evaluating
+from mtvit_core.model import MultiTaskViT, View
+from mtvit_core.modes import evaluating
 from mtvit_core.task import Evaluator, Task
 from mtvit_train.assemble import AnyDataset, Split
 from mtvit_train.data.loader import load

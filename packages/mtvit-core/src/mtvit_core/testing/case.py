@@ -14,7 +14,8 @@ from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories
 from mtvit_core.config import validate
 from mtvit_core.instances import Instances
-from mtvit_core.model import MultiTaskViT, evaluating
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.modes import evaluating, keeping_modes
 from mtvit_core.task import Task
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.example import Example
@@ -141,14 +142,10 @@ class Case:
 @contextmanager
 def supervised(model: MultiTaskViT) -> Iterator[None]:
     """Let the trunk give the depths of training while no head draws at random."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    model.backbone.train()
-    try:
+    with keeping_modes(model):
+        model.eval()
+        model.backbone.train()
         yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def backward(terms: Mapping[str, Tensor]) -> float:
