@@ -13,13 +13,13 @@ from mtvit_core.distillation import (
     expected_softmax_cost,
     soft_box_losses,
     soft_class_loss,
-    soft_proposal_loss,
+    soft_proposal_losses,
     soft_softmax_loss,
     soft_targets,
 )
 from mtvit_core.losses import sigmoid_focal
 from mtvit_core.matching import Match
-from mtvit_core.soft_objects import CONFIDENT, SoftObjects, soft_objects
+from mtvit_core.soft_objects import TAUGHT_SCORE, SoftObjects, soft_objects
 from mtvit_core.tokens import Pick
 
 #: Two images, three queries, two classes; the second image has one object, the first two.
@@ -43,7 +43,7 @@ def logits_of(probabilities: Tensor) -> Tensor:
 
 def test_objects_are_the_confident_queries_best_first() -> None:
     found = objects()
-    assert CONFIDENT == 0.1
+    assert TAUGHT_SCORE == 0.1
     assert found.counts == (2, 1)
     assert found.query.tolist() == [[2, 0], [1, 0]]
     assert torch.equal(found.weight, torch.tensor([[0.9, 0.2], [0.4, 0.0]]))
@@ -117,13 +117,16 @@ def test_proposals_of_the_same_patch_are_compared() -> None:
     moved[0, 2, 0] += 0.1  # sure: 0.9
     moved[0, 1, 0] += 0.1  # not sure: 0.05
     student = Pick(torch.zeros(2, 3, 2), moved, teacher.index)
-    terms = soft_proposal_loss(student, teacher)
+    terms = soft_proposal_losses(student, teacher, 1.0)
     classes = ((PROBABILITIES - 0.5) ** 2 * math.log(2)).sum().item()
     assert terms["proposal_class"].item() == pytest.approx(classes / 1.5, rel=1e-4)
     width = BOXES[0, 2, 2].item()
     overlap = (width - 0.1) / (width + 0.1)
     assert terms["proposal_box"].item() == pytest.approx(0.9 * (2 * (1 - overlap) + 5 * 0.1) / 1.5, rel=1e-4)
-    same = soft_proposal_loss(teacher, teacher)
+    twice = soft_proposal_losses(student, teacher, 2.0)
+    assert all(twice[name].item() == 2 * value.item() for name, value in terms.items())
+    assert soft_proposal_losses(None, teacher, 1.0) == soft_proposal_losses(student, None, 1.0) == {}
+    same = soft_proposal_losses(teacher, teacher, 1.0)
     assert [value.item() for value in same.values()] == pytest.approx([0, 0], abs=1e-6)
 
 

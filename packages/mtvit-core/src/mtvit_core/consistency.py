@@ -23,7 +23,7 @@ from mtvit_core.annotations import LABEL_KINDS, Annotations
 from mtvit_core.details import Cell, Details, Table
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
-from mtvit_core.linking import CONFIDENT, MIN_LINK, link
+from mtvit_core.linking import CONFIDENT_KEYPOINT, MIN_LINK, link
 from mtvit_core.masks import decode_rle
 from mtvit_core.task import Evaluator
 
@@ -92,7 +92,7 @@ def agreement(found: Instances, row: int, needs: Mapping[str, frozenset[str]]) -
         return counts
     mask = decode_rle(rle)
     keypoints = found.keypoints[row].numpy()
-    points = keypoints[keypoints[:, 2] >= CONFIDENT, :2]
+    points = keypoints[keypoints[:, 2] >= CONFIDENT_KEYPOINT, :2]
     column, line = points[((points >= 0) & (points < (found.width, found.height))).all(1)].astype(int).T
     counts += Agreement(points=len(points), points_inside=int(mask[line, column].sum()))
     if "boxes" in needs[tasks[0]]:

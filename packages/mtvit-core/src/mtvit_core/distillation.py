@@ -21,7 +21,8 @@ from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.counts import shared_count
 from mtvit_core.losses import quality_focal, sigmoid_focal
 from mtvit_core.matching import Match
-from mtvit_core.soft_objects import CONFIDENT, SoftObjects
+from mtvit_core.proposals import proposal_box_loss
+from mtvit_core.soft_objects import TAUGHT_SCORE, SoftObjects
 from mtvit_core.tokens import Pick
 
 
@@ -99,29 +100,33 @@ def soft_box_losses(
     """L1 and 1 - GIoU to the teacher's boxes, as it is sure of them, summed over layers."""
     found, truth = match.gather(boxes), objects.boxes.expand(*match.query.shape, 4)
     weight, total = objects.weight * match.matched, shared_count(objects.weight.sum())
-    distance, overlap = _box_terms(found, truth)
+    distance = (found - truth).abs().sum(-1)
+    overlap = generalized_box_iou(cxcywh_to_xyxy(found), cxcywh_to_xyxy(truth))
     return {"l1": (weight * distance).sum() / total, "giou": (weight * (1 - overlap)).sum() / total}
 
 
-def soft_proposal_loss(pick: Pick, teacher: Pick) -> dict[str, Float[Tensor, ""]]:
+def soft_proposal_losses(
+    pick: Pick | None, teacher: Pick | None, loss_weight: float
+) -> dict[str, Float[Tensor, ""]]:
     """Teach every patch what the teacher proposes there.
 
     Args:
         pick: The student's proposals.
         teacher: The teacher's, on the same grid and for the same classes.
+        loss_weight: Weight of both terms.
 
     Returns:
-        ``proposal_class`` and ``proposal_box``.
+        ``proposal_class`` and ``proposal_box``; nothing where one of the two proposes nothing.
     """
+    if pick is None or teacher is None:
+        return {}
     target = teacher.logits.sigmoid()
     score = target.amax(-1)
-    weight = score * (score >= CONFIDENT)
+    weight = score * (score >= TAUGHT_SCORE)
     total = shared_count(weight.sum())
-    distance, overlap = _box_terms(pick.boxes, teacher.boxes)
-    return {
-        "proposal_class": quality_focal(pick.logits, target).sum() / total,
-        "proposal_box": (weight * (2 * (1 - overlap) + 5 * distance)).sum() / total,
-    }
+    classes = quality_focal(pick.logits, target).sum() / total
+    box = (weight * proposal_box_loss(pick.boxes, teacher.boxes)).sum() / total
+    return {"proposal_class": loss_weight * classes, "proposal_box": loss_weight * box}
 
 
 def binary_divergence(
@@ -133,7 +138,3 @@ def binary_divergence(
     """
     entropy = torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)
     return F.binary_cross_entropy_with_logits(logits, probabilities, reduction="none").sub(entropy)
-
-
-def _box_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    return (a - b).abs().sum(-1), generalized_box_iou(cxcywh_to_xyxy(a), cxcywh_to_xyxy(b))

@@ -35,7 +35,7 @@ from mtvit_core.masks import Rle, points_to_rle, shares_inside
 #: Least agreement of rows that are one object: the overlap from which COCO counts a box as found.
 MIN_LINK = 0.5
 #: Score from which a keypoint is confident; the one from which it is drawn.
-CONFIDENT = 0.3
+CONFIDENT_KEYPOINT = 0.3
 
 
 def link(found: Instances, min_link: float = MIN_LINK, apart: Collection[str] = ()) -> Instances:
@@ -102,7 +102,7 @@ def agreements(found: Instances, min_link: float = MIN_LINK) -> Float[ndarray, "
     # sqrt(g f) is less than the limit where g is less than its square.
     near = (overlap > 0) & (overlap >= min_link**2)
     keypoints = found.keypoints.numpy()
-    sure = keypoints[..., 2] >= CONFIDENT
+    sure = keypoints[..., 2] >= CONFIDENT_KEYPOINT
     skeletons = np.flatnonzero(sure.any(1) & near[:, masked].any(1))
     masks = np.flatnonzero(masked & near[skeletons].any(0))
     if len(masks):

@@ -6,7 +6,8 @@
     training   each object teaches its k best-aligned patches: a = p^0.5 IoU^2
 
 Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); distinct picks, Zhang et al. 2023 (DDQ);
-alignment, Feng et al. 2021 (TOOD, eq. 1). The exponents are ours: gentler ones learn faster from few steps.
+alignment, Feng et al. 2021 (TOOD, eq. 1); weights of the box, Carion et al. 2020 (DETR, A.4). The exponents
+are ours: gentler ones learn faster from few steps.
 """
 
 import math
@@ -34,6 +35,8 @@ SEARCHED = 8
 POSITIVES = 6
 #: Probability that an untrained patch gives each class; steadies the first steps (Lin et al. 2017, 4.1).
 PRIOR = 0.01
+#: Weights of 1 - GIoU and of the L1 distance in the loss of a proposal's box.
+GIOU_WEIGHT, L1_WEIGHT = 2.0, 5.0
 
 
 class PickedQueries(QuerySource):
@@ -150,10 +153,14 @@ def proposal_loss(
     classes = mask if annotated is None else mask * annotated[:, None]
     classification = (quality_focal(pick.logits, target) * classes).sum() / total
     truth = boxes.gather(1, owner[..., None].expand(-1, -1, 4))
-    overlap = generalized_box_iou(cxcywh_to_xyxy(pick.boxes), cxcywh_to_xyxy(truth))
-    distance = (pick.boxes - truth).abs().sum(-1)
-    box = (quality * mask[..., 0] * (2 * (1 - overlap) + 5 * distance)).sum() / total
+    box = (quality * mask[..., 0] * proposal_box_loss(pick.boxes, truth)).sum() / total
     return {"proposal_class": classification, "proposal_box": box}
+
+
+def proposal_box_loss(boxes: Float[Tensor, "B N 4"], truth: Float[Tensor, "B N 4"]) -> Float[Tensor, "B N"]:
+    """Weighted 1 - GIoU and L1 distance of each patch's box to its truth, cx cy w h, canvas 1 x 1."""
+    overlap = generalized_box_iou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth))
+    return GIOU_WEIGHT * (1 - overlap) + L1_WEIGHT * (boxes - truth).abs().sum(-1)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import Tensor
 from mtvit_core.tokens import Pick
 
 #: Probability of its best class from which a teacher's query is an object; below it is background.
-CONFIDENT = 0.1
+TAUGHT_SCORE = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SoftObjects:
 def soft_objects(
     probabilities: Float[Tensor, "B Q C"], boxes: Float[Tensor, "B Q 4"], pick: Pick | None
 ) -> SoftObjects:
-    """Keep the queries whose best class is at least ``CONFIDENT``.
+    """Keep the queries whose best class is at least ``TAUGHT_SCORE``.
 
     Args:
         probabilities: Of every class.
@@ -50,7 +50,7 @@ def soft_objects(
         pick: Dense proposals, where there are some.
     """
     scores, query = probabilities.amax(-1).sort(descending=True, stable=True)
-    found = (scores >= CONFIDENT).sum(1)
+    found = (scores >= TAUGHT_SCORE).sum(1)
     most = int(found.max()) if len(found) else 0
     valid = torch.arange(most, device=scores.device) < found[:, None]
     query = torch.where(valid, query[:, :most], 0)

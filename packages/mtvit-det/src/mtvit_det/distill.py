@@ -9,7 +9,7 @@ from mtvit_core.distillation import (
     expected_softmax_cost,
     soft_box_losses,
     soft_class_loss,
-    soft_proposal_loss,
+    soft_proposal_losses,
     soft_softmax_loss,
 )
 from mtvit_core.matching import match_all
@@ -56,7 +56,4 @@ def det_distillation(
         divergence = soft_softmax_loss(logits, columns, lesson, match, config.no_object)
         return {"class": config.loss_class * divergence, **terms}
     terms = {"class": config.loss_class * soft_class_loss(logits, lesson, match), **terms}
-    if predictions.pick is not None and lesson.pick is not None:
-        dense = soft_proposal_loss(predictions.pick, lesson.pick)
-        terms |= {name: config.loss_proposal * value for name, value in dense.items()}
-    return terms
+    return terms | soft_proposal_losses(predictions.pick, lesson.pick, config.loss_proposal)

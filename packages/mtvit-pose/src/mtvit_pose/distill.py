@@ -23,7 +23,7 @@ from mtvit_core.distillation import (
     expected_focal_cost,
     soft_box_losses,
     soft_class_loss,
-    soft_proposal_loss,
+    soft_proposal_losses,
 )
 from mtvit_core.losses import quality_focal
 from mtvit_core.matching import Match, match_all
@@ -89,8 +89,7 @@ def pose_distillation(
         seen = shared_count((objects.weight[..., None] * lesson.visibility).sum())
         heat = quality_focal(predictions.heat, lesson.heat.expand_as(predictions.heat))
         terms["dense"] = config.loss_dense * heat.sum() / seen
-    dense = soft_proposal_loss(predictions.pick, objects.pick) if objects.pick is not None else {}
-    return terms | {name: config.loss_proposal * value for name, value in dense.items()}
+    return terms | soft_proposal_losses(predictions.pick, objects.pick, config.loss_proposal)
 
 
 def _keypoint_terms(

@@ -25,7 +25,7 @@ from mtvit_core.distillation import (
     expected_softmax_cost,
     soft_box_losses,
     soft_class_loss,
-    soft_proposal_loss,
+    soft_proposal_losses,
     soft_softmax_loss,
 )
 from mtvit_core.matching import Match, match_all
@@ -94,10 +94,7 @@ def seg_distillation(
     boxes = soft_box_losses(predictions.boxes, objects, match)
     terms |= {"l1": config.l1_weight * boxes["l1"], "giou": config.giou_weight * boxes["giou"]}
     terms["class"] = config.class_weight * soft_class_loss(logits, objects, match)
-    if predictions.pick is not None and objects.pick is not None:
-        dense = soft_proposal_loss(predictions.pick, objects.pick)
-        terms |= {name: config.proposal_weight * value for name, value in dense.items()}
-    return terms
+    return terms | soft_proposal_losses(predictions.pick, objects.pick, config.proposal_weight)
 
 
 @torch.no_grad()
