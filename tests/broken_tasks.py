@@ -94,6 +94,14 @@ class ListedCounts(Detection):
         return targets
 
 
+class Denying(Detection):
+    """The head reads what the task denies."""
+
+    @property
+    def reads_patches(self) -> bool:
+        return False
+
+
 class ConstantLoss(Detection):
     """The loss is cut off from the predictions."""
 

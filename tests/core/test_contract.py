@@ -219,6 +219,33 @@ def test_a_head_only_reads_the_features(tiny):
     )
 
 
+@pytest.mark.parametrize("tokens", ["patches", "prefix"])
+def test_a_head_reads_what_its_task_says(tiny, tokens):
+    class Peeking(SpotHead):
+        def forward(self, features):
+            assert getattr(features.last, tokens).numel() >= 0
+            return super().forward(features)
+
+    class Denying(Spot):
+        reads_patches = False
+
+        def head(self, backbone):
+            return Peeking(self.name, backbone.width)
+
+    class Other(Spot):
+        name = "other"
+
+    alone = model_of(tiny, Denying)
+    beside = model_of(tiny, Denying, Other)
+    for model in (alone, beside, alone.eval()):
+        with pytest.raises(PluginError) as error:
+            model(batch().images)
+        assert str(error.value) == (
+            f"task 'spot': its head reads the {tokens} of the output, but its `reads_patches` says that it "
+            "does not; return True there, or read the queries alone."
+        )
+
+
 def test_weights_have_one_owner(tiny):
     class Straying(Spot):
         def head(self, backbone):

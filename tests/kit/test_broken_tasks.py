@@ -29,6 +29,12 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
     ("shapes", broken.LoosePredictions, "predictions is a LooseScores, a dataclass that can be changed"),
     ("shapes", broken.BarePredictions, "predictions.logits is a tensor, but no shape is declared for it"),
     ("shapes", broken.ListedCounts, "DetTargets.counts is [2, 2, 3, 3] for 4 images"),
+    (
+        "shapes",
+        broken.Denying,
+        "task 'det': its head reads the patches of the output, but its `reads_patches` says that it does "
+        "not; return True there, or read the queries alone.",
+    ),
     ("loss_terms", broken.ConstantLoss, "loss term 'class' is a constant … that no weight can lower"),
     ("loss_terms", broken.LoggedLoss, "loss term 'giou' is -inf"),
     ("results", broken.Logits, "the result of image 0 has the score -…"),

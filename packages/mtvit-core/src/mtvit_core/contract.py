@@ -165,11 +165,11 @@ def check_weights(owned: Mapping[str, nn.Module]) -> None:
 
 
 @contextmanager
-def reading(task: "AnyTask", features: Features) -> Iterator[None]:
-    """Watch that a head only reads the features, which other heads read after it.
+def reading(task: "AnyTask", features: Features) -> Iterator[Features]:
+    """Show a head what its task says that it reads, and watch that it changes nothing: others read after it.
 
     Raises:
-        PluginError: it changed one of them in place.
+        PluginError: it read what the task denies, or changed one of the features in place.
     """
     last = features.last
     shared = {"patches": last.patches, "prefix": last.prefix, **last.queries}
@@ -177,7 +177,7 @@ def reading(task: "AnyTask", features: Features) -> Iterator[None]:
         {} if torch.compiler.is_compiling() else {k: t for k, t in shared.items() if not t.is_inference()}
     )
     before = {name: tensor._version for name, tensor in watched.items()}
-    yield
+    yield features if task.reads_patches else features.queries_only(task.name)
     for name, tensor in watched.items():
         if tensor._version != before[name]:
             raise PluginError(

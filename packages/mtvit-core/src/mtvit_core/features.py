@@ -1,11 +1,13 @@
 """What the backbone hands to the heads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.errors import PluginError
 from mtvit_core.tokens import Pick
 
 
@@ -23,6 +25,46 @@ class LayerFeatures:
     patches: Float[Tensor, "B D h w"]
     prefix: Float[Tensor, "B R D"]
     queries: Mapping[str, Float[Tensor, "B Q D"]]
+
+
+class QueriesOnly(LayerFeatures):
+    """The output for the head of a task that denies ``Task.reads_patches``: what it denies is refused."""
+
+    task: str
+
+    def __init__(self, features: LayerFeatures, task: str) -> None:
+        """Keep the queries.
+
+        Args:
+            features: The output.
+            task: Name of the task, for the message.
+        """
+        object.__setattr__(self, "queries", features.queries)
+        object.__setattr__(self, "task", task)
+
+    @property
+    def patches(self) -> NoReturn:
+        """Nothing.
+
+        Raises:
+            PluginError: always.
+        """
+        self._refuse("patches")
+
+    @property
+    def prefix(self) -> NoReturn:
+        """Nothing.
+
+        Raises:
+            PluginError: always.
+        """
+        self._refuse("prefix")
+
+    def _refuse(self, tokens: str) -> NoReturn:
+        raise PluginError(
+            f"task {self.task!r}: its head reads the {tokens} of the output, but its `reads_patches` says "
+            "that it does not; return True there, or read the queries alone."
+        )
 
 
 @dataclass(frozen=True)
@@ -46,3 +88,7 @@ class Features:
     def last(self) -> LayerFeatures:
         """The output of the last block."""
         return self.layers[self.depth]
+
+    def queries_only(self, task: str) -> "Features":
+        """Return the same without patches and prefix at the output, for a task that denies reading them."""
+        return replace(self, layers={**self.layers, self.depth: QueriesOnly(self.last, task)})

@@ -159,8 +159,8 @@ class MultiTaskViT(nn.Module):
         features = self.features(images.to(self.device), shown)
         predictions: dict[str, Any] = {}
         for task in self.of_view(shown):
-            with reading(task, features):
-                predictions[task.name] = self.modules_of(task.name).head(features)
+            with reading(task, features) as shown_to_head:
+                predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
         return predictions
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
