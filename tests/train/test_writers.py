@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,11 @@ import pytest
 from mtvit_core.errors import ConfigError
 from mtvit_train.records import Records
 from mtvit_train.records_config import RecordsConfig
-from mtvit_train.writers import open_writers, require_packages
+from mtvit_train.writers import RUN_ID, open_writers, require_packages
 
 
-def opened(out: Path, told: list[str], **settings: bool):
-    return open_writers(RecordsConfig(**settings), out, {"train": {"lr": 0.1}}, told.append)
+def opened(out: Path, told: list[str], step: int = 0, **settings: bool):
+    return open_writers(RecordsConfig(**settings), out, {"train": {"lr": 0.1}}, told.append, step)
 
 
 def test_none_is_asked_for_by_default(tmp_path: Path) -> None:
@@ -36,6 +37,33 @@ def test_tensorboard_reads_what_was_recorded(tmp_path: Path) -> None:
     events.Reload()
     assert sorted(events.Tags()["scalars"]) == ["det/AP", "det/l1", "lr"]
     assert [(event.step, event.value) for event in events.Scalars("det/l1")] == [(2, 0.5), (4, 0.25)]
+    assert told == []
+
+
+def test_tensorboard_shows_each_step_of_a_resumed_run_once(tmp_path: Path) -> None:
+    """A run is killed after step 6, whose newest checkpoint is of step 4, and goes on from there."""
+    pytest.importorskip("tensorboard", reason='needs the extra: pip install "mtvit-train[tensorboard]"')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def points() -> list[tuple[int, float]]:
+        events = EventAccumulator(str(tmp_path / "tensorboard"))
+        events.Reload()
+        return [(event.step, event.value) for event in events.Scalars("loss")]
+
+    told: list[str] = []
+    killed = Records(tmp_path, opened(tmp_path, told, tensorboard=True))
+    for step in (2, 4):
+        killed.add("train", step, {"loss": step / 8})
+    killed.flush()
+    assert points() == [(2, 0.25), (4, 0.5)]  # on disk, though the file is still open
+    killed.add("train", 6, {"loss": 9.0})
+    killed.close()
+    assert points() == [(2, 0.25), (4, 0.5), (6, 9.0)]
+    resumed = Records(tmp_path, opened(tmp_path, told, step=4, tensorboard=True))
+    for step in (6, 8):
+        resumed.add("train", step, {"loss": step / 8})
+    resumed.close()
+    assert points() == [(2, 0.25), (4, 0.5), (6, 0.75), (8, 1.0)]
     assert told == []
 
 
@@ -75,9 +103,21 @@ def test_weights_and_biases_is_told_the_same(fake, tmp_path: Path) -> None:
     records.add("train", 2, {"loss": 1.0, "det/AP": math.nan})
     records.close()
     settings = {"project": "mtvit", "name": "first", "dir": str(out), "config": {"train": {"lr": 0.1}}}
+    settings |= {"id": (out / RUN_ID).read_text(), "resume": "allow"}
     settings["settings"] = {"login_timeout": 60}  # nobody may be there to answer
     assert package.calls == [("init", settings), ("log", {"loss": 1.0}, 2), ("finish",)]
     assert told == []
+
+
+def test_a_resumed_run_goes_on_with_its_own_run_there(fake, tmp_path: Path) -> None:
+    package = fake()
+    for out in ("first", "first", "second"):
+        (tmp_path / out).mkdir(exist_ok=True)
+        for writer in opened(tmp_path / out, [], wandb=True):
+            writer.close()
+    ids = [values[0]["id"] for name, *values in package.calls if name == "init"]
+    assert ids[0] == ids[1] != ids[2]
+    assert all(re.fullmatch("[0-9a-f]{32}", found) for found in ids)
 
 
 @pytest.mark.parametrize("fails_at", ["init", "log", "finish"])

@@ -113,9 +113,11 @@ class Records:
         partial.replace(self.path)
 
     def flush(self) -> None:
-        """Have the disk keep what was recorded."""
+        """Have the disk keep what was recorded, and the writers what they were told."""
         if self.path.is_file():
             flush(self.path)
+        for writer in self.writers:
+            writer.flush()
 
     def _lines(self) -> list[str]:
         """Return all whole lines; one without its end was being written when the run was killed."""

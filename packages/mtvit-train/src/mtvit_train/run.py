@@ -86,7 +86,7 @@ def _run(
             take_up(trainer, records, checkpoints, config, tell)
         if ranks.leads:
             settings = config.model_dump(mode="json")
-            records.writers = tuple(open_writers(config.records, out, settings, tell))
+            records.writers = tuple(open_writers(config.records, out, settings, tell, trainer.step))
         with closing(records):
             _train(config, trainer, parts.val, records, checkpoints, stop, console)
     except StopAsked as asked:
