@@ -22,6 +22,7 @@ import torch
 
 from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
+from mtvit_core.categories import Categories
 from mtvit_core.model import View
 from mtvit_core.testing.sample import take
 from mtvit_train.assemble import make_model, make_split, task_names
@@ -33,6 +34,7 @@ from mtvit_train.ranks import joined
 from mtvit_train.read import read_data
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import make_weighting
+from mtvit_train.teacher import Teacher
 
 #: Images of a batch; the first half of it is what the first half of the processes sees.
 BATCH = 4
@@ -74,12 +76,14 @@ class Case:
         first: What is done to the labels of the first half of a batch.
         second: The same for the second half.
         train: Settings of the training.
+        taught: Whether a teacher, a model with other weights, adds its distillation.
     """
 
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TASKS)
     first: Change = EVERYTHING
     second: Change = EVERYTHING
     train: Mapping[str, Any] = field(default_factory=dict)
+    taught: bool = False
 
 
 CASES: dict[str, Case] = {
@@ -106,6 +110,9 @@ CASES: dict[str, Case] = {
     ),
     "two passes": Case(second=having("boxes"), train={"accumulate": 2}),
     "two passes, learned queries": Case(LEARNED, train={"accumulate": 2}),
+    "a teacher, one half labelled, two passes": Case(second=having(), train={"accumulate": 2}, taught=True),
+    "a teacher, learned queries, one half labelled": Case(LEARNED, second=having(), taught=True),
+    "FSDP, a teacher, one half labelled": Case(second=having(), train={"parallel": "fsdp"}, taught=True),
 }
 
 
@@ -124,7 +131,17 @@ def make_trainer(case: Case, data: Path, steps: int) -> Trainer:
     packed = read_data(config, data).train
     model = make_model(config, packed.categories)
     split = make_split(config, model, packed, training=True)
-    return Trainer(model, split, config.train, make_weighting(config, task_names(config)))
+    teacher = make_teacher(config, packed.categories) if case.taught else None
+    return Trainer(model, split, config.train, make_weighting(config, task_names(config)), teacher)
+
+
+def make_teacher(config: RunConfig, categories: Categories) -> Teacher:
+    """Return a model that is sure of something, though of nothing true."""
+    other = config.model_copy(update={"train": config.train.model_copy(update={"seed": 1})})
+    model = make_model(other, categories)
+    for value in model.parameters():
+        torch.nn.init.normal_(value, std=0.3 if value.ndim < 2 else value[0].numel() ** -0.5)
+    return Teacher(model.eval().requires_grad_(requires_grad=False), dict.fromkeys(config.tasks, 1.0))
 
 
 def curve(case: Case, data: Path, steps: int) -> list[dict[str, float]]:

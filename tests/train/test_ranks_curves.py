@@ -17,6 +17,7 @@ QUICK = (
     "one half without objects",
     "two passes, learned queries",
     "a data set that the batch does not divide",
+    "a teacher, one half labelled, two passes",
 )
 
 
