@@ -76,6 +76,7 @@ class Case:
         first: What is done to the labels of the first half of a batch.
         second: The same for the second half.
         train: Settings of the training.
+        model: Settings of the model.
         taught: Whether a teacher, a model with other weights, adds its distillation.
     """
 
@@ -83,6 +84,7 @@ class Case:
     first: Change = EVERYTHING
     second: Change = EVERYTHING
     train: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=lambda: MODEL)
     taught: bool = False
 
 
@@ -126,7 +128,7 @@ def make_trainer(case: Case, data: Path, steps: int) -> Trainer:
         "warmup": 5,
         **case.train,
     }
-    settings = {"plugins": tuple(case.tasks), "model": MODEL, "tasks": case.tasks, "train": train}
+    settings = {"plugins": tuple(case.tasks), "model": case.model, "tasks": case.tasks, "train": train}
     config = RunConfig(data=str(data), **settings)
     packed = read_data(config, data).train
     model = make_model(config, packed.categories)

@@ -98,14 +98,17 @@ def alternate(sides: dict[str, Callable[[], None]], steps: int) -> dict[str, lis
 
 
 def show(times: dict[str, list[float]], title: str) -> None:
-    """Print the table."""
+    """Print a table of two sides, and the ratio of the second to the first."""
     table = Table("", "median (ms)", "least (ms)", title=title)
     for name, values in times.items():
         table.add_row(name, f"{1e3 * statistics.median(values):.0f}", f"{1e3 * min(values):.0f}")
-    console = Console()
+    console = Console(highlight=False)
     console.print(table)
-    pairs = [ours / theirs for theirs, ours in zip(*times.values(), strict=True)]
-    console.print(f"Trainer over bare loop, median of {len(pairs)} pairs: {statistics.median(pairs):.3f}")
+    first, second = times
+    pairs = [b / a for a, b in zip(times[first], times[second], strict=True)]
+    low, middle, high = statistics.quantiles(pairs, n=4)
+    console.print(f"{second} over {first}, median of {len(pairs)} pairs: {middle:.3f}")
+    console.print(f"half of the pairs: {low:.3f} to {high:.3f}")
 
 
 if __name__ == "__main__":
