@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tasks", default="det,seg,pose")
+    parser.add_argument("--queries", default="task", choices=("task", "instance"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cpu-time", action="store_true", help="Time of the processor instead of latency.")
     options = parser.parse_args()
@@ -34,7 +35,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     canvas = (options.size, options.size)
-    model = mtvit_core.build(options.backbone, options.tasks.split(","), canvas=canvas).eval()
+    tasks = options.tasks.split(",")
+    model = mtvit_core.build(options.backbone, tasks, canvas=canvas, queries=options.queries).eval()
     vit = model.backbone.vit
     image = torch.randint(0, 256, (1, 3, *canvas), dtype=torch.uint8)
     normalised = model.backbone.normalise(image)
@@ -59,7 +61,10 @@ def main() -> None:
         )
     base = statistics.median(times["timm backbone"])
     threads = torch.get_num_threads()
-    click.echo(f"{options.backbone}, {options.tasks}, {canvas[0]} x {canvas[1]}, {threads} threads, fp32")
+    click.echo(
+        f"{options.backbone}, {options.tasks}, queries by {options.queries}, {canvas[0]} x {canvas[1]}, "
+        f"{threads} threads, fp32"
+    )
     for name, values in times.items():
         median = statistics.median(values)
         click.echo(f"{name:20s} {median * 1e3:8.1f} ms   {median / base:5.2f} x")

@@ -558,3 +558,43 @@ class Counting(Detection):
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
         return CountingHead(backbone.width, len(self.categories), self._layers(backbone))
+
+
+# Sharing queries
+
+
+class Misplaced(Detection):
+    """Counts its targets where it should tell their rows in the annotations."""
+
+    def targets(self, annotations: Any, canvas: Any, device: Any) -> DetTargets:
+        found = super().targets(annotations, canvas, device)
+        return replace(found, objects=torch.arange(found.objects.shape[1]).expand_as(found.objects))
+
+
+class Doubled(Detection):
+    """Says that all its targets are one object."""
+
+    def targets(self, annotations: Any, canvas: Any, device: Any) -> DetTargets:
+        found = super().targets(annotations, canvas, device)
+        return replace(found, objects=torch.zeros_like(found.objects))
+
+
+class Anonymous(Detection):
+    """Does not tell the query of an object."""
+
+    def decode(self, predictions: Any, meta: Any) -> list[Instances]:
+        return [replace(found, queries=()) for found in super().decode(predictions, meta)]
+
+
+class Particular(Detection):
+    """Has other queries when they are its own."""
+
+    def tokens(self, backbone: BackboneSpec) -> Any:
+        return [replace(group, enter=group.enter - 1) for group in super().tokens(backbone)]
+
+
+class Unshared(Detection):
+    """Joins a group without a matching cost."""
+
+    def cost(self, predictions: Any, targets: Any) -> Any:
+        return None

@@ -26,8 +26,9 @@ def row(
     label: int = PERSON,
     mask: Corners | None = None,
     points: Points | None = None,
+    query: int | None = None,
 ) -> Instances:
-    """Return one result: a box, and where asked a rectangular mask or keypoints."""
+    """Return one result: a box, and where asked a rectangular mask or keypoints, or a query of a group."""
     keypoints = torch.full((1, 3, 3), torch.nan)
     if points is not None:
         keypoints[0] = torch.tensor(points)
@@ -45,6 +46,7 @@ def row(
         tasks=(task,),
         rles=(None if mask is None else encode_rle(plane),),
         keypoints=keypoints,
+        queries=() if query is None else (query,),
         image_id=3,
         file_name="a.jpg",
     )

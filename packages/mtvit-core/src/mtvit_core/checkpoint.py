@@ -17,6 +17,7 @@ from mtvit_core.config import validate
 from mtvit_core.contract import building
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.geometry import framing_from_json, framing_to_json
+from mtvit_core.instance_group import Queries, queries_from_json, queries_to_json
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.plugins import tasks as installed
 from mtvit_core.pretrained import differences
@@ -69,6 +70,7 @@ def build(
     canvas: tuple[int, int] = (640, 640),
     person_canvas: tuple[int, int] = (256, 192),
     pretrained: bool | str | Path = False,
+    queries: Queries = "task",
 ) -> MultiTaskViT:
     """Build a model with fresh heads.
 
@@ -79,13 +81,15 @@ def build(
         canvas: Rows and columns of the canvas that whole images are fitted to; a ``Backbone`` keeps its own.
         person_canvas: Rows and columns of person crops, for top-down tasks.
         pretrained: True for timm's published weights, a path for a local file; a ``Backbone`` keeps its own.
+        queries: ``task``: each task has its own queries; ``instance``: those that can share one group, whose
+            queries are one object each for all of them.
 
     Raises:
         ConfigError: the backbone or a setting is unknown or does not fit.
         PluginError: a task is not installed or broken.
     """
     trunk = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
-    return MultiTaskViT(trunk, make_tasks(tasks, categories), categories, person_canvas)
+    return MultiTaskViT(trunk, make_tasks(tasks, categories), categories, person_canvas, queries=queries)
 
 
 def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -108,6 +112,7 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         "backbone": {"name": model.backbone.name, "options": model.backbone.options},
         "canvases": model.canvases,
         "framing": framing_to_json(model.framing),
+        "queries": queries_to_json(model.queries),
         "tasks": {task.name: task.config.model_dump(mode="json") for task in model.task_list},
         "categories": model.categories.to_json(),
         "extra": dict(extra or {}),
@@ -182,7 +187,10 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
         model = _rebuild(header, settings)
     except (PluginError, ConfigError) as cause:
         raise type(cause)(f"checkpoint {path}: {cause}") from None
-    load_weights(model, Path(path), skip=tuple(f"tasks.{n}." for n in header["tasks"] if n not in settings))
+    left_out = [f"tasks.{name}." for name in header["tasks"] if name not in settings]
+    if model.instance_group is None:
+        left_out.append("instance_group.")
+    load_weights(model, Path(path), skip=tuple(left_out))
     return model.eval()
 
 
@@ -230,7 +238,8 @@ def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTas
     name, options = header["backbone"]["name"], header["backbone"]["options"]
     trunk = create_backbone(name, canvases["image"], options=options)
     framing = framing_from_json(header["framing"]) if "framing" in header else None
-    return MultiTaskViT(trunk, make_tasks(settings, categories), categories, canvases["person"], framing)
+    tasks, queries = make_tasks(settings, categories), queries_from_json(header.get("queries", "task"))
+    return MultiTaskViT(trunk, tasks, categories, canvases["person"], framing, queries)
 
 
 def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:

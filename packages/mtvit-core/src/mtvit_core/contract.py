@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -235,8 +236,16 @@ def own_details(task: str, details: Any) -> Details:
     return details
 
 
-def decode(task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta]) -> list[Instances]:
+def decode(
+    task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta], shares: bool = False
+) -> list[Instances]:
     """Return the results of a task, one per image, all in its own name.
+
+    Args:
+        task: The task.
+        predictions: Of its head.
+        metas: One entry per image.
+        shares: Whether its queries are those of an instance group; the results tell of no others.
 
     Raises:
         PluginError: there are more or fewer results than images, one speaks for another task, or a dense one
@@ -267,4 +276,4 @@ def decode(task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta]) -> lis
                     f"image "
                     f"{result.height} x {result.width} pixels; give one number per pixel of the original."
                 )
-    return results
+    return results if shares else [replace(result, queries=()) for result in results]

@@ -5,6 +5,7 @@ from typing import Any
 
 from mtvit_core.checkpoint import make_tasks
 from mtvit_core.errors import ConfigError
+from mtvit_core.instance_group import Queries
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.pretrained import differences
 
@@ -24,18 +25,22 @@ def add_tasks(model: MultiTaskViT, tasks: Sequence[str] | Mapping[str, Any]) -> 
     """
     every = [*model.task_list, *make_tasks(tasks, model.categories)]
     person = model.canvases["person"]
-    more = MultiTaskViT(model.backbone, every, model.categories, person, model.framing)
+    more = MultiTaskViT(model.backbone, every, model.categories, person, model.framing, model.queries)
     for task in model.task_list:
         more.tasks[task.name] = model.modules_of(task.name)
+    _keep_group(more, model)
     return more.train(model.training)
 
 
-def with_tasks(model: MultiTaskViT, tasks: Mapping[str, Mapping[str, Any]]) -> MultiTaskViT:
+def with_tasks(
+    model: MultiTaskViT, tasks: Mapping[str, Mapping[str, Any]], queries: Queries = "task"
+) -> MultiTaskViT:
     """Return a model with these tasks: those that are there keep their weights, others are fresh.
 
     Args:
         model: A model, whose trunk the new one shares.
         tasks: Settings by name. Of a task that is there they change single settings, and the rest stays.
+        queries: See ``MultiTaskViT``; of a model that has tasks, its own stay.
 
     Raises:
         PluginError: a task is not installed or broken.
@@ -44,8 +49,10 @@ def with_tasks(model: MultiTaskViT, tasks: Mapping[str, Mapping[str, Any]]) -> M
     there = {task.name: task.config.model_dump(mode="json") for task in model.task_list}
     settings = {name: {**there.get(name, {}), **given} for name, given in tasks.items()}
     made, person = make_tasks(settings, model.categories), model.canvases["person"]
-    changed = MultiTaskViT(model.backbone, made, model.categories, person, model.framing)
-    for name in there.keys() & settings.keys():
+    kept = model.queries if model.task_list else queries
+    changed = MultiTaskViT(model.backbone, made, model.categories, person, model.framing, kept)
+    for name in sorted(there.keys() & settings.keys()):
+        _check_joining(name, tasks[name], model, changed)
         weights = model.modules_of(name).state_dict()
         problems = differences(changed.modules_of(name).state_dict(), weights)
         if problems:
@@ -54,4 +61,28 @@ def with_tasks(model: MultiTaskViT, tasks: Mapping[str, Mapping[str, Any]]) -> M
                 f"tasks.{name}: its weights do not fit the settings {given}: {problems}; leave them out."
             )
         changed.modules_of(name).load_state_dict(weights)
+    _keep_group(changed, model)
     return changed.train(model.training)
+
+
+def _keep_group(more: MultiTaskViT, model: MultiTaskViT) -> None:
+    """Let a model that has the same instance group use its weights."""
+    if more.instance_group is not None and model.instance_group is not None:
+        more.instance_group.adopt(model.instance_group.source)
+
+
+def _check_joining(
+    name: str, given: Mapping[str, Any], model: MultiTaskViT, changed: MultiTaskViT
+) -> None:
+    """Refuse settings of a task that would change the queries it shares, for these stay as they are."""
+    if model.instance_group is None or not model.shares(name):
+        return
+    before = model.instance_group.members[name]
+    after = None if changed.instance_group is None else changed.instance_group.members.get(name)
+    if after is None or (before.count, before.enter) != (after.count, after.enter):
+        plan = model.instance_group.plan
+        raise ConfigError(
+            f"tasks.{name}: its settings {', '.join(given)} ask for other queries, but it shares the "
+            f"{plan.count} of its model's instance group, which enter at block {plan.enter} and stay as they "
+            "are; leave those settings out."
+        )

@@ -1,6 +1,6 @@
 """What the backbone hands to the heads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -83,6 +83,24 @@ class Features:
     depth: int
     picks: Mapping[str, Pick]
     canvas: tuple[int, int]
+
+    def under(self, group: str, name: str, columns: Sequence[int]) -> "Features":
+        """Return the depths at which a group is there, with the group under another name as well.
+
+        Args:
+            group: Name of the group.
+            name: Its other name.
+            columns: Classes of its proposals that stand under that name.
+        """
+        layers = {
+            depth: replace(layer, queries={**layer.queries, name: layer.queries[group]})
+            for depth, layer in self.layers.items()
+            if group in layer.queries
+        }
+        picks = self.picks
+        if group in picks:
+            picks = {**picks, name: picks[group].of(columns)}
+        return replace(self, layers=layers, picks=picks)
 
     @property
     def last(self) -> LayerFeatures:

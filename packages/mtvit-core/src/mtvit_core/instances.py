@@ -33,6 +33,8 @@ class Instances:
         file_name: Where the image came from, empty where unknown.
         maps: Dense results by name, one number per pixel of the original image. The name is that of the task,
             or begins with it and ``-``.
+        queries: Query that each object was read from, where its task shares queries with others: rows of one
+            query and one class are one object. None where it does not; empty where no task does.
         links: What each task found of an object, where several did and were linked; None where one did.
             Empty where nothing was linked at all.
     """
@@ -49,6 +51,7 @@ class Instances:
     image_id: int = 0
     file_name: str = ""
     maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
+    queries: tuple[int | None, ...] = ()
     links: tuple[Link | None, ...] = ()
 
     @classmethod
@@ -99,6 +102,7 @@ class Instances:
             tasks=tuple(self.tasks[i] for i in index.tolist()),
             rles=tuple(self.rles[i] for i in index.tolist()),
             keypoints=self.keypoints[index],
+            queries=tuple(self.queries[i] for i in index.tolist()) if self.queries else (),
             links=tuple(self.links[i] for i in index.tolist()) if self.links else (),
         )
 
@@ -111,16 +115,25 @@ class Instances:
         ]
         rows = replace(self, links=())[torch.tensor([i for i, _ in found])]
         scores, boxes, keypoints = rows.scores.clone(), rows.boxes.clone(), rows.keypoints.clone()
-        tasks, rles = list(rows.tasks), list(rows.rles)
+        tasks, rles, queries = list(rows.tasks), list(rows.rles), list(rows.queries)
         for row, (_, one) in enumerate(found):
             if one is None:
                 continue
             tasks[row], scores[row], boxes[row] = one.task, one.score, boxes.new_tensor(one.box)
             rles[row] = rles[row] if one.mask else None
+            if queries:
+                queries[row] = one.query
             if not one.keypoints:
                 keypoints[row] = torch.nan
-        names, masks = tuple(tasks), tuple(rles)
-        return replace(rows, tasks=names, scores=scores, boxes=boxes, rles=masks, keypoints=keypoints)
+        return replace(
+            rows,
+            tasks=tuple(tasks),
+            scores=scores,
+            boxes=boxes,
+            rles=tuple(rles),
+            keypoints=keypoints,
+            queries=tuple(queries),
+        )
 
     def of(self, task: str) -> "Instances":
         """Select what one task found, as it found it; of linked results best first."""
@@ -187,6 +200,7 @@ def belongs(name: str, task: str) -> bool:
 def concatenate(parts: Sequence[Instances]) -> Instances:
     """Join what several tasks found in the same image, in the order given; ``parts`` is not empty."""
     links = tuple(link for part in parts for link in part.links or (None,) * len(part))
+    queries = tuple(query for part in parts for query in part.queries or (None,) * len(part))
     return replace(
         parts[0],
         labels=torch.cat([part.labels for part in parts]),
@@ -196,5 +210,6 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         rles=tuple(rle for part in parts for rle in part.rles),
         keypoints=torch.cat([part.keypoints for part in parts]),
         maps={name: values for part in parts for name, values in part.maps.items()},
+        queries=queries if any(query is not None for query in queries) else (),
         links=links if any(links) else (),
     )

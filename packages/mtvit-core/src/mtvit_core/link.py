@@ -16,6 +16,7 @@ class Finding:
         box: Its box, corners x0 y0 x1 y1 in original pixels.
         mask: Whether the object's mask is its.
         keypoints: Whether the object's keypoints are its.
+        query: Query of an instance group that it was read from; None where the task has its own.
     """
 
     task: str
@@ -23,6 +24,7 @@ class Finding:
     box: Box
     mask: bool
     keypoints: bool
+    query: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return task, score and bbox x y w h."""

@@ -3,12 +3,15 @@
     g(i, j) = IoU of the boxes i and j, of one category;  0 where both bring a mask, or both keypoints
     f(i, j) = share of i's confident keypoints that lie inside j's mask, where i has keypoints and j a mask
     a(i, j) = g, or sqrt(g f) where f is defined
-    a(o, j) = min over the rows i of object o of a(i, j)
+    a(o, j) = min over the rows i of object o of a(i, j),  where i and j of one query count as 1
 
 Tasks join one after the other, those with boxes alone first, then those with masks, then those with
 keypoints. Each gives a row to an object by the one-to-one assignment of the largest sum of a(o, j) s_o s_j
 (s: scores) among pairs with a(o, j) at least a limit. The score of a link is the least a of any two of its
 rows.
+
+Rows of one query of an instance group and of one category are one object by what they are, and are joined
+before the others; the score of their link tells how well they agree all the same.
 
 Source: assignment by overlap times score is that of ByteTrack (Zhang et al. 2022, ``fuse_score`` of its
 code), which links boxes over time; the least agreement of any two is complete linkage (Sørensen 1948).
@@ -54,18 +57,23 @@ def link(found: Instances, min_link: float = MIN_LINK, apart: Collection[str] = 
     """
     found = found.apart()
     agreement, scores = agreements(found, min_link), found.scores.tolist()
+    belonging = np.where(_one_query(found), 1.0, agreement)
     objects: list[list[int]] = []
-    together = agreement[:0]  # objects x rows
+    together = belonging[:0]  # objects x rows
     for rows in _by_task(found, apart):
-        best = [max(scores[row] for row in joined) for joined in objects]
-        pairs = assign(together[:, rows], best, [scores[row] for row in rows], min_link)
-        for object_, j in pairs:
-            objects[object_].append(rows[j])
-            together[object_] = np.minimum(together[object_], agreement[rows[j]])
-        taken = {j for _, j in pairs}
-        new = [row for j, row in enumerate(rows) if j not in taken]
+        pairs = _of_one_query(found, objects, rows)
+        free = [object_ for object_ in range(len(objects)) if object_ not in pairs]
+        rest = [row for row in rows if row not in pairs.values()]
+        best = [max(scores[row] for row in objects[object_]) for object_ in free]
+        assigned = assign(together[np.ix_(free, rest)], best, [scores[row] for row in rest], min_link)
+        pairs |= {free[i]: rest[j] for i, j in assigned}
+        for object_, row in pairs.items():
+            objects[object_].append(row)
+            together[object_] = np.minimum(together[object_], belonging[row])
+        taken = set(pairs.values())
+        new = [row for row in rows if row not in taken]
         objects += [[row] for row in new]
-        together = np.concatenate([together, agreement[new]])
+        together = np.concatenate([together, belonging[new]])
     objects += [[i] for i, task in enumerate(found.tasks) if task in apart]
     if len(objects) == len(found):
         return found
@@ -100,7 +108,7 @@ def agreements(found: Instances, min_link: float = MIN_LINK) -> Float[ndarray, "
         possible &= ~(has[:, None] & has)
     overlap *= possible
     # sqrt(g f) is less than the limit where g is less than its square.
-    near = (overlap > 0) & (overlap >= min_link**2)
+    near = (overlap > 0) & ((overlap >= min_link**2) | _one_query(found))
     keypoints = found.keypoints.numpy()
     sure = keypoints[..., 2] >= CONFIDENT_KEYPOINT
     skeletons = np.flatnonzero(sure.any(1) & near[:, masked].any(1))
@@ -113,6 +121,32 @@ def agreements(found: Instances, min_link: float = MIN_LINK) -> Float[ndarray, "
         overlap[both] = np.sqrt(overlap[both] * inside)
         overlap[np.ix_(masks, skeletons)] = overlap[both].T
     return overlap
+
+
+def _one_query(found: Instances) -> Bool[ndarray, "M M"]:
+    """Which rows of different tasks are of one query and one category."""
+    if not found.queries:
+        return np.zeros((len(found), len(found)), bool)
+    tasks, labels = np.array(found.tasks), found.labels.numpy()
+    queries = np.array([-1 if query is None else query for query in found.queries])
+    own = (queries[:, None] == queries) & (queries >= 0)
+    return np.asarray(own & (labels[:, None] == labels) & (tasks[:, None] != tasks))
+
+
+def _of_one_query(
+    found: Instances, objects: Sequence[Sequence[int]], rows: Sequence[int]
+) -> dict[int, int]:
+    """Rows of a task whose query and category an object holds already, by the object; the first of several."""
+    if not found.queries:
+        return {}
+    labels = found.labels.tolist()
+    place = {(found.queries[i], labels[i]): object_ for object_, own in enumerate(objects) for i in own}
+    pairs: dict[int, int] = {}
+    for row in rows:
+        object_ = place.get((found.queries[row], labels[row]))
+        if object_ is not None and found.queries[row] is not None:
+            pairs.setdefault(object_, row)
+    return pairs
 
 
 def _inside(
@@ -165,7 +199,8 @@ def _merged(found: Instances, objects: Sequence[list[int]], agreement: Float[nda
 
     def finding(row: int) -> Finding:
         x0, y0, x1, y1 = boxes[row]
-        return Finding(found.tasks[row], scores[row], (x0, y0, x1, y1), masked[row], posed[row])
+        query = found.queries[row] if found.queries else None
+        return Finding(found.tasks[row], scores[row], (x0, y0, x1, y1), masked[row], posed[row], query)
 
     def linked(rows: list[int]) -> Link | None:
         if len(rows) == 1:

@@ -25,6 +25,7 @@ from mtvit_core.crops import CropRule
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.geometry import Framing, Letterbox
+from mtvit_core.instance_group import InstanceGroup, Queries
 from mtvit_core.instances import Instances
 from mtvit_core.linking import MIN_LINK
 from mtvit_core.matching import match_all
@@ -39,8 +40,13 @@ NO_LESSONS: Mapping[str, Any] = {}
 class TaskModules(nn.Module):
     """The weights of one task: its head, and the sources of its token groups."""
 
-    def __init__(self, task: Task[Any, Any, Any], spec: BackboneSpec) -> None:
+    def __init__(self, task: Task[Any, Any, Any], spec: BackboneSpec, joins: bool = False) -> None:
         """Build them.
+
+        Args:
+            task: The task.
+            spec: What it may know about the backbone.
+            joins: Whether it reads the queries of an instance group in place of its own.
 
         Raises:
             PluginError: a builder of the task raises or gives something else than it should, a group's name
@@ -48,7 +54,7 @@ class TaskModules(nn.Module):
                 attention but cannot.
         """
         super().__init__()
-        self.groups = build_tokens(task, spec)
+        self.groups = () if joins else build_tokens(task, spec)
         self.head = build_head(task, spec, self.groups)
         self.tokens = nn.ModuleDict({group.name: group.source for group in self.groups})
 
@@ -63,6 +69,7 @@ class MultiTaskViT(nn.Module):
         categories: Classes of the data the model is for.
         canvases: Rows H and columns W of what the model sees, by view.
         framing: How whole images come onto a canvas at prediction; training always takes ``letterbox``.
+        instance_group: The queries that several tasks share; None where each has its own.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class MultiTaskViT(nn.Module):
         categories: Categories,
         person_canvas: tuple[int, int] = (256, 192),
         framing: Framing | None = None,
+        queries: Queries = "task",
     ) -> None:
         """Assemble the model.
 
@@ -82,12 +90,14 @@ class MultiTaskViT(nn.Module):
             person_canvas: Rows and columns of person crops, for top-down tasks.
             framing: How whole images come onto a canvas at prediction; by default they are letterboxed onto
                 the backbone's.
+            queries: ``task``: each task has its own queries. ``instance``: those that can share one group,
+                see ``mtvit_core.instance_group``. A plan: they share a group that was planned before.
 
         Raises:
             PluginError: two tasks or two token groups bear the same name, two parts share a weight, or a task
                 breaks the contract.
             ConfigError: the patch does not divide the person canvas, and a task looks at persons; or two
-                tasks look at persons on different kinds of crops.
+                tasks look at persons on different kinds of crops; or no task can share queries.
         """
         super().__init__()
         _check_names(tasks)
@@ -101,9 +111,14 @@ class MultiTaskViT(nn.Module):
         self.canvases: dict[View, tuple[int, int]] = {"image": backbone.spec.canvas, "person": person_canvas}
         self.framing: Framing = framing or self.letterbox
         specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
-        self.tasks = nn.ModuleDict({task.name: TaskModules(task, specs[task.view]) for task in tasks})
-        check_group_names([(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups])
-        check_weights({"backbone": backbone, **dict(self.tasks.items())})
+        self.instance_group = InstanceGroup.of(queries, self.of_view("image"), backbone.spec)
+        modules = {t.name: TaskModules(t, specs[t.view], self.shares(t.name)) for t in tasks}
+        self.tasks = nn.ModuleDict(modules)
+        shared = {} if self.instance_group is None else {"instance group": self.instance_group}
+        groups = [(name, group.group.name) for name, group in shared.items()]
+        groups += [(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups]
+        check_group_names(groups)
+        check_weights({"backbone": backbone, **shared, **modules})
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -125,6 +140,15 @@ class MultiTaskViT(nn.Module):
         """How whole images come onto the canvas that the model is built for."""
         return Letterbox(*self.canvases["image"])
 
+    @property
+    def queries(self) -> Queries:
+        """How the tasks got their queries, for another model of the same weights."""
+        return "task" if self.instance_group is None else self.instance_group.plan
+
+    def shares(self, task: str) -> bool:
+        """Tell whether a task shares its queries with others."""
+        return self.instance_group is not None and task in self.instance_group.members
+
     def modules_of(self, name: str) -> TaskModules:
         """Return the weights of one task."""
         modules = self.tasks[name]
@@ -140,6 +164,8 @@ class MultiTaskViT(nn.Module):
         groups: list[TokenGroup] = []
         maskers: dict[str, QueryMasker] = {}
         tasks = self.of_view(view)
+        if self.instance_group is not None and view == "image":
+            groups.append(self.instance_group.group)
         for task in tasks:
             modules = self.modules_of(task.name)
             groups += modules.groups
@@ -159,7 +185,9 @@ class MultiTaskViT(nn.Module):
         features = self.features(images.to(self.device), shown)
         predictions: dict[str, Any] = {}
         for task in self.of_view(shown):
-            with reading(task, features) as shown_to_head:
+            group = self.instance_group if self.shares(task.name) else None
+            seen = features if group is None else group.seen_by(task.name, features)
+            with reading(task, seen) as shown_to_head:
                 predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
         return predictions
 
@@ -207,7 +235,9 @@ class MultiTaskViT(nn.Module):
         targets = {t.name: t.targets(batch.annotations, canvas, self.device) for t in tasks}
         with torch.no_grad():
             costs = {t.name: t.cost(predictions[t.name], targets[t.name]) for t in tasks}
-        matches = match_all({n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None})
+        offers = {n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None}
+        group = self.instance_group
+        matches = match_all(offers) if group is None else group.match(offers, targets)
         terms = [
             own_terms(t, t.loss(predictions[t.name], targets[t.name], matches.get(t.name))) for t in tasks
         ]
@@ -224,10 +254,8 @@ class MultiTaskViT(nn.Module):
             task.progress(self.modules_of(task.name).head, fraction)
 
     def parameter_owner(self) -> Mapping[str, str]:
-        """Name of the task each parameter belongs to, or ``backbone``, by parameter name."""
-        return {
-            n: n.split(".")[1] if n.startswith("tasks.") else "backbone" for n, _ in self.named_parameters()
-        }
+        """Name of the task each parameter belongs to, or ``backbone``, or ``instance_group``, by its name."""
+        return {n: n.split(".")[n.startswith("tasks.")] for n, _ in self.named_parameters()}
 
 
 def _distilled(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -126,7 +126,10 @@ def _decode(
     model: MultiTaskViT, view: View, canvases: Tensor, metas: list[ImageMeta]
 ) -> dict[str, list[Instances]]:
     predictions = model.answers(canvases, view)
-    return {task.name: decode(task, predictions[task.name], metas) for task in model.of_view(view)}
+    return {
+        task.name: decode(task, predictions[task.name], metas, model.shares(task.name))
+        for task in model.of_view(view)
+    }
 
 
 def _predict_people(

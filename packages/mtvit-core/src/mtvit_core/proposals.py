@@ -20,10 +20,11 @@ from torchvision.ops import batched_nms
 
 from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.counts import shared_count
+from mtvit_core.joining import Joining
 from mtvit_core.losses import quality_focal
 from mtvit_core.mlp import MLP
 from mtvit_core.regions import RegionReader
-from mtvit_core.tokens import Context, Entry, Pick, QuerySource
+from mtvit_core.tokens import Context, Entry, Pick, QuerySource, TokenGroup
 
 #: Side of the anchor relative to the canvas; sizes from 1/8 to 1/2 lie within a factor of 2 of it.
 ANCHOR = 0.25
@@ -73,6 +74,18 @@ class PickedQueries(QuerySource):
         place = self.position(sine_embedding(pick.picked_boxes.detach()))
         region = self.region(x.transpose(1, 2).unflatten(2, context.grid), pick.picked_boxes)
         return Entry(self.content(features) + region + place + self.group, pick)
+
+
+def picked_group(name: str, joining: Joining, width: int) -> TokenGroup:
+    """Return a token group of picked queries.
+
+    Args:
+        name: Of the group.
+        joining: What is wanted of it.
+        width: Token width D.
+    """
+    source = PickedQueries(joining.count, width, len(joining.labels))
+    return TokenGroup(name, joining.count, joining.enter, source, joining.visibility, joining.layers)
 
 
 def anchors(grid: tuple[int, int], like: Tensor) -> Float[Tensor, "N 4"]:

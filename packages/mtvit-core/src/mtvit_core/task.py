@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from mtvit_core.crops import CropRule
 from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances, concatenate
+from mtvit_core.joining import Joining
 from mtvit_core.matching import Match
 from mtvit_core.tokens import TokenGroup
 
@@ -68,6 +69,16 @@ class Targets(Protocol):
     @property
     def labelled(self) -> Bool[Tensor, " B"]:
         """Whether each image carries what the task needs; unlabelled images give no loss at all."""
+        ...
+
+
+@runtime_checkable
+class SharedTargets(Targets, Protocol):
+    """Targets of a task that joins an instance group."""
+
+    @property
+    def objects(self) -> Int64[Tensor, "B M"]:
+        """Row of each target in the annotations of its image, on the CPU; any number in padding."""
         ...
 
 
@@ -175,6 +186,15 @@ class Task(ABC, Generic[C, P, T]):
     def mirrors(self) -> bool:
         """Whether results are made from the image and its mirror image together (flip test)."""
         return False
+
+    def joining(self, backbone: BackboneSpec) -> Joining | None:
+        """Return how the task reads a group of queries that it shares with others; None where it cannot.
+
+        A task that can is one that sees whole images, has ``objects`` among its targets and a matching cost.
+        In a model of instance groups, ``tokens`` is not asked for. The head finds the shared queries and
+        proposals in the features under the task's own name.
+        """
+        return None
 
     @abstractmethod
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:

@@ -1,10 +1,13 @@
 """Token groups: the query tokens a task adds to the backbone, where they enter and what they start from."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+
+Visibility = Literal["isolated", "joint"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Pick:
     logits: Float[Tensor, "B N C"]
     boxes: Float[Tensor, "B N 4"]
     index: Int64[Tensor, "B Q"]
+
+    def of(self, columns: Sequence[int]) -> "Pick":
+        """Return the same proposals with some of the classes alone, in the order given."""
+        if list(columns) == list(range(self.logits.shape[-1])):
+            return self
+        return replace(self, logits=self.logits[..., list(columns)])
 
     @property
     def picked_logits(self) -> Float[Tensor, "B Q C"]:
@@ -111,7 +120,7 @@ class TokenGroup:
     count: int
     enter: int
     source: QuerySource
-    visibility: Literal["isolated", "joint"] = "isolated"
+    visibility: Visibility = "isolated"
     layers: tuple[int, ...] = ()
     masked: bool = False
 

@@ -23,6 +23,7 @@ class DetConfig(TaskConfig):
         id_columns: Class columns of a head in which the column of a class is its id; published YOLOS have 91
             on COCO. By default every class has a column, in order (yolos).
         blocks: Last blocks that the picked queries pass through.
+        visibility: Who sees the queries, see ``TokenGroup``; by default joint for yolos, isolated for picked.
         deep_supervision: Whether every one of these blocks is supervised, not only the last (picked).
         top_k: Most boxes of an image in the results.
         nms: Of two boxes of one class that overlap by more than this IoU only the better one is a result; 1
@@ -43,6 +44,7 @@ class DetConfig(TaskConfig):
     token_positions: bool = False
     id_columns: int | None = Field(None, ge=1)
     blocks: int = Field(2, ge=1)
+    visibility: Literal["isolated", "joint"] | None = None
     deep_supervision: bool = True
     top_k: int = Field(100, ge=1)
     nms: float = Field(0.7, ge=0, le=1)

@@ -73,6 +73,7 @@ def _instances(
                 tasks=("det",) * count,
                 rles=(None,) * count,
                 keypoints=torch.full((count, categories.max_keypoints, 3), torch.nan),
+                queries=tuple(query[image, order].tolist()),
                 image_id=at.image_id,
                 file_name=at.file_name,
             )

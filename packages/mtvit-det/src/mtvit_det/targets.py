@@ -22,6 +22,7 @@ class DetTargets:
         labelled: Which images carry boxes.
         counts: Number of objects of each image.
         annotated: Class columns annotated in each image; those that are no category count as annotated.
+        objects: Row of each object in the annotations of its image, on the CPU; 0 in padding.
     """
 
     labels: Int64[Tensor, "B M"]
@@ -30,6 +31,7 @@ class DetTargets:
     labelled: Bool[Tensor, " B"]
     counts: tuple[int, ...]
     annotated: Bool[Tensor, "B C"]
+    objects: Int64[Tensor, "B M"]
 
 
 def make_targets(
@@ -52,12 +54,12 @@ def make_targets(
     counts = tuple(int(k.sum()) for k in keep)
     labels = torch.zeros(len(annotations), max(counts, default=0), dtype=torch.int64)
     boxes = torch.zeros(*labels.shape, 4)
-    valid = torch.zeros(labels.shape, dtype=torch.bool)
+    valid, objects = torch.zeros(labels.shape, dtype=torch.bool), torch.zeros_like(labels)
     size = torch.tensor([canvas[1], canvas[0], canvas[1], canvas[0]], dtype=torch.float32)
     for i, (annotation, kept, count) in enumerate(zip(annotations, keep, counts, strict=True)):
         labels[i, :count] = columns[annotation.labels[kept]]
         boxes[i, :count] = xyxy_to_cxcywh(annotation.boxes[kept].float() / size)
-        valid[i, :count] = True
+        valid[i, :count], objects[i, :count] = True, kept.nonzero()[:, 0]
     labelled = torch.tensor(["boxes" in a.has for a in annotations], dtype=torch.bool)
     annotated = torch.ones(len(annotations), classes, dtype=torch.bool)
     annotated[:, columns] = annotated_classes(annotations, len(columns))
@@ -68,4 +70,5 @@ def make_targets(
         labelled=labelled.to(device),
         counts=counts,
         annotated=annotated.to(device),
+        objects=objects,
     )

@@ -15,8 +15,9 @@ from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
+from mtvit_core.joining import Joining
 from mtvit_core.matching import Match
-from mtvit_core.proposals import PickedQueries, proposal_loss
+from mtvit_core.proposals import picked_group, proposal_loss
 from mtvit_core.regions import region_class_loss
 from mtvit_core.soft_objects import SoftObjects
 from mtvit_core.suppression import without_repeats
@@ -70,16 +71,25 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         """YOLOS reads the DET tokens alone."""
         return self.config.variant != "yolos"
 
+    def joining(self, backbone: BackboneSpec) -> Joining | None:
+        """Picked queries of every category; YOLOS has DET tokens of its own."""
+        config = self.config
+        if config.variant == "yolos":
+            return None
+        enter, labels = max(0, backbone.depth - config.blocks), tuple(range(len(self.categories)))
+        visibility = config.visibility or "isolated"
+        return Joining(config.queries, enter, self._layers(backbone), labels, visibility)
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
+        picked = self.joining(backbone)
+        if picked is not None:
+            return [picked_group(self.name, picked, backbone.width)]
         count, layers = self.config.queries, self._layers(backbone)
-        if self.config.variant == "yolos":
-            tables = backbone.depth - 1 if self.config.token_positions else 0
-            learned = LearnedQueries(count, backbone.width, tables=tables)
-            return [TokenGroup("det", count, 0, learned, "joint", layers)]
-        enter = max(0, backbone.depth - self.config.blocks)
-        picked = PickedQueries(count, backbone.width, len(self.categories))
-        return [TokenGroup("det", count, enter, picked, "isolated", layers)]
+        tables = backbone.depth - 1 if self.config.token_positions else 0
+        learned = LearnedQueries(count, backbone.width, tables=tables)
+        visibility = self.config.visibility or "joint"
+        return [TokenGroup(self.name, count, 0, learned, visibility, layers)]
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
         """The head of the variant."""

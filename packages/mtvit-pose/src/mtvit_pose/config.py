@@ -16,6 +16,7 @@ class PoseConfig(TaskConfig):
             ``tokenpose`` (Li et al. 2021).
         queries: People the model can find in an image, Q (onepass).
         blocks: Last blocks that the queries pass through (onepass).
+        visibility: Who sees the queries, see ``TokenGroup`` (onepass).
         deep_supervision: Whether every one of these blocks is supervised, not only the last (onepass).
         refine: Whether a window heatmap around each regressed keypoint corrects it (onepass).
         window: Points along one side of that window.
@@ -53,6 +54,7 @@ class PoseConfig(TaskConfig):
     variant: Literal["onepass", "vitpose", "vitpose-simple", "tokenpose"] = "onepass"
     queries: int = Field(60, ge=1)
     blocks: int = Field(2, ge=1)
+    visibility: Literal["isolated", "joint"] = "isolated"
     deep_supervision: bool = True
     refine: bool = True
     window: int = Field(9, ge=3)

@@ -14,8 +14,9 @@ from mtvit_core.certain import SURE, certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
+from mtvit_core.joining import Joining
 from mtvit_core.matching import Match
-from mtvit_core.proposals import PickedQueries
+from mtvit_core.proposals import picked_group
 from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task
 from mtvit_core.tokens import TokenGroup
@@ -33,13 +34,15 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     Config = PoseConfig
     needs = NEEDS
 
+    def joining(self, backbone: BackboneSpec) -> Joining:
+        """Queries of the categories that have keypoints, picked before the last blocks."""
+        labels, config = self.categories.keypoint_labels, self.config
+        enter, layers = self._enter(backbone), self._layers(backbone)
+        return Joining(config.queries, enter, layers, labels, config.visibility)
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
-        """Return the one group of person queries, picked before the last blocks."""
-        count, classes = self.config.queries, len(self.categories.keypoint_labels)
-        source = PickedQueries(count, backbone.width, classes)
-        return [
-            TokenGroup(self.name, count, self._enter(backbone), source, "isolated", self._layers(backbone))
-        ]
+        """Return the one group of person queries."""
+        return [picked_group(self.name, self.joining(backbone), backbone.width)]
 
     def head(self, backbone: BackboneSpec) -> OnePassHead:
         """Return the head."""
@@ -112,12 +115,20 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         visible = take(last.visibility, rows).sigmoid()
         keypoints = torch.cat([points * predictions.scale, visible[..., None]], -1)[0].float().cpu()
         corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0].float().cpu()
-        rows_of_images = zip(best[0].float().cpu(), classes[0].cpu(), corners, keypoints, meta, strict=True)
+        rows_of_images = zip(
+            best[0].float().cpu(), classes[0].cpu(), rows[0].cpu(), corners, keypoints, meta, strict=True
+        )
         people = [self._instances(*entry) for entry in rows_of_images]
         return [without_repeats(found, self.config.nms) for found in people]
 
     def _instances(
-        self, scores: Tensor, classes: Tensor, boxes: Tensor, keypoints: Tensor, meta: ImageMeta
+        self,
+        scores: Tensor,
+        classes: Tensor,
+        queries: Tensor,
+        boxes: Tensor,
+        keypoints: Tensor,
+        meta: ImageMeta,
     ) -> Instances:
         _, exists = schema_table(self.categories)
         points = torch.cat([meta.points_to_original(keypoints[..., :2]), keypoints[..., 2:]], -1)
@@ -131,6 +142,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
             tasks=(self.name,) * len(scores),
             rles=(None,) * len(scores),
             keypoints=points.masked_fill(~exists[classes][..., None], torch.nan),
+            queries=tuple(queries.tolist()),
             image_id=meta.image_id,
             file_name=meta.file_name,
         )

@@ -36,6 +36,7 @@ class PoseTargets:
         labelled: Whether keypoints of the image are labelled.
         annotated: Classes annotated in each image.
         hidden: Keypoints that some class not annotated in the image has.
+        objects: Row of each person in the annotations of its image, on the CPU; 0 in padding.
     """
 
     classes: Int64[Tensor, "B M"]
@@ -51,6 +52,7 @@ class PoseTargets:
     labelled: Bool[Tensor, " B"]
     annotated: Bool[Tensor, "B C"]
     hidden: Bool[Tensor, "B K"]
+    objects: Int64[Tensor, "B M"]
 
     @cached_property
     def posed(self) -> Bool[Tensor, "B M"]:
@@ -97,9 +99,11 @@ def pose_targets(
     shape = (len(annotations), max(1, *counts))
     keypoints = torch.zeros(*shape, categories.max_keypoints, 3)
     classes, boxes, areas = torch.zeros(shape, dtype=torch.int64), torch.zeros(*shape, 4), torch.ones(shape)
+    objects = torch.zeros_like(classes)
     for image, (entry, rows, count) in enumerate(zip(annotations, people, counts, strict=True)):
         if count:
             assert entry.keypoints is not None
+            objects[image, :count] = rows.nonzero()[:, 0]
             classes[image, :count] = class_of_label[entry.labels[rows]]
             boxes[image, :count] = entry.boxes[rows]
             areas[image, :count] = entry.areas[rows].clamp(min=1)
@@ -126,4 +130,5 @@ def pose_targets(
         labelled=torch.tensor(labelled, dtype=torch.bool).to(device),
         annotated=annotated.to(device),
         hidden=(~annotated[..., None] & has_keypoint).any(1).to(device),
+        objects=objects,
     )

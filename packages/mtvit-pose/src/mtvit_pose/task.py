@@ -12,6 +12,7 @@ from mtvit_core.crops import CropRule
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
+from mtvit_core.joining import Joining
 from mtvit_core.matching import Match
 from mtvit_core.task import BackboneSpec, Evaluator, Task, TaskConfig
 from mtvit_core.tokens import TokenGroup
@@ -70,6 +71,10 @@ class PoseTask(Task[PoseConfig, Any, Any]):
     def mirrors(self) -> bool:
         """Whether the variant makes results from the mirrored image too."""
         return self.variant.mirrors
+
+    def joining(self, backbone: BackboneSpec) -> Joining | None:
+        """Return what the variant can read of shared queries."""
+        return self.variant.joining(backbone)
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the variant's token groups."""

@@ -52,12 +52,18 @@ def decode_instances(
     for i, at in enumerate(meta):
         distinct, row = torch.unique(query[i], return_inverse=True)
         masks = crops(predictions.mask_logits[-1, i, distinct], predictions.canvas, at, threshold)
-        results.append(_instances(best[i], labels[i], row, masks, at, categories))
+        results.append(_instances(best[i], labels[i], query[i], row, masks, at, categories))
     return results
 
 
 def _instances(
-    scores: Tensor, labels: Tensor, row: Tensor, masks: Iterator[Crop], at: ImageMeta, categories: Categories
+    scores: Tensor,
+    labels: Tensor,
+    query: Tensor,
+    row: Tensor,
+    masks: Iterator[Crop],
+    at: ImageMeta,
+    categories: Categories,
 ) -> Instances:
     """Instances of one image; ``row`` is the place of each one's mask among ``masks``."""
     found = [_describe(crop, at) for crop in masks]
@@ -76,6 +82,7 @@ def _instances(
         tasks=("seg",) * len(chosen),
         rles=tuple(mask.rle for mask in chosen),
         keypoints=torch.full((len(chosen), categories.max_keypoints, 3), torch.nan),
+        queries=tuple(query.cpu()[order].tolist()),
         image_id=at.image_id,
         file_name=at.file_name,
     )

@@ -27,6 +27,7 @@ class SegTargets:
         image: Image of each packed mask.
         slot: Place of each packed mask among the objects of its image.
         annotated: Classes annotated in each image.
+        objects: Row of each object in the annotations of its image, on the CPU; 0 in padding.
     """
 
     labels: Int64[Tensor, "B M"]
@@ -38,6 +39,7 @@ class SegTargets:
     image: Int64[Tensor, " T"]
     slot: Int64[Tensor, " T"]
     annotated: Bool[Tensor, "B C"]
+    objects: Int64[Tensor, "B M"]
 
     def on_map(self, size: tuple[int, int]) -> Float[Tensor, "T h w"]:
         """Share of every pixel of a coarse map that each mask covers, in [0, 1]."""
@@ -75,6 +77,8 @@ def make_targets(
     image, slot = valid.nonzero(as_tuple=True)
     labels = torch.zeros(valid.shape, dtype=torch.int64)
     labels[image, slot] = torch.cat([a.labels[rows] for a, rows in pairs])
+    objects = torch.zeros_like(labels)
+    objects[image, slot] = torch.cat([rows.nonzero()[:, 0] for rows in kept])
     boxes = torch.zeros(*valid.shape, 4, device=device)
     size = torch.tensor([canvas[1], canvas[0], canvas[1], canvas[0]], dtype=torch.float32, device=device)
     image, slot = image.to(device), slot.to(device)
@@ -89,6 +93,7 @@ def make_targets(
         image=image,
         slot=slot,
         annotated=annotated_classes(annotations, classes).to(device),
+        objects=objects,
     )
 
 

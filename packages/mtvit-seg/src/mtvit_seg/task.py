@@ -16,12 +16,13 @@ from mtvit_core.draws import image_generators
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
+from mtvit_core.joining import Joining
 from mtvit_core.matching import Match
-from mtvit_core.proposals import PickedQueries, proposal_loss
+from mtvit_core.proposals import picked_group, proposal_loss
 from mtvit_core.regions import region_class_loss
 from mtvit_core.suppression import without_repeats
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
-from mtvit_core.tokens import LearnedQueries, QuerySource, TokenGroup
+from mtvit_core.tokens import LearnedQueries, TokenGroup
 from mtvit_seg.config import SegConfig
 from mtvit_seg.cost import (
     box_cost,
@@ -69,24 +70,33 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
                 f"config: tasks.seg.stuff holds {unknown[0]}, which is no category id; the ids are {known}."
             )
 
+    def joining(self, backbone: BackboneSpec) -> Joining | None:
+        """Picked queries of every category; EoMT learns queries of its own."""
+        config = self.config
+        if config.variant == "eomt":
+            return None
+        return Joining(
+            count=config.queries,
+            enter=self._enter(backbone),
+            layers=self._layers(backbone),
+            labels=tuple(range(len(self.categories))),
+            visibility=config.visibility or "isolated",
+        )
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: learned queries (eomt), or queries picked before the last blocks."""
-        config, width = self.config, backbone.width
-        learned = config.variant == "eomt"
-        source: QuerySource = (
-            LearnedQueries(config.queries, width, std=1.0)
-            if learned
-            else PickedQueries(config.queries, width, len(self.categories))
-        )
+        picked, config = self.joining(backbone), self.config
+        if picked is not None:
+            return [picked_group(self.name, picked, backbone.width)]
         return [
             TokenGroup(
                 name=self.name,
                 count=config.queries,
                 enter=self._enter(backbone),
-                source=source,
-                visibility=config.visibility or ("joint" if learned else "isolated"),
+                source=LearnedQueries(config.queries, backbone.width, std=1.0),
+                visibility=config.visibility or "joint",
                 layers=self._layers(backbone),
-                masked=learned and config.masked_attention,
+                masked=config.masked_attention,
             )
         ]
 

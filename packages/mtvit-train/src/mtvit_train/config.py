@@ -37,6 +37,8 @@ class ModelConfig(Table):
             that ships with this package; any other text: a local file of weights in timm's keys.
         image_size: Rows and columns of the canvas; multiples of the patch.
         person_size: Rows and columns of person crops, for top-down tasks.
+        queries: ``task``: each task has its own queries. ``instance``: tasks that can share one group, whose
+            queries are one object each for all of them.
         start: A model to start from, which brings all of the above: a file of mtvit, or what
             ``mtvit_core.load`` takes. Empty: none.
     """
@@ -46,6 +48,7 @@ class ModelConfig(Table):
     pretrained: bool | str = False
     image_size: Size = (640, 640)
     person_size: Size = (256, 192)
+    queries: Literal["task", "instance"] = "task"
     start: str = ""
 
 

@@ -135,7 +135,7 @@ def _results(
         for batch in stream:
             predictions = model.answers(batch.images, view)
             for task in model.of_view(view):
-                results = decode(task, predictions[task.name], batch.meta)
+                results = decode(task, predictions[task.name], batch.meta, model.shares(task.name))
                 found = pending[task.name] + list(zip(results, batch.meta, strict=True))
                 # The last image may go on in the next batch.
                 last = found[-1][0].image_id

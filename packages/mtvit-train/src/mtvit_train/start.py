@@ -49,7 +49,8 @@ def continued(
     if categories != start.categories:  # no head is kept, else the data would have been fitted to these
         person, framing = start.canvases["person"], start.framing
         start = MultiTaskViT(start.backbone, [], categories, person, framing)
-    return with_tasks(start, {name: config.tasks.get(name, {}) for name in tasks})
+    settings = {name: config.tasks.get(name, {}) for name in tasks}
+    return with_tasks(start, settings, config.model.queries)
 
 
 def _check_agrees(table: ModelConfig, model: MultiTaskViT) -> None:
@@ -61,6 +62,8 @@ def _check_agrees(table: ModelConfig, model: MultiTaskViT) -> None:
         "image_size": model.canvases["image"],
         "person_size": model.canvases["person"],
     }
+    if model.task_list:
+        brought["queries"] = "task" if model.queries == "task" else "instance"
     given, default = table.model_dump(), ModelConfig().model_dump()
     for name, theirs in brought.items():
         if given[name] not in (default[name], theirs):

@@ -17,6 +17,7 @@ from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.counts import shared_count
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
+from mtvit_core.joining import Joining
 from mtvit_core.losses import sigmoid_focal
 from mtvit_core.matching import Match
 from mtvit_core.task import BackboneSpec, Task, TaskConfig
@@ -34,13 +35,14 @@ class SpotsConfig(TaskConfig):
 
 @dataclass(frozen=True)
 class SpotsTargets:
-    """Objects of each image, padded; boxes are cx cy w h relative to the canvas."""
+    """Objects of each image, padded; boxes are cx cy w h relative to the canvas, objects rows of annotations."""
 
     boxes: Float[Tensor, "B M 4"]
     labels: Int64[Tensor, "B M"]
     valid: Bool[Tensor, "B M"]
     labelled: Bool[Tensor, " B"]
     counts: tuple[int, ...]
+    objects: Int64[Tensor, "B M"]
 
 
 class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
@@ -51,6 +53,11 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
     Config: ClassVar[type[TaskConfig]] = SpotsConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
     exportable: ClassVar[bool] = True
+
+    def joining(self, backbone: BackboneSpec) -> Joining:
+        """Any queries will do, also those of other tasks."""
+        enter, labels = max(0, backbone.depth - self.config.blocks), tuple(range(len(self.categories)))
+        return Joining(self.config.queries, enter, (backbone.depth,), labels)
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group of learned queries that joins before the last blocks."""
@@ -77,6 +84,7 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
             ),
             torch.tensor(["boxes" in a.has for a in annotations]).to(device),
             tuple(len(row) for row in labels),
+            pad_sequence([k.nonzero()[:, 0] for k in keep], batch_first=True),
         )
 
     def cost(self, predictions: SpotsPredictions, targets: SpotsTargets) -> Float[Tensor, "1 B Q M"]:
@@ -128,6 +136,7 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
             tasks=(self.name,) * count,
             rles=(None,) * count,
             keypoints=torch.full((count, self.categories.max_keypoints, 3), torch.nan),
+            queries=tuple(order.tolist()),
             image_id=at.image_id,
             file_name=at.file_name,
         )

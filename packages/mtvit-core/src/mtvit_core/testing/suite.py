@@ -14,6 +14,7 @@ from mtvit_core.testing import (
     batches,
     decoding,
     exports,
+    groups,
     isolation,
     labels,
     learning,
@@ -170,6 +171,10 @@ class TaskSuite:
     def test_state_dict(self) -> None:
         """See ``mtvit_core.testing.weights.state_dict``."""
         self.hold(weights.state_dict)
+
+    def test_joining(self) -> None:
+        """See ``mtvit_core.testing.groups.joining``."""
+        self.hold(groups.joining)
 
     def test_exporting(self) -> None:
         """See ``mtvit_core.testing.exports.exporting``."""
