@@ -40,7 +40,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     "separate": (),
     "shared": ('model.queries="instance"',),
     "joint": tuple(f'tasks.{task}.visibility="joint"' for task in TASKS),
-    **{task: () for task in TASKS},
+    **dict.fromkeys(TASKS, ()),
 }
 #: What is printed of each arm.
 METRICS = (

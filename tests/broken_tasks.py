@@ -579,7 +579,7 @@ class Doubled(Detection):
         return replace(found, objects=torch.zeros_like(found.objects))
 
 
-class Anonymous(Detection):
+class Secretive(Detection):
     """Does not tell the query of an object."""
 
     def decode(self, predictions: Any, meta: Any) -> list[Instances]:

@@ -23,7 +23,10 @@ from mtvit_core.shared_match import Share, sum_costs
 from mtvit_core.task import BackboneSpec
 
 CATEGORIES = Categories(
-    (Category(1, "person", KeypointSchema(("head", "left_hand", "right_hand"), ((1, 2),))), Category(7, "cup"))
+    (
+        Category(1, "person", KeypointSchema(("head", "left_hand", "right_hand"), ((1, 2),))),
+        Category(7, "cup"),
+    )
 )
 SETTINGS = {"det": {"queries": 5}, "seg": {"queries": 4}, "pose": {"queries": 3}}
 SPEC = BackboneSpec(width=24, depth=3, patch=(16, 16), canvas=(48, 64), heads=2)
@@ -104,7 +107,9 @@ def test_images_and_depths_of_their_own() -> None:
 
 
 def test_nothing_there() -> None:
-    both = sum_costs({"a": share(torch.rand(1, 2, 5, 0), [[], []]), "b": share(torch.rand(1, 2, 5, 1), [[], []])})
+    both = sum_costs(
+        {"a": share(torch.rand(1, 2, 5, 0), [[], []]), "b": share(torch.rand(1, 2, 5, 1), [[], []])}
+    )
     match = match_all({"": (both.cost, both.counts)})[""]
     assert both.counts == (0, 0)
     assert both.of("a", match, (3,)).matched.shape == (1, 2, 0)
@@ -229,8 +234,8 @@ def test_visibility_must_be_one() -> None:
     [
         (
             Joining(4, 1, (2,), (0,)),
-            "task 'a': it joins a group that enters at block 1 at depths (2,); give rising depths that end at 3, "
-            "the output.",
+            "task 'a': it joins a group that enters at block 1 at depths (2,); give rising depths that end "
+            "at 3, the output.",
         ),
         (
             Joining(4, 1, (3,), (1, 0)),
@@ -272,12 +277,13 @@ def test_a_member_without_cost_or_objects() -> None:
 def test_a_cost_of_other_depths_or_of_no_number() -> None:
     cost = torch.rand(3, 1, 4, 1)
     with pytest.raises(PluginError) as caught:
-        two_members().match({n: (cost, (1,)) for n in "ab"}, {n: Objects() for n in "ab"})
+        two_members().match(dict.fromkeys("ab", (cost, (1,))), {n: Objects() for n in "ab"})
     assert str(caught.value) == (
-        "task 'a': its cost has 3 layers, but it joins its group at depths 2, 3; give one layer for each depth."
+        "task 'a': its cost has 3 layers, but it joins its group at depths 2, 3; give one layer for each "
+        "depth."
     )
     with pytest.raises(DivergedError, match=r"matching of 'instance \(a, b\)'"):
-        two_members().match({n: (cost[:1] * torch.nan, (1,)) for n in "ab"}, {n: Objects() for n in "ab"})
+        two_members().match(dict.fromkeys("ab", (cost[:1] * torch.nan, (1,))), {n: Objects() for n in "ab"})
 
 
 def test_plans_are_plain_data() -> None:

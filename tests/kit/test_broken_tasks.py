@@ -113,13 +113,17 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
         "predictions.logits differs by … after the weights were loaded into a model of another seed",
     ),
     ("state_dict", broken.Shy, "the setting 'seed' is 3, but after a round trip through JSON 0"),
-    ("joining", broken.Misplaced, "loss term 'class' changes from … to … with the order of the annotations, …"),
+    (
+        "joining",
+        broken.Misplaced,
+        "loss term 'class' changes from … to … with the order of the annotations, …",
+    ),
     (
         "joining",
         broken.Doubled,
         "loss term 'class' is … with the queries of the group and … with the task's own, of the same weights",
     ),
-    ("joining", broken.Anonymous, "a result has … objects and tells 0 queries"),
+    ("joining", broken.Secretive, "a result has … objects and tells 0 queries"),
     (
         "joining",
         broken.Particular,

@@ -71,9 +71,7 @@ def _keep_group(more: MultiTaskViT, model: MultiTaskViT) -> None:
         more.instance_group.adopt(model.instance_group.source)
 
 
-def _check_joining(
-    name: str, given: Mapping[str, Any], model: MultiTaskViT, changed: MultiTaskViT
-) -> None:
+def _check_joining(name: str, given: Mapping[str, Any], model: MultiTaskViT, changed: MultiTaskViT) -> None:
     """Refuse settings of a task that would change the queries it shares, for these stay as they are."""
     if model.instance_group is None or not model.shares(name):
         return

@@ -137,8 +137,8 @@ class InstanceGroup(nn.Module):
         if not wanted:
             names = ", ".join(task.name for task in tasks) or "none"
             raise ConfigError(
-                f'model.queries is "instance", but no task of the model (of whole images: {names}) can join a '
-                'group with its settings; set model.queries = "task", or use the default variants.'
+                f'model.queries is "instance", but no task of the model (of whole images: {names}) can join '
+                'a group with its settings; set model.queries = "task", or use the default variants.'
             )
         return cls(GroupPlan.of(wanted), wanted, backbone)
 

@@ -1,4 +1,4 @@
-"""What a task wants of queries that are picked from the context, be they its own or those of several tasks."""
+"""What a task wants of queries that are picked from the context, be they its own or shared."""
 
 from dataclasses import dataclass
 

@@ -133,10 +133,8 @@ def _one_query(found: Instances) -> Bool[ndarray, "M M"]:
     return np.asarray(own & (labels[:, None] == labels) & (tasks[:, None] != tasks))
 
 
-def _of_one_query(
-    found: Instances, objects: Sequence[Sequence[int]], rows: Sequence[int]
-) -> dict[int, int]:
-    """Rows of a task whose query and category an object holds already, by the object; the first of several."""
+def _of_one_query(found: Instances, objects: Sequence[Sequence[int]], rows: Sequence[int]) -> dict[int, int]:
+    """Rows of a task whose query and category an object holds already, by object; the first of several."""
     if not found.queries:
         return {}
     labels = found.labels.tolist()

@@ -86,6 +86,8 @@ def sum_costs(shares: Mapping[str, Share]) -> SharedCost:
     total = first.new_zeros(len(depths), images, first.shape[2], objects + 1)
     for name, share in shares.items():
         index = slots[name].to(total.device)[None, :, None].expand_as(share.cost)
-        added = torch.zeros_like(total[: len(share.depths)]).scatter_add_(3, index, share.cost.to(total.dtype))
+        added = torch.zeros_like(total[: len(share.depths)]).scatter_add_(
+            3, index, share.cost.to(total.dtype)
+        )
         total[[depths.index(depth) for depth in share.depths]] += added
     return SharedCost(total[..., :objects], tuple(counts.tolist()), depths, slots)

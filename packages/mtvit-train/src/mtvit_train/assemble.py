@@ -110,9 +110,7 @@ def make_model(config: RunConfig, categories: Categories, start: MultiTaskViT | 
     else:
         backbone = create_backbone(table.backbone, table.image_size, weights_of(table), table.options)
         tasks: dict[str, Any] = {name: config.tasks.get(name, {}) for name in names}
-        model = build(
-            backbone, tasks, categories, person_canvas=table.person_size, queries=table.queries
-        )
+        model = build(backbone, tasks, categories, person_canvas=table.person_size, queries=table.queries)
     model.backbone.checkpointing = config.train.checkpointing
     return model
 

@@ -32,9 +32,7 @@ def with_knowledge(path: str, config: RunConfig) -> MultiTaskViT:
     held = {task.name: task.config.model_dump(mode="json") for task in teacher.task_list}
     settings = {name: {**held[name], **config.tasks.get(name, {})} for name in names}
     made, person = make_tasks(settings, teacher.categories), teacher.canvases["person"]
-    model = MultiTaskViT(
-        teacher.backbone, made, teacher.categories, person, teacher.framing, teacher.queries
-    )
+    model = MultiTaskViT(teacher.backbone, made, teacher.categories, person, teacher.framing, teacher.queries)
     if not dict(knowledge_tokens(model)):
         raise ConfigError(
             f"knowledge token: no task of {', '.join(names)} asks for one; --set tasks.pose.knowledge=true."

@@ -35,7 +35,7 @@ class SpotsConfig(TaskConfig):
 
 @dataclass(frozen=True)
 class SpotsTargets:
-    """Objects of each image, padded; boxes are cx cy w h relative to the canvas, objects rows of annotations."""
+    """Objects of each image, padded; boxes are cx cy w h of the canvas, objects rows of annotations."""
 
     boxes: Float[Tensor, "B M 4"]
     labels: Int64[Tensor, "B M"]

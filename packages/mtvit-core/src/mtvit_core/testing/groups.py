@@ -64,8 +64,8 @@ def _same_answers(case: Case, own: MultiTaskViT, alone: MultiTaskViT) -> None:
     for a, b in zip(before, after, strict=True):
         if a.value.shape != b.value.shape or not torch.equal(a.value, b.value):
             raise Breach(
-                f"{a.name} is another with the queries of the group {NAME!r} than with the task's own, of the "
-                "same weights",
+                f"{a.name} is another with the queries of the group {NAME!r} than with the task's own, of "
+                "the same weights",
                 "let `tokens` give `picked_group(self.name, self.joining(backbone), backbone.width)`",
             )
     before_losses, after_losses = (_losses(case, model, case.sample) for model in (own, alone))
