@@ -243,6 +243,29 @@ class MeanOfNone(Detection):
         return {**terms, "l1": (match.gather(predictions.boxes) - targets.boxes).abs().mean()}
 
 
+class Closed(Detection):
+    """What nobody annotated is background."""
+
+    def targets(self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any) -> DetTargets:
+        return super().targets([replace(a, annotated=None) for a in annotations], canvas, device)
+
+
+class ClosedEvaluator(CocoEvaluator):
+    """What nobody annotated is wrong where it is found."""
+
+    def update(
+        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+    ) -> None:
+        super().update(results, [replace(a, annotated=None) for a in annotations], meta)
+
+
+class ClosedMetrics(Detection):
+    """Its evaluator counts results of categories that nobody annotated."""
+
+    def evaluator(self) -> CocoEvaluator:
+        return ClosedEvaluator("det", "bbox", self.categories)
+
+
 class Counted(Detection):
     """Images without objects count as not labelled."""
 

@@ -97,6 +97,17 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
         "loss term 'class' of labelled images is …, but … when images without boxes are in the batch",
     ),
     ("absent_labels", broken.CountsAll, "images is 4, and 8 with images without boxes added"),
+    (
+        "unannotated",
+        broken.Closed,
+        "finding 'crate' costs a loss of 5 in images where nobody annotated it, and of 5 in images without "
+        "any",
+    ),
+    (
+        "unannotated",
+        broken.ClosedMetrics,
+        "AP is … where 'crate' is found in an image in which nobody annotated it, and 1 where it is not",
+    ),
     ("perfect_predictions", broken.Unscaled, "perfect predictions of 4 images have AP = 0, the best is 1"),
     ("perfect_predictions", broken.Content, "AP is as good, 1, when every image has the result of another"),
     (

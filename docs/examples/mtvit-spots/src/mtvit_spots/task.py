@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.certain import certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
@@ -41,6 +41,7 @@ class SpotsTargets:
     labels: Int64[Tensor, "B M"]
     valid: Bool[Tensor, "B M"]
     labelled: Bool[Tensor, " B"]
+    annotated: Bool[Tensor, "B C"]
     counts: tuple[int, ...]
     objects: Int64[Tensor, "B M"]
 
@@ -83,6 +84,7 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
                 device
             ),
             torch.tensor(["boxes" in a.has for a in annotations]).to(device),
+            annotated_classes(annotations, len(self.categories)).to(device),
             tuple(len(row) for row in labels),
             pad_sequence([k.nonzero()[:, 0] for k in keep], batch_first=True),
         )
@@ -103,9 +105,10 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
         found = match.scatter(targets.labels, predictions.logits.shape[2], -1)[..., None]
         classes = torch.arange(predictions.logits.shape[-1], device=found.device)
         focal = sigmoid_focal(predictions.logits, (found == classes).to(predictions.logits.dtype))
+        known = targets.labelled[:, None] & targets.annotated
         distance = (match.gather(predictions.boxes) - targets.boxes).abs().sum(-1) * match.matched
         return {
-            "class": (focal * targets.labelled[None, :, None, None]).sum() / objects,
+            "class": (focal * known[None, :, None]).sum() / objects,
             "box": self.config.box_weight * distance.sum() / objects + 0 * predictions.boxes.sum(),
         }
 

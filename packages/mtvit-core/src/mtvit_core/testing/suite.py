@@ -23,6 +23,7 @@ from mtvit_core.testing import (
     settings,
     shapes,
     shares,
+    unannotated,
     weights,
 )
 from mtvit_core.testing.breach import Breach
@@ -155,6 +156,10 @@ class TaskSuite:
     def test_absent_labels(self) -> None:
         """See ``mtvit_core.testing.labels.absent_labels``."""
         self.hold(labels.absent_labels)
+
+    def test_unannotated(self) -> None:
+        """See ``mtvit_core.testing.unannotated.unannotated``."""
+        self.hold(unannotated.unannotated)
 
     def test_perfect_predictions(self) -> None:
         """See ``mtvit_core.testing.decoding.perfect_predictions``."""
