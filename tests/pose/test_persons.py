@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,26 @@ def test_crowds_and_people_without_keypoints_are_left_out(tmp_path: Path):
     assert [int(packed.ids[row]) for row in people.rows] == [101]
     # Image of 40 x 30, box 4 6 10 12: sizes less one, as ViTPose cleans boxes.
     assert people[0, 0].meta.box == (4, 6, 13, 17)
+
+
+def test_a_teacher_is_shown_people_without_keypoints_too(scenes: PackedAnnotations):
+    odd = np.arange(scenes.instances) % 2 == 1
+    half = replace(scenes, keypoint_rows=np.where(odd, -1, scenes.keypoint_rows).astype(np.int32))
+
+    every, plain, taught = (
+        PersonDataset(packed, CANVAS, taught=teacher)
+        for packed, teacher in ((scenes, False), (half, False), (half, True))
+    )
+
+    assert taught.rows.tolist() == every.rows.tolist()
+    assert (taught.sizes, taught.labelled_sizes) == (every.sizes, plain.sizes)
+    assert 0 < len(plain) < len(taught)
+    for index, row in enumerate(taught.rows):
+        sample, posed = taught[0, index], not odd[row]
+        assert torch.equal(sample.image, every[0, index].image)
+        assert sample.annotations.has == ({"boxes", "keypoints"} if posed else {"boxes"})
+        assert (sample.annotations.keypoints is not None) == posed
+        assert len(sample.annotations) == 1
 
 
 def test_masks_are_never_given(scenes: PackedAnnotations):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -16,10 +17,14 @@ from mtvit_core.checkpoint import build
 from mtvit_core.counts import Counts
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.keypoints import KeypointSchema
+from mtvit_train.assemble import Split, make_split
 from mtvit_train.cli import main
 from mtvit_train.config import RunConfig
+from mtvit_train.data.dataset import collate
 from mtvit_train.distill_config import DistillConfig
+from mtvit_train.exposure import exposures
 from mtvit_train.gradients import Objective
+from mtvit_train.read import read_data
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import FixedConfig, FixedWeights
 from mtvit_train.teacher import Teacher, open_teacher, sealed
@@ -84,6 +89,34 @@ def test_nothing_is_left_to_learn_from_oneself(scenes: Path, tasks: dict[str, An
     }
     assert len(left) >= len(tasks)
     assert max(left.values()) < 2e-4
+
+
+def test_people_without_keypoints_are_cropped_where_a_teacher_looks_at_them(
+    scenes: Path, tmp_path: Path
+) -> None:
+    tasks: dict[str, Any] = {"pose": {"variant": "vitpose-simple"}, "det": {"queries": 4}}
+    config = settings(scenes, tasks)
+    path, student = saved(config, tmp_path / "t.safetensors"), stirred(config, 1)
+    packed = read_data(config, scenes).train
+    odd = np.arange(packed.instances) % 2 == 1
+    packed = replace(packed, keypoint_rows=np.where(odd, -1, packed.keypoint_rows).astype(np.int32))
+
+    def split(training: bool = True, **table: Any) -> Split:
+        asked = config.model_copy(update={"distill": DistillConfig(**table)})
+        return make_split(asked, student, packed, training=training)
+
+    taught, plain = split(teacher=path).views["person"], split().views["person"]
+    others = (split(teacher=path, tasks=("det",)), split(training=False, teacher=path))
+    assert len(taught) > len(plain)
+    assert all(len(other.views["person"]) == len(plain) for other in others)
+    seen = {one.task: one for one in exposures(config, student, split(teacher=path))}
+    shown = config.train.steps * config.train.batch_size
+    assert seen["pose"].samples == round(shown * len(plain) / len(taught))
+    samples = [taught[0, i] for i in range(len(taught))]
+    batch = collate([sample for sample in samples if "keypoints" not in sample.annotations.has])
+    terms = student.losses(batch, "person", opened(config, path).lessons(batch, "person"))
+    assert terms["pose/heatmap"].item() == 0
+    assert terms["pose/distill_heatmap"].item() > 0
 
 
 def test_terms_are_weighed_and_processes_count_together(scenes: Path, tmp_path: Path) -> None:

@@ -138,8 +138,9 @@ def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations
         needs = frozenset(kind for task in model.of_view(view) for kind in task.needs if training)
         person = view == "person"
         canvas: Framing = Letterbox(*model.canvases[view]) if person or training else model.framing
+        taught = training and any(config.distill.teaches(task.name) for task in model.of_view(view))
         kind: Callable[..., ImageDataset | PersonDataset] = (
-            partial(PersonDataset, crop=model.crop) if person else ImageDataset
+            partial(PersonDataset, crop=model.crop, taught=taught) if person else ImageDataset
         )
         dataset = kind(
             packed, canvas, needs=needs, augment=augment, seed=seed, cache_bytes=cache, transforms=changes

@@ -23,3 +23,7 @@ class DistillConfig(BaseModel):
     weight: float = Field(1.0, ge=0)
     task_weights: dict[str, float] = {}
     token: str = ""
+
+    def teaches(self, task: str) -> bool:
+        """Tell whether a task of the run learns from the teacher."""
+        return bool(self.teacher) and (not self.tasks or task in self.tasks)

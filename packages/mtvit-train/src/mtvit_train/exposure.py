@@ -12,6 +12,7 @@ from mtvit_train.assemble import Split
 from mtvit_train.config import RunConfig
 from mtvit_train.data.coverage import coverage
 from mtvit_train.data.detected import DetectedPersons
+from mtvit_train.data.persons import PersonDataset
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,14 @@ def exposures(config: RunConfig, model: MultiTaskViT, split: Split) -> list[Expo
                 f"{', '.join(sorted(task.needs))}. Add such data, or leave the task out of plugins."
             )
         images = split.packed.sizes_of_members
-        for member, size, number, one, taken in zip(
-            members, images, dataset.sizes, known, drawn, strict=True
+        shown = (
+            [(crops, crops) for crops in dataset.labelled_sizes]  # each shows one person
+            if isinstance(dataset, PersonDataset)
+            else [(one.images, one.instances) for one in known]
+        )
+        for member, size, number, one, (labelled, objects), taken in zip(
+            members, images, dataset.sizes, known, shown, drawn, strict=True
         ):
-            # A crop shows one person, who is labelled.
-            labelled, objects = (number, number) if task.view == "person" else (one.images, one.instances)
             found.append(
                 Exposure(
                     task=task.name,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 from torch.utils.data import Dataset
 
@@ -31,6 +31,7 @@ _PERSON_STREAM = 3
 class PersonDataset(Dataset[Sample]):
     """The people of one split with at least one labelled keypoint, each on a crop of its own.
 
+    Where a teacher looks at the crops, people without a labelled keypoint are shown too, and carry none.
     Crowds and people whose box lies outside their image are left out. Crops of one image follow each other.
     """
 
@@ -42,6 +43,7 @@ class PersonDataset(Dataset[Sample]):
         needs: Set[str] = ALL_KINDS,
         augment: AugmentConfig = NO_AUGMENT,
         crop: CropRule = "udp",
+        taught: bool = False,
         seed: int = 0,
         cache_bytes: int = 0,
         max_pixels: int = MAX_PIXELS,
@@ -56,6 +58,7 @@ class PersonDataset(Dataset[Sample]):
             augment: Random changes; of its settings ``hflip`` and those of colour apply, the others are
                 ViTPose's own for crops.
             crop: How crops lie around a box.
+            taught: Whether a teacher looks at the crops.
             seed: Number of the run.
             cache_bytes: Decoded images are kept in memory up to this many bytes, in each loader process.
             max_pixels: Most pixels an image file may have.
@@ -68,7 +71,7 @@ class PersonDataset(Dataset[Sample]):
         self.augment, self.crop, self.seed, self.transforms = augment, crop, seed, tuple(transforms)
         self.images = ImageDataset(packed, canvas, cache_bytes=cache_bytes, max_pixels=max_pixels)
         self.boxes = _clean_boxes(packed, crop)
-        self.rows = np.flatnonzero(_usable(packed, self.boxes))
+        self.rows = np.flatnonzero(_usable(packed, self.boxes, taught))
         if not len(self.rows):
             raise DataError(
                 f"{packed.folder}: no person with a labelled keypoint, so there is nothing to crop; check "
@@ -82,7 +85,15 @@ class PersonDataset(Dataset[Sample]):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of people of each data set."""
-        images = np.searchsorted(self.packed.first, self.rows, side="right") - 1
+        return self._by_member(self.rows)
+
+    @property
+    def labelled_sizes(self) -> tuple[int, ...]:
+        """Number of people of each data set who have a labelled keypoint."""
+        return self._by_member(self.rows[self.packed.keypoint_rows[self.rows] >= 0])
+
+    def _by_member(self, rows: Int64[ndarray, " samples"]) -> tuple[int, ...]:
+        images = np.searchsorted(self.packed.first, rows, side="right") - 1
         return sizes_by([member.first for member in self.packed.members], images)
 
     def __getitem__(self, key: Key) -> Sample:
@@ -142,6 +153,7 @@ class PersonDataset(Dataset[Sample]):
             keypoints[: len(schema.names)] = keypoints[list(schema.flip_order)]
         points = points_to_crop(keypoints[:, :2], meta)
         keypoints = torch.cat([points, keypoints[:, 2:]], 1) * (keypoints[:, 2:] > 0)
+        posed = bool(self.packed.keypoint_rows[row] >= 0)
         box = torch.from_numpy(self.boxes[row])
         corners = points_to_crop(box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2), meta)
         a, b, _, d, e, _ = meta.to_original
@@ -149,11 +161,11 @@ class PersonDataset(Dataset[Sample]):
             boxes=torch.cat([corners.amin(0), corners.amax(0)])[None],
             labels=torch.tensor([label]),
             masks=None,
-            keypoints=keypoints[None] if "keypoints" in self.needs else None,
+            keypoints=keypoints[None] if posed and "keypoints" in self.needs else None,
             is_crowd=torch.zeros(1, dtype=torch.bool),
             areas=torch.tensor([self.packed.areas[row] / abs(a * e - b * d)], dtype=torch.float32),
             ids=torch.from_numpy(self.packed.ids[row : row + 1].copy()),
-            has=frozenset({"boxes", "keypoints"}) & self.needs,
+            has=frozenset({"boxes", "keypoints"} if posed else {"boxes"}) & self.needs,
             annotated=self.packed.annotated(image),
         )
 
@@ -175,7 +187,7 @@ def _clean_boxes(packed: PackedAnnotations, crop: CropRule) -> Float32[ndarray, 
     return np.concatenate([low, high], 1).astype(np.float32)
 
 
-def _usable(packed: PackedAnnotations, boxes: Float32[ndarray, "M 4"]) -> Bool[ndarray, " M"]:
+def _usable(packed: PackedAnnotations, boxes: Float32[ndarray, "M 4"], taught: bool) -> Bool[ndarray, " M"]:
     with_schema = np.isin(packed.labels, packed.categories.keypoint_labels)
     inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return np.asarray(with_schema & (packed.keypoint_rows >= 0) & ~packed.crowd & inside)
+    return np.asarray(with_schema & (taught | (packed.keypoint_rows >= 0)) & ~packed.crowd & inside)
