@@ -184,25 +184,29 @@ def test_a_part_without_members_has_no_group(tmp_path: Path) -> None:
 
 def test_more_tasks_join_the_group_that_is_there() -> None:
     model = model_of("det", "seg")
-    more = add_tasks(model, {"pose": {"queries": 9}})
+    more = add_tasks(model, {"pose": {"queries": 3}})
     assert more.shares("pose")
     assert more.queries == model.queries
     assert torch.equal(model(images())["det"].boxes, more(images())["det"].boxes)
     assert more.instance_group is not None
     assert model.instance_group is not None
     assert more.instance_group.source is model.instance_group.source
+    with pytest.raises(ConfigError) as caught:
+        add_tasks(model, {"pose": {"queries": 9}})
+    assert str(caught.value) == (
+        "tasks.pose: it wants 9 isolated queries from block 1 on, but shares the model's instance group, "
+        "which has 5 isolated ones from block 0 on and stays as it is; set as much, or less."
+    )
 
 
 def test_other_settings_of_a_member_leave_the_queries() -> None:
     model = model_of("det", "seg")
     changed = with_tasks(model, {"det": {"nms": 0.5}, "seg": {}})
     assert torch.equal(model(images())["seg"].mask_logits, changed(images())["seg"].mask_logits)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(
+        ConfigError, match="tasks.det: it wants 7 isolated queries from block 1 on, but shares"
+    ):
         with_tasks(model, {"det": {"queries": 7}, "seg": {}})
-    assert str(caught.value) == (
-        "tasks.det: its settings queries ask for other queries, but it shares the 5 of its model's instance "
-        "group, which enter at block 0 and stay as they are; leave those settings out."
-    )
 
 
 def test_whose_weights_are_whose() -> None:

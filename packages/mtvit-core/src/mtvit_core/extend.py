@@ -51,8 +51,7 @@ def with_tasks(
     made, person = make_tasks(settings, model.categories), model.canvases["person"]
     kept = model.queries if model.task_list else queries
     changed = MultiTaskViT(model.backbone, made, model.categories, person, model.framing, kept)
-    for name in sorted(there.keys() & settings.keys()):
-        _check_joining(name, tasks[name], model, changed)
+    for name in there.keys() & settings.keys():
         weights = model.modules_of(name).state_dict()
         problems = differences(changed.modules_of(name).state_dict(), weights)
         if problems:
@@ -69,18 +68,3 @@ def _keep_group(more: MultiTaskViT, model: MultiTaskViT) -> None:
     """Let a model that has the same instance group use its weights."""
     if more.instance_group is not None and model.instance_group is not None:
         more.instance_group.adopt(model.instance_group.source)
-
-
-def _check_joining(name: str, given: Mapping[str, Any], model: MultiTaskViT, changed: MultiTaskViT) -> None:
-    """Refuse settings of a task that would change the queries it shares, for these stay as they are."""
-    if model.instance_group is None or not model.shares(name):
-        return
-    before = model.instance_group.members[name]
-    after = None if changed.instance_group is None else changed.instance_group.members.get(name)
-    if after is None or (before.count, before.enter) != (after.count, after.enter):
-        plan = model.instance_group.plan
-        raise ConfigError(
-            f"tasks.{name}: its settings {', '.join(given)} ask for other queries, but it shares the "
-            f"{plan.count} of its model's instance group, which enter at block {plan.enter} and stay as they "
-            "are; leave those settings out."
-        )

@@ -125,7 +125,8 @@ class InstanceGroup(nn.Module):
             backbone: Width, depth and canvas.
 
         Raises:
-            ConfigError: a group is wanted, but no task can join one, or their settings contradict each other.
+            ConfigError: a group is wanted, but no task can join one, or their settings contradict each other;
+                or a task wants more than a group that is planned has.
             PluginError: a task joins in a way that is none.
         """
         if queries == "task":
@@ -133,6 +134,8 @@ class InstanceGroup(nn.Module):
         wanted = {task.name: joining for task in tasks if (joining := task.joining(backbone)) is not None}
         if isinstance(queries, GroupPlan):
             fits = {n: j for n, j in wanted.items() if set(j.labels) <= set(queries.labels)}
+            for name, joining in fits.items():
+                _check_fits(name, joining, queries)
             return cls(queries, fits, backbone) if fits else None
         if not wanted:
             names = ", ".join(task.name for task in tasks) or "none"
@@ -192,6 +195,15 @@ class InstanceGroup(nn.Module):
                 f"{', '.join(map(str, layers))}; give one layer for each depth."
             )
         return layers[-count:]
+
+
+def _check_fits(task: str, joining: Joining, plan: GroupPlan) -> None:
+    if joining.count > plan.count or joining.enter < plan.enter or joining.visibility != plan.visibility:
+        raise ConfigError(
+            f"tasks.{task}: it wants {joining.count} {joining.visibility} queries from block {joining.enter} "
+            f"on, but shares the model's instance group, which has {plan.count} {plan.visibility} ones from "
+            f"block {plan.enter} on and stays as it is; set as much, or less."
+        )
 
 
 def _check_targets(task: str, has_cost: bool, targets: Any) -> None:
