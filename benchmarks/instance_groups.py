@@ -24,17 +24,21 @@ import torch
 from one_pass import alternate
 from rich.console import Console
 
-from mtvit_core.model import MultiTaskViT, evaluating
+from mtvit_core.checkpoint import save
+from mtvit_core.model import MultiTaskViT
+from mtvit_core.modes import evaluating
 from mtvit_train.assemble import make_model, make_split, task_names
 from mtvit_train.config import RunConfig, read_run
 from mtvit_train.display import Display
-from mtvit_train.evaluate import evaluate
+from mtvit_train.evaluate import evaluate_in_detail
 from mtvit_train.loop import Trainer
 from mtvit_train.read import read_data, read_split
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import make_weighting
 
 TASKS = ("det", "seg", "pose")
+#: Least score of results that are linked; after so few updates few skeletons have more.
+MIN_SCORE = 0.1
 #: Settings of each arm.
 ARMS: dict[str, tuple[str, ...]] = {
     "separate": (),
@@ -59,8 +63,8 @@ def settings(arm: str, options: argparse.Namespace, seed: int) -> RunConfig:
     return config.model_copy(update={"tasks": tasks})
 
 
-def train(arm: str, config: RunConfig, data: Path, console: Console) -> dict[str, float]:
-    """Train one arm; return its metrics, tokens and relative latency."""
+def train(arm: str, config: RunConfig, data: Path, out: Path, console: Console) -> dict[str, float]:
+    """Train one arm and save it; return its metrics, tokens and relative latency."""
     torch.set_num_threads(config.train.threads)
     split = read_data(config, data).train
     model = make_model(config, split.categories)
@@ -77,12 +81,13 @@ def train(arm: str, config: RunConfig, data: Path, console: Console) -> dict[str
 
         def score(step: int) -> None:
             average, batch = trainer.average.whole(), config.train.images_per_pass(1)
-            found.update(evaluate(average, truth, batch))
+            found.update(evaluate_in_detail(average, truth, batch, min_score=MIN_SCORE).metrics)
             display.metrics(step, found)
             click.echo(f"{arm} step {step}: {json.dumps({name: round(found[name], 4) for name in found})}")
 
         trainer.run(display.losses, score)
     whole = trainer.average.whole()
+    save(whole, out)
     return {**found, "tokens": float(queries(whole)), "latency": latency(whole, val.image(0).path)}
 
 
@@ -128,8 +133,9 @@ def main() -> None:
     for seed in options.seeds:
         for arm in options.arms:
             click.echo(f"\n{arm}, seed {seed}")
-            found = train(arm, settings(arm, options, seed), data, Console())
             path = options.out / f"{arm}-seed{seed}.json"
+            config = settings(arm, options, seed)
+            found = train(arm, config, data, path.with_suffix(".safetensors"), Console())
             path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     click.echo("\n" + " | ".join(["arm", "seeds", *METRICS, "tokens", "latency"]))
     for arm in ARMS:
