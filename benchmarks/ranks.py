@@ -97,6 +97,12 @@ CASES: dict[str, Case] = {
     "one half labelled, the other half not": Case(second=having()),
     "one half without objects": Case(second=lambda annotations: take(annotations, [])),
     "learned queries: masked attention, points drawn": Case(LEARNED),
+    "shared queries, one half boxes, the other half masks": Case(
+        first=having("boxes"), second=having("masks"), model={**MODEL, "queries": "instance"}
+    ),
+    "FSDP, shared queries": Case(
+        first=having("boxes"), train={"parallel": "fsdp"}, model={**MODEL, "queries": "instance"}
+    ),
     "crops of persons: ViTPose": Case({"det": {"queries": 6}, "pose": {"variant": "vitpose-simple"}}),
     "crops of persons: TokenPose": Case({"pose": {"variant": "tokenpose"}}),
     "uncertainty": Case(second=having("boxes"), train={"weighting": "uncertainty"}),
