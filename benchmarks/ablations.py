@@ -7,7 +7,7 @@ Data, backbone and schedule are those of that script; give the same folder to us
 
 from collections.abc import Callable
 
-from time_to_accuracy import options_of, race, settings, show_table
+from time_to_accuracy import options_of, path_of, race, settings, show_table
 from torch import Tensor, nn
 
 from mtvit_core import proposals
@@ -64,8 +64,7 @@ def main() -> None:
         changed, change = ABLATIONS[name]
         for seed in options.seeds:
             config = settings("det", data, options.steps, options.every, seed, (*changed, *options.set))
-            path = options.out / f"det-{name}{options.name}-seed{seed}.json"
-            curves.append(race("det", config, data, path, change))
+            curves.append(race("det", config, data, path_of(options, f"det-{name}", seed), change))
             proposals.POSITIVES = positives
     show_table(curves)
 

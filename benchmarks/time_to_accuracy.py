@@ -75,12 +75,14 @@ class Curve:
         run: Which run.
         steps: Updates made before each score.
         scores: Metrics by name, one list each.
+        losses: Their sum before each score, averaged since the one before.
         seconds: Spent on updates, by the processor.
     """
 
     run: str
     steps: list[int] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, step: int, metrics: dict[str, float]) -> None:
@@ -103,8 +105,9 @@ def settings(arm: str, data: Path, steps: int, every: int, seed: int, more: Sequ
     """Return the settings of an arm; ``more`` wins over all."""
     task, own = ARMS[arm]
     given = {"plugins": (task,), "data": str(data), "steps": steps}
-    rest = (f"tasks.{task}.queries={QUERIES}", f"train.seed={seed}", f"train.evaluate_every={every}")
-    return read_run(None, given, (*SETTINGS, *rest, "train.threads=1", *own, *more))
+    rest = (f"tasks.{task}.queries={QUERIES}", f"train.seed={seed}", "train.threads=1")
+    times = (f"train.evaluate_every={every}", f"train.log_every={every}")
+    return read_run(None, given, (*SETTINGS, *rest, *times, *own, *more))
 
 
 def race(
@@ -141,13 +144,14 @@ def race(
         kept = {**asdict(curve), "reached": curve.reached, "config": config.model_dump(mode="json")}
         path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         now = "  ".join(f"{name} {curve.scores[name][-1]:.3f}" for name in ("AP", "AP50", "AR"))
+        now += f"  loss {curve.losses[-1]:.3f}"
         click.echo(f"{curve.run} step {step}: {now}  {curve.seconds / step:.3f} s an update")
         if curve.reached is not None:
             raise TargetReachedError
         since = time.process_time()
 
     with suppress(TargetReachedError):
-        trainer.run(lambda report: None, score)
+        trainer.run(lambda report: curve.losses.append(round(report.losses["loss"], 4)), score)
     return curve
 
 
@@ -162,12 +166,18 @@ def options_of(text: str | None, kind: str, choices: Iterable[str]) -> tuple[arg
     parser.add_argument("--images", type=int, default=10_000, help="training scenes")
     parser.add_argument("--val", type=int, default=200, help="unseen scenes")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="as mtvit-train")
-    parser.add_argument("--name", default="", help="added to the names of the curves")
+    parser.add_argument("--name", default="", help="put into the names of the curves")
     options = parser.parse_args()
     data = options.out / "scenes"
     if not data.exists():
         write_scenes(data, train=options.images, val=options.val, seed=0, size=128)
     return options, data
+
+
+def path_of(options: argparse.Namespace, run: str, seed: int) -> Path:
+    """Return where the curve of a run goes."""
+    name: str = "-".join(part for part in (run, options.name, f"seed{seed}") if part)
+    return options.out / f"{name}.json"
 
 
 def show_table(curves: Sequence[Curve]) -> None:
@@ -185,8 +195,7 @@ def main() -> None:
     for arm in options.arms:
         for seed in options.seeds:
             config = settings(arm, data, options.steps, options.every, seed, options.set)
-            path = options.out / f"{arm}{options.name}-seed{seed}.json"
-            curves.append(race(arm, config, data, path))
+            curves.append(race(arm, config, data, path_of(options, arm, seed)))
     show_table(curves)
 
 
