@@ -224,6 +224,15 @@ def test_bad_settings_are_one_line_and_exit_2(
     assert len(result.output.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("words", [["--plugins", "dett"], ["--set", "tasks.det.querys=3"]])
+def test_wrong_tasks_are_refused_before_anything_is_made(
+    words: list[str], scenes: Path, tmp_path: Path
+) -> None:
+    result = train("--data", str(scenes), "--out", str(tmp_path / "out"), *words)
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_data_folder_is_refused(tmp_path: Path) -> None:
     result = train("--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"))
     assert result.exit_code == 2

@@ -22,7 +22,7 @@ from mtvit_core.model import MultiTaskViT
 from mtvit_core.plugins import tasks as installed
 from mtvit_core.pretrained import differences
 from mtvit_core.published.source import PICKLES, is_hub_id
-from mtvit_core.task import Task
+from mtvit_core.task import Task, TaskConfig
 
 #: Version of the file's layout; readers refuse others.
 FORMAT = "mtvit-1"
@@ -56,11 +56,21 @@ def make_task(
         PluginError: its own code raises.
         ConfigError: a setting is unknown or has a wrong value.
     """
-    with building(cls, "Config"):
-        cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
-        config = validate(cls.Config, settings, f"tasks.{cls.name}")
+    config = read_settings(cls, settings)
     with building(cls, "the task itself"):
         return cls(config, categories)
+
+
+def read_settings(cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any]) -> TaskConfig:
+    """Return the settings of a task, checked.
+
+    Raises:
+        PluginError: its own code raises.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    with building(cls, "Config"):
+        cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
+        return validate(cls.Config, settings, f"tasks.{cls.name}")
 
 
 def build(

@@ -12,12 +12,13 @@ import torch
 
 from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories
-from mtvit_core.checkpoint import build
+from mtvit_core.checkpoint import build, read_settings
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import Framing, Letterbox
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.person_boxes import read_person_boxes
 from mtvit_core.plugins import installed_tasks, make_part
+from mtvit_core.plugins import tasks as tasks_by_name
 from mtvit_core.transform import Transform
 from mtvit_train.config import ModelConfig, RunConfig
 from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
@@ -65,6 +66,17 @@ def task_names(config: RunConfig) -> tuple[str, ...]:
             f"config: tasks.{stray[0]} is not an installed task; this run trains {', '.join(names)}."
         )
     return names
+
+
+def check_tasks(config: RunConfig) -> None:
+    """Check the settings of all tasks, as far as that takes no data.
+
+    Raises:
+        PluginError: a task is not installed or broken.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    for name, cls in tasks_by_name(list(task_names(config))).items():
+        read_settings(cls, config.tasks.get(name, {}))
 
 
 def prepare_data(config: RunConfig, out: Path, check: Callable[[], None] = lambda: None) -> Path:

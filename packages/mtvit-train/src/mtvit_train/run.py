@@ -14,7 +14,7 @@ from mtvit_core import checkpoint
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.weighting import Weighting
 from mtvit_train import diverged
-from mtvit_train.assemble import Split, make_model, make_split, prepare_data, task_names
+from mtvit_train.assemble import Split, check_tasks, make_model, make_split, prepare_data, task_names
 from mtvit_train.checkpoints import Checkpoints
 from mtvit_train.closing_pictures import FILES, draw_run
 from mtvit_train.config import RunConfig
@@ -112,6 +112,7 @@ def _run(
 def _begin(config: RunConfig, out: Path, stop: StopRequest, resume: bool) -> Path:
     """Make the run folder and the data, as far as they are not there, and return where the data are."""
     require_packages(config.records)
+    check_tasks(config)
     if not resume:
         claim_folder(out)
     with writing(out):
