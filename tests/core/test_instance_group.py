@@ -1,8 +1,8 @@
 """Instance groups: one assignment of several tasks' costs, what a plan holds, and what is refused."""
 
 import itertools
+import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mtvit_core.backbone import create_backbone
 from mtvit_core.categories import Categories, Category
 from mtvit_core.errors import ConfigError, DivergedError, PluginError
 from mtvit_core.extend import add_tasks, with_tasks
-from mtvit_core.instance_group import GroupPlan, InstanceGroup
+from mtvit_core.instance_group import GroupPlan, InstanceGroup, queries_from_json, queries_to_json
 from mtvit_core.joining import Joining
 from mtvit_core.keypoints import KeypointSchema
 from mtvit_core.matching import match_all
@@ -288,7 +288,6 @@ def test_a_cost_of_other_depths_or_of_no_number() -> None:
         two_members().match(dict.fromkeys("ab", (cost[:1] * torch.nan, (1,))), {n: Objects() for n in "ab"})
 
 
-def test_plans_are_plain_data() -> None:
-    model = model_of("det", "seg")
-    assert isinstance(model.queries, GroupPlan)
-    assert replace(model.queries, count=9) != model.queries
+@pytest.mark.parametrize("queries", ["task", "instance", GroupPlan(5, 1, (0, 2), "joint")])
+def test_queries_are_plain_data(queries: Any) -> None:
+    assert queries_from_json(json.loads(json.dumps(queries_to_json(queries)))) == queries

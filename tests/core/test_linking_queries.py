@@ -39,6 +39,14 @@ def test_what_no_query_joins_is_linked_by_overlap() -> None:
     assert other.tasks == ("det+own",)
 
 
+def test_two_masks_of_one_query_stay_two_rows() -> None:
+    """An object keeps one mask: joined, the other would be lost."""
+    other = row("own", NEAR, mask=NEAR, query=4)
+    found = link(concatenate([det(BOX, 4), seg(BOX, 4), other]))
+    assert sorted(found.tasks) == ["det+own", "seg"]
+    assert {found.of("seg").rles, found.of("own").rles} == {seg(BOX, 4).rles, other.rles}
+
+
 def test_one_query_of_two_classes_is_two_objects() -> None:
     found = link(concatenate([det(BOX, 4), det(BOX, 4, CUP), seg(BOX, 4, CUP)]))
     assert found.tasks == ("det", "det+seg")

@@ -145,8 +145,13 @@ def test_a_run_and_what_it_gives(scenes: Path, tmp_path: Path) -> None:
     (found,) = model.predict([image])
     people = [tasks for tasks, name in zip(found.tasks, found.names, strict=True) if name == "person"]
     assert any({"det", "spots"} <= set(tasks.split("+")) for tasks in people)
-    for link in (link for link in found.links if link):
-        assert len({part.query for part in link.findings} - {None}) >= 1
+    apart = found.apart()
+    places: dict[tuple[int | None, int], set[int]] = {}
+    for row, (label, link) in enumerate(zip(found.labels.tolist(), found.links, strict=True)):
+        for query in [part.query for part in link.findings] if link else [found.queries[row]]:
+            places.setdefault((query, label), set()).add(row)
+    assert sum(map(len, places.values())) == len(places)  # no query of a class in two objects
+    assert None not in apart.queries
 
 
 def test_a_model_with_a_group_can_be_exported(scenes: Path) -> None:

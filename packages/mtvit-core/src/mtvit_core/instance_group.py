@@ -108,6 +108,9 @@ class InstanceGroup(nn.Module):
         }
         for name, joining in self.members.items():
             _check(name, joining, plan, depth)
+        self._columns = {
+            name: [plan.labels.index(label) for label in joining.labels] for name, joining in members.items()
+        }
         layers = {layer for joining in self.members.values() for layer in joining.layers}
         shared = Joining(plan.count, plan.enter, tuple(sorted(layers)), plan.labels, plan.visibility)
         self.group: TokenGroup = picked_group(NAME, shared, backbone.width)
@@ -179,8 +182,7 @@ class InstanceGroup(nn.Module):
 
     def seen_by(self, task: str, features: Features) -> Features:
         """Return the features as a task sees them: the group bears its name."""
-        columns = [self.plan.labels.index(label) for label in self.members[task].labels]
-        return features.under(NAME, task, columns)
+        return features.under(NAME, task, self._columns[task])
 
     def depths(self, task: str, count: int) -> Sequence[int]:
         """Return the depths that so many supervised layers of a task's cost are of.

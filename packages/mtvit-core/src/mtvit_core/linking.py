@@ -57,20 +57,22 @@ def link(found: Instances, min_link: float = MIN_LINK, apart: Collection[str] = 
     """
     found = found.apart()
     agreement, scores = agreements(found, min_link), found.scores.tolist()
-    belonging = np.where(_one_query(found), 1.0, agreement)
+    possible = _possible(found)
+    belonging = np.where(_one_query(found) & possible, 1.0, agreement)
     objects: list[list[int]] = []
     together = belonging[:0]  # objects x rows
     for rows in _by_task(found, apart):
-        pairs = _of_one_query(found, objects, rows)
+        pairs = _of_one_query(found, objects, rows, possible)
+        taken = set(pairs.values())
         free = [object_ for object_ in range(len(objects)) if object_ not in pairs]
-        rest = [row for row in rows if row not in pairs.values()]
+        rest = [row for row in rows if row not in taken]
         best = [max(scores[row] for row in objects[object_]) for object_ in free]
         assigned = assign(together[np.ix_(free, rest)], best, [scores[row] for row in rest], min_link)
         pairs |= {free[i]: rest[j] for i, j in assigned}
         for object_, row in pairs.items():
             objects[object_].append(row)
             together[object_] = np.minimum(together[object_], belonging[row])
-        taken = set(pairs.values())
+        taken |= set(pairs.values())
         new = [row for row in rows if row not in taken]
         objects += [[row] for row in new]
         together = np.concatenate([together, belonging[new]])
@@ -101,12 +103,9 @@ def agreements(found: Instances, min_link: float = MIN_LINK) -> Float[ndarray, "
 
     A box of NaN agrees with none: its a is NaN.
     """
-    labels, masked, posed = found.labels.numpy(), _masked(found), _posed(found)
+    masked = _masked(found)
     overlap = box_iou(found.boxes[:, None], found.boxes).double().numpy()
-    possible = labels[:, None] == labels
-    for has in (masked, posed):
-        possible &= ~(has[:, None] & has)
-    overlap *= possible
+    overlap *= _possible(found)
     # sqrt(g f) is less than the limit where g is less than its square.
     near = (overlap > 0) & ((overlap >= min_link**2) | _one_query(found))
     keypoints = found.keypoints.numpy()
@@ -123,6 +122,15 @@ def agreements(found: Instances, min_link: float = MIN_LINK) -> Float[ndarray, "
     return overlap
 
 
+def _possible(found: Instances) -> Bool[ndarray, "M M"]:
+    """Which rows can be one object: those of one category that bring neither two masks nor two skeletons."""
+    labels = found.labels.numpy()
+    possible = labels[:, None] == labels
+    for has in (_masked(found), _posed(found)):
+        possible &= ~(has[:, None] & has)
+    return np.asarray(possible)
+
+
 def _one_query(found: Instances) -> Bool[ndarray, "M M"]:
     """Which rows of different tasks are of one query and one category."""
     if not found.queries:
@@ -133,7 +141,12 @@ def _one_query(found: Instances) -> Bool[ndarray, "M M"]:
     return np.asarray(own & (labels[:, None] == labels) & (tasks[:, None] != tasks))
 
 
-def _of_one_query(found: Instances, objects: Sequence[Sequence[int]], rows: Sequence[int]) -> dict[int, int]:
+def _of_one_query(
+    found: Instances,
+    objects: Sequence[Sequence[int]],
+    rows: Sequence[int],
+    possible: Bool[ndarray, "M M"],
+) -> dict[int, int]:
     """Rows of a task whose query and category an object holds already, by object; the first of several."""
     if not found.queries:
         return {}
@@ -142,7 +155,7 @@ def _of_one_query(found: Instances, objects: Sequence[Sequence[int]], rows: Sequ
     pairs: dict[int, int] = {}
     for row in rows:
         object_ = place.get((found.queries[row], labels[row]))
-        if object_ is not None and found.queries[row] is not None:
+        if object_ is not None and found.queries[row] is not None and possible[objects[object_], row].all():
             pairs.setdefault(object_, row)
     return pairs
 
