@@ -16,6 +16,7 @@ from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import Trainer
 from mtvit_train.ranks import joined
 from mtvit_train.read import read_data
+from mtvit_train.safe_folder import open_folder, write_folder
 from mtvit_train.task_weights import make_weighting
 
 #: Images of a batch, which two and three processes can share out.
@@ -23,7 +24,7 @@ BATCH = 6
 BEFORE, AFTER = 2, 2
 
 
-def make_trainer(data: Path) -> tuple[Trainer, Any]:
+def make_trainer(data: Path, model: dict[str, Any] = rank_worker.MODEL) -> tuple[Trainer, Any]:
     """A trainer of two tasks, and what it is evaluated on."""
     train = {
         "batch_size": BATCH,
@@ -33,14 +34,14 @@ def make_trainer(data: Path) -> tuple[Trainer, Any]:
         "warmup": 1,
     }
     tasks = {"det": {"queries": 4}, "seg": {"queries": 4, "variant": "eomt", "points": 32}}
-    settings = {"plugins": tuple(tasks), "model": rank_worker.MODEL, "tasks": tasks, "train": train}
+    settings = {"plugins": tuple(tasks), "model": model, "tasks": tasks, "train": train}
     config = RunConfig(data=str(data), **settings)
     found = read_data(config, data)
     packed, val = found.train, found.val
-    model = make_model(config, packed.categories)
-    split = make_split(config, model, packed, training=True)
-    trainer = Trainer(model, split, config.train, make_weighting(config, task_names(config)))
-    return trainer, make_split(config, model, val, training=False)
+    fresh = make_model(config, packed.categories)
+    split = make_split(config, fresh, packed, training=True)
+    trainer = Trainer(fresh, split, config.train, make_weighting(config, task_names(config)))
+    return trainer, make_split(config, fresh, val, training=False)
 
 
 def updates(trainer: Trainer, number: int) -> list[float]:
@@ -53,7 +54,7 @@ def updates(trainer: Trainer, number: int) -> list[float]:
 def gone_on(data: Path, state: Path) -> list[float]:
     """Losses after the stop, from what ``stopped`` has kept."""
     trainer, _ = make_trainer(data)
-    trainer.load_state_dict(torch.load(state, weights_only=True))
+    trainer.load_state_dict(open_folder(state, trainer.ranks))
     return updates(trainer, AFTER)
 
 
@@ -61,9 +62,7 @@ def stopped(data: Path, state: Path) -> dict[str, Any]:
     """Train, keep the state, and go on."""
     trainer, val = make_trainer(data)
     before = updates(trainer, BEFORE)
-    kept = trainer.state_dict()
-    if trainer.ranks.leads:
-        torch.save(kept, state)
+    write_folder(state, trainer.state_dict(), trainer.ranks)
     found = {"before": before, "after": updates(trainer, AFTER)}
     whole = trainer.average.whole()
     metrics = evaluate(whole, val, batch_size=2)

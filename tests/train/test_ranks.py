@@ -1,9 +1,7 @@
 """Several processes: the same losses and metrics as one, and no process waits for one that has ended."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_train.cli import main
 from mtvit_train.ranks import Ranks, joined
 from mtvit_train.scenes import write_scenes
+from processes import torchrun
 
 SETTINGS = [
     "model.backbone=vit_tiny_patch16_224",
@@ -30,15 +29,6 @@ SETTINGS = [
     "train.threads=1",
     "tasks.det.queries=6",
 ]
-
-
-def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    """Start something in several processes."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*start, str(processes), *arguments], capture_output=True, text=True, env=environment, timeout=120
-    )
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,26 @@
 """Weights shared out over processes: the same training, and a state for any number of processes."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import mtvit_core
 import shard_worker
 from mtvit_core.errors import ConfigError
-from mtvit_train.cli import main
 from mtvit_train.config import TrainConfig
 from mtvit_train.evaluate import evaluate
+from mtvit_train.safe_folder import read_folder
 from mtvit_train.scenes import write_scenes
-from mtvit_train.sharded import check_sharding, gathered, part, whole
+from mtvit_train.sharded import check_sharding
+from processes import torchrun
 
 
 def in_processes(number: int, *arguments: object) -> Any:
     """What the first of some processes finds."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-    command = [*start, shard_worker.__file__, *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = torchrun(shard_worker.__file__, *map(str, arguments), processes=number)
     assert done.returncode == 0, done.stderr
     return json.loads(Path(str(arguments[-1])).read_text())
 
@@ -59,7 +52,7 @@ def test_one_process_trains_alike_and_goes_on_from_the_state_of_two(
     assert shard_worker.gone_on(folder / "scenes", folder / "state") == pytest.approx(
         stopped["after"], rel=1e-5
     )
-    states = [torch.load(folder / name, weights_only=True) for name in ("state", "alone")]
+    states = [read_folder(folder / name) for name in ("state", "alone")]
     assert states[0].keys() == states[1].keys()
     for name in ("model", "average"):
         assert states[0][name].keys() == states[1][name].keys()
@@ -76,33 +69,6 @@ def test_three_processes_go_on_from_the_state_of_two_and_two_from_that_of_one(
     alone = shard_worker.stopped(folder / "scenes", folder / "one")
     from_one = in_processes(2, "go on", folder / "scenes", folder / "one", folder / "from_one.json")
     assert from_one == pytest.approx(alone["after"], rel=1e-5)
-
-
-@pytest.mark.slow
-def test_a_run_of_two_processes_goes_on_in_one(folder: Path) -> None:
-    out = folder / "run"
-    settings = {
-        "model.backbone": "vit_tiny_patch16_224",
-        "model.options": "{patch_size=16, embed_dim=24, depth=2, num_heads=2}",
-        "model.image_size": "[64, 64]",
-        "train.parallel": "fsdp",
-        "train.batch_size": "2",
-        "train.checkpoint_every": "2",
-        "train.log_every": "1",
-        "train.precision": "fp32",
-    }
-    sets = [part for path, value in settings.items() for part in ("--set", f"{path}={value}")]
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*start, "-m", "mtvit_train", "--plugins", "det", "--steps", "4", "--out", str(out)]
-    subprocess.run([*command, "--data", str(folder / "scenes"), *sets], check=True, capture_output=True)
-    before = (out / "metrics.jsonl").read_text().splitlines()
-    (out / "finished.json").unlink()
-    shutil.rmtree(out / "checkpoints" / "step-00000004")
-    result = CliRunner().invoke(main, ["--out", str(out), "--resume"])
-    assert result.exit_code == 0, result.output
-    after = (out / "metrics.jsonl").read_text().splitlines()
-    losses = [[json.loads(line).get("loss") for line in lines] for lines in (before, after)]
-    assert losses[0][:4] == pytest.approx(losses[1][:4], rel=1e-5)
 
 
 def test_the_saved_model_is_whole(folder: Path, stopped: dict[str, Any]) -> None:
@@ -125,10 +91,3 @@ def test_what_needs_whole_matrices_is_refused(setting: str, value: str, other: s
     )
     check_sharding(TrainConfig(**{setting: value}))
     check_sharding(TrainConfig(parallel="fsdp"))
-
-
-def test_what_is_whole_stays_as_it_is() -> None:
-    state = {"a": torch.ones(3), "b": [1, (2, "x")]}
-    assert gathered(state, keep=True) == gathered(state, keep=False) == state
-    assert whole(state["a"]) is state["a"]
-    assert part(state["a"], torch.zeros(3)) is state["a"]

@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mtvit_train.sharded import part, whole
+from mtvit_train.parts import AnyTensor, fill, part, parts_of_weights, whole
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -16,7 +16,8 @@ class AveragedWeights(Generic[Net]):
     """A copy of a model that follows it slowly; evaluated and saved in its place.
 
     Attributes:
-        model: The averaged copy; of a model that is shared out, only after ``whole``.
+        model: The averaged copy; of a model that is shared out, its weights are there after ``whole``, until
+            the next update.
         decay: Share of the old average kept at each update; smaller in the first steps, so that the random
             start is forgotten.
     """
@@ -32,23 +33,40 @@ class AveragedWeights(Generic[Net]):
         """Keep of the average what this process has of a model whose weights are shared out."""
         pairs = zip(self.model.parameters(), model.parameters(), strict=True)
         self._parts = [part(ours, theirs) for ours, theirs in pairs]
+        self._let_go()
 
-    def load_state_dict(self, state: Mapping[str, Tensor], model: Net) -> None:
-        """Go on from the state of a whole average, which follows ``model`` from here."""
-        self.model.load_state_dict(state)
+    def _let_go(self) -> None:
+        """Leave the memory of whole weights that are kept in parts."""
         if self._parts:
-            self.share_out(model)
+            for ours in self.model.parameters():
+                ours.data = ours.data.new_empty(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the averaged model, as this process holds it."""
+        kept = {id(ours): part for ours, part in zip(self.model.parameters(), self._parts, strict=False)}
+        named = self.model.named_parameters(remove_duplicate=False)
+        parts = {name: kept[id(ours)] for name, ours in named if kept}
+        return {**self.model.state_dict(), **parts}
+
+    def load_state_dict(self, state: Mapping[str, AnyTensor]) -> None:
+        """Go on from the state of an average of as many processes, or of another number."""
+        if self._parts:
+            self._let_go()
+            fill(self.state_dict(), state)
+        else:
+            self.model.load_state_dict(parts_of_weights(state, self.model))
 
     @torch.no_grad()
     def whole(self) -> Net:
         """Return the averaged model with all its weights; all processes have to call it."""
         for ours, kept in zip(self.model.parameters(), self._parts, strict=bool(self._parts)):
-            ours.copy_(whole(kept))
+            ours.data = whole(kept)
         return self.model
 
     @torch.no_grad()
     def update(self, model: Net, step: int) -> None:
         """Move towards the model after update number ``step``, from 0."""
+        self._let_go()
         decay = min(self.decay, (1 + step) / (10 + step))
         averaged: list[Tensor] = self._parts or list(self.model.parameters())
         current: list[Tensor] = list(model.parameters())

@@ -23,11 +23,13 @@ from mtvit_train.gradients import Gradients, Objective
 from mtvit_train.meter import Meter, Report
 from mtvit_train.moment import Moment
 from mtvit_train.optim import make_optimizer
+from mtvit_train.parts import gathered, parts_of_weights, whole
 from mtvit_train.precision import compute_type
 from mtvit_train.random_state import own_stream, random_state, seed_all, set_random_state
 from mtvit_train.ranks import Ranks
 from mtvit_train.schedule import rate
-from mtvit_train.sharded import gathered, parts_of_weights, shard, whole
+from mtvit_train.sharded import shard
+from mtvit_train.state_tree import read
 from mtvit_train.stop import StopAsked, StopRequest
 from mtvit_train.task_weights import shared_weights
 from mtvit_train.teacher import Teacher
@@ -165,34 +167,36 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next steps depend on, as nested tensors and plain data.
 
-        All processes have to ask; of weights that are shared out, only the first one is given any.
-
-        The batches and the rate of a step follow from its number: neither loader nor schedule has state.
+        Of what is shared out, each process is given its part. The batches and the rate of a step follow from
+        its number: neither loader nor schedule has state.
         """
-        state = {
+        return {
             "step": self.step,
             "model": self.model.state_dict(),
-            "average": self.average.whole().state_dict(),
+            "average": self.average.state_dict(),
             "weighting": self.weighting.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "meter": self.meter.state_dict(),
             "random": random_state(self.device),
         }
-        return gathered(state, self.ranks.leads)  # type: ignore[no-any-return]  # of the same form
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned, here or in another process.
+        """Go on from what ``state_dict`` returned, here or in other processes, fewer or more of them.
+
+        Args:
+            state: Its tensors may lie in files, of which each process reads its parts. Moments come last,
+                when what was read of the weights is gone again.
 
         Raises:
             RuntimeError: weights are missing, unexpected or of another shape.
         """
         self.model.load_state_dict(parts_of_weights(state["model"], self.model))
-        self.average.load_state_dict(state["average"], self.model)
+        self.average.load_state_dict(state["average"])
         self.weighting.load_state_dict(parts_of_weights(state["weighting"], self.weighting))
         self.optimizer.load_state_dict(state["optimizer"])
         self.meter.load_state_dict(state["meter"])
         self.step = state["step"]
-        set_random_state(state["random"], self.device)
+        set_random_state(read(state["random"]), self.device)
 
     @property
     def factor(self) -> float:
@@ -236,7 +240,7 @@ class Trainer:
         if not isinstance(cause, NotFiniteError):  # matching refuses the costs of this share
             kept = "" if sharded else keep(self._before(batches, before))
             return DivergedError(f"step {self.step}: {cause} The weights were not updated.{kept}")
-        state = gathered(self._before(batches, before), keep=True)
+        state = gathered(self._before(batches, before))
         what = "" if sharded else blamed(self.gradients, batches, self.step)
         before.restore()
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mtvit_train.sharded import parts_of_entry
+from mtvit_train.parts import parts_of_entry
 
 
 def is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
@@ -64,7 +64,7 @@ class MuonAndAdamW:
         """Go on from what ``state_dict`` returned; the settings of the groups stay as they are.
 
         Args:
-            state: Its keys may have become text.
+            state: Its keys may have become text, and its tensors may lie in files.
         """
         for part, values in zip(self.parts, state["parts"], strict=True):
             parameters = [parameter for group in part.param_groups for parameter in group["params"]]

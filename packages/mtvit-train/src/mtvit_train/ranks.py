@@ -123,13 +123,40 @@ class Ranks:
             result = work()
         except MtvitError as error:
             failure = error
-        failed = [False] * self.world
-        distributed.all_gather_object(failed, failure is not None)
+        failed = self.exchange(failure is not None)
         if any(failed):
             if failure is not None and self.rank == failed.index(True):
                 raise failure
             raise SystemExit(2)
         return result
+
+    def agree(self, work: Callable[[], T]) -> list[T]:
+        """Do something in every process; where it fails in one, all go on alike.
+
+        Returns:
+            What it returned, by process.
+
+        Raises:
+            MtvitError: in all processes, what the first that failed has raised.
+        """
+        outcome: T | MtvitError
+        try:
+            outcome = work()
+        except MtvitError as error:
+            outcome = error
+        done: list[T] = []
+        for found in self.exchange(outcome):
+            if isinstance(found, MtvitError):
+                raise found
+            done.append(found)
+        return done
+
+    def exchange(self, value: T) -> list[T]:
+        """Return what all processes give, to all of them."""
+        values: list[Any] = [value] * self.world
+        if self.world > 1:
+            distributed.all_gather_object(values, value)
+        return values
 
     def gather(self, value: T) -> list[T]:
         """Return what all processes give, to the first one; the others get nothing."""

@@ -97,7 +97,7 @@ def take_up(
 ) -> None:
     """Take up a run at its newest checkpoint that is whole; at the start where there is none.
 
-    The first process reads it for all.
+    Each process reads what it holds.
 
     Args:
         trainer: Fresh; it is given the state.
@@ -110,17 +110,7 @@ def take_up(
         CheckpointError: all checkpoints are torn, ``config.json`` was changed since, or the weights do not
             fit.
     """
-    state = trainer.ranks.lead(checkpoints.newest)
-    if state is not None:
-        for line in _changes(state["origin"], config):
-            tell(f"resume {config.out}: {line}")
-        try:
-            trainer.load_state_dict(state)
-        except (RuntimeError, ValueError, KeyError) as cause:
-            raise CheckpointError(
-                f"resume {config.out}: the checkpoint of step {state['step']} does not fit the model "
-                f"({str(cause).splitlines()[0]}); install the versions of the plugins that wrote it."
-            ) from cause
+    trainer.ranks.together(lambda: _load(trainer, checkpoints, config, tell))
 
     def recorded() -> int:
         records.cut(trainer.step)
@@ -128,6 +118,21 @@ def take_up(
 
     trainer.evaluated = trainer.ranks.lead(recorded)
     tell(f"resume {config.out}: going on from step {trainer.step} of {config.train.steps}.")
+
+
+def _load(trainer: Trainer, checkpoints: Checkpoints, config: RunConfig, tell: Callable[[str], None]) -> None:
+    state = checkpoints.newest()
+    if state is None:
+        return
+    for line in _changes(state["origin"], config):
+        tell(f"resume {config.out}: {line}")
+    try:
+        trainer.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError) as cause:
+        raise CheckpointError(
+            f"resume {config.out}: the checkpoint of step {state['step']} does not fit the model "
+            f"({str(cause).splitlines()[0]}); install the versions of the plugins that wrote it."
+        ) from cause
 
 
 def _changes(found: Mapping[str, Any], config: RunConfig) -> Iterator[str]:

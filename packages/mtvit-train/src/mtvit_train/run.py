@@ -70,7 +70,8 @@ def _run(
     if resume and ranks.lead((out / FINISHED).is_file):
         tell(f"resume {out}: the run has ended already, at step {config.train.steps}; nothing is left to do.")
         return ranks.lead(lambda: read_metrics(out))
-    checkpoints, records = Checkpoints(out, config.train.keep_checkpoints, tell), Records(out)
+    checkpoints = Checkpoints(out, config.train.keep_checkpoints, tell, ranks)
+    records = Records(out)
     try:
         config = ranks.lead(lambda: sealed(config))
         data = ranks.lead(lambda: _begin(config, out, stop, resume))
@@ -97,9 +98,10 @@ def _run(
             else ""
         ) from None
     metrics = ranks.lead(lambda: read_metrics(out))
+    averaged = trainer.average.whole()
     if ranks.leads:
         with writing(out):
-            draw_run(trainer.average.model, parts.val, records, config.records, out)
+            draw_run(averaged, parts.val, records, config.records, out)
             write_json(out / FINISHED, {"step": trainer.step})
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
@@ -191,9 +193,8 @@ def _train(
             display.metrics(step, told.metrics)
 
         def on_save() -> None:
-            state = {**trainer.state_dict(), "origin": told_by}
             records.flush()
-            ranks.lead(lambda: checkpoints.save(trainer.step, state))
+            checkpoints.save(trainer.step, {**trainer.state_dict(), "origin": told_by})
 
         def on_diverged(state: dict[str, Any]) -> str:
             folder = out / ("diverged" if ranks.leads else f"diverged-{ranks.rank}")

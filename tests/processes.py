@@ -1,0 +1,14 @@
+"""Several processes, as a user starts them."""
+
+import os
+import subprocess
+import sys
+
+
+def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """Start something in several processes."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*start, str(processes), *arguments], capture_output=True, text=True, env=environment, timeout=300
+    )

@@ -1,0 +1,27 @@
+"""The command ``mtvit-train``, whose second process is signalled at a step; torchrun starts this file."""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from mtvit_train.cli import main
+from mtvit_train.loop import Trainer
+
+
+def signal_at(step: int) -> None:
+    """Send SIGUSR1 to the second process once so many updates are made."""
+    update = Trainer.update
+
+    def updating(self: Trainer, *given: Any) -> Any:
+        found = update(self, *given)
+        if self.step == step and self.ranks.rank == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return found
+
+    Trainer.update = updating  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    signal_at(int(sys.argv[1]))
+    main(sys.argv[2:])
