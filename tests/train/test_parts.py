@@ -1,5 +1,6 @@
 """Parts of tensors in files: whoever wrote them, a reader gets its rows, and no others are read."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import distributed, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
-from mtvit_train.parts import bounds, gathered, part, whole
+from mtvit_train.parts import bounds, gathered, own, part, parts_of_weights, whole
 from mtvit_train.safe_folder import read_folder, write_folder
 from mtvit_train.state_tree import split
 from mtvit_train.stored import Stored, TensorFile
@@ -75,6 +79,28 @@ def test_memory_is_copied_where_two_tensors_share_it(tmp_path: Path) -> None:
     assert {name: value.tolist() for name, value in found.items()} == {
         name: value.tolist() for name, value in state.items()
     }
+
+
+@pytest.fixture
+def mesh() -> Iterator[DeviceMesh]:
+    """Of this process alone."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    distributed.destroy_process_group()
+
+
+def test_a_part_has_memory_of_its_own_and_keeps_a_wrong_shape(mesh: DeviceMesh, tmp_path: Path) -> None:
+    net = nn.Linear(3, 4, bias=False)
+    fully_shard(net, mesh=mesh)
+    right, wrong, longer = torch.ones(4, 3), torch.ones(4, 1), torch.ones(5, 3)
+    found = part(right, net.weight)
+    assert own(found).data_ptr() != right.data_ptr()
+    for tensor in (wrong, longer):
+        for value in (tensor, stored(tmp_path, tensor, writers=2)):
+            with pytest.raises(RuntimeError, match="size mismatch for weight"):
+                net.load_state_dict(parts_of_weights({"weight": value}, net))
+    net.load_state_dict(parts_of_weights({"weight": stored(tmp_path, right, writers=3)}, net))
+    assert torch.equal(whole(net.weight), right)
 
 
 def test_what_is_whole_stays_as_it_is() -> None:

@@ -134,6 +134,28 @@ def test_the_same_run_gives_the_same_weights(finished: Path, scenes: Path, tmp_p
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("data='nowhere'", "nowhere"),
+        ("model.backbone=vit_giraffe", "vit_giraffe"),
+        ("model.start=nowhere.safetensors", "nowhere.safetensors"),
+        ("train.accumulate=3", "cannot share out evenly"),
+        ("train.device=cuda:99", "cuda:99"),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_nothing_behind(
+    mistake: str, words: str, scenes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    line = ["--plugins", "det", "--out", str(out), "--steps", "1", "--set", f"data='{scenes}'"]
+    result = train(*line, settings=[*SMALL, mistake])
+    assert result.exit_code == 2, result.output
+    assert result.output.count("error: ") == 1
+    assert words in result.output
+    assert not out.exists()
+
+
 def test_a_folder_that_holds_a_run_is_refused(finished: Path, scenes: Path) -> None:
     before = (finished / "metrics.json").read_bytes()
     result = train("--data", str(scenes), "--out", str(finished))

@@ -43,10 +43,12 @@ class AveragedWeights(Generic[Net]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the averaged model, as this process holds it."""
-        kept = {id(ours): part for ours, part in zip(self.model.parameters(), self._parts, strict=False)}
-        named = self.model.named_parameters(remove_duplicate=False)
-        parts = {name: kept[id(ours)] for name, ours in named if kept}
-        return {**self.model.state_dict(), **parts}
+        state: dict[str, Any] = self.model.state_dict()
+        if self._parts:
+            kept = dict(zip(map(id, self.model.parameters()), self._parts, strict=True))
+            named = self.model.named_parameters(remove_duplicate=False)
+            state.update((name, kept[id(ours)]) for name, ours in named)
+        return state
 
     def load_state_dict(self, state: Mapping[str, AnyTensor]) -> None:
         """Go on from the state of an average of as many processes, or of another number."""

@@ -54,13 +54,14 @@ def gathered(tree: Any) -> Any:
 
 
 def part(value: AnyTensor, like: Tensor | None) -> Tensor:
-    """Return the part of a tensor that this process has of ``like``; the tensor where that is whole.
+    """Return the part of a tensor that this process has of ``like``.
 
     Args:
         value: Of one in files, no other rows are read.
-        like: Of the same shape; says how it is shared out, and where it is.
+        like: Says how it is shared out, and where it is. Where that is whole or of another shape, the tensor
+            is returned whole.
     """
-    if isinstance(value, DTensor) or not isinstance(like, DTensor):
+    if isinstance(value, DTensor) or not isinstance(like, DTensor) or value.shape != like.shape:
         return value[...] if isinstance(value, Stored) else value
     mesh, shape = like.device_mesh, like.shape
     begin, end = bounds(shape[0], mesh.size())[mesh.get_local_rank() :][:2]
@@ -76,7 +77,7 @@ def parts_of_weights(state: Mapping[str, AnyTensor], module: nn.Module) -> dict[
 
 def parts_of_entry(entry: Mapping[str, AnyTensor], like: Tensor) -> dict[str, Tensor]:
     """Return an optimiser's state of one parameter as this process holds it."""
-    return {name: part(value, like if value.shape == like.shape else None) for name, value in entry.items()}
+    return {name: part(value, like) for name, value in entry.items()}
 
 
 @torch.no_grad()

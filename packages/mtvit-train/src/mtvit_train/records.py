@@ -8,12 +8,12 @@ from typing import Any
 
 from mtvit_core.details import Details
 from mtvit_core.errors import ConfigError, DataError
-from mtvit_train.safe_folder import flush
+from mtvit_train.safe_folder import flush, writing
 from mtvit_train.writers import Guarded
 
 
-def claim_folder(out: Path) -> None:
-    """Make the run folder.
+def check_free(out: Path) -> None:
+    """Check that a run may use a folder.
 
     Raises:
         ConfigError: it holds something already; nothing is ever overwritten.
@@ -22,7 +22,19 @@ def claim_folder(out: Path) -> None:
         raise ConfigError(
             f"out {out}: not empty; runs are never overwritten. Give another folder with --out."
         )
+
+
+def claim_folder(out: Path, settings: Mapping[str, Any]) -> None:
+    """Make the run folder, with the settings of the run.
+
+    Raises:
+        ConfigError: it holds something already.
+        DiskError: the disk is full, or refuses.
+    """
+    check_free(out)
     out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        write_json(out / "config.json", settings)
 
 
 def write_json(path: Path, data: Any) -> None:

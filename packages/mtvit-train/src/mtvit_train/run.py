@@ -27,7 +27,15 @@ from mtvit_train.meter import Report
 from mtvit_train.pictures import draw_labels
 from mtvit_train.ranks import Ranks, joined
 from mtvit_train.read import read_data
-from mtvit_train.records import DETAILS, Records, claim_folder, read_metrics, write_details, write_json
+from mtvit_train.records import (
+    DETAILS,
+    Records,
+    check_free,
+    claim_folder,
+    read_metrics,
+    write_details,
+    write_json,
+)
 from mtvit_train.resume import FINISHED, origin, take_up
 from mtvit_train.safe_folder import writing
 from mtvit_train.sharded import check_sharding
@@ -77,12 +85,13 @@ def _run(
         data = ranks.lead(lambda: _begin(config, out, stop, resume))
         parts = ranks.together(lambda: _Parts.of(config, data, ranks))
         seen = exposures(config, parts.model, parts.train)
+        trainer = Trainer(parts.model, parts.train, config.train, parts.weighting, parts.teacher)
+        ranks.lead(lambda: _claim(config, out, resume))
         if ranks.leads:
             with writing(out):
                 draw_labels(parts.train, parts.model, out / "labels.png")
                 write_json(out / "data.json", {"seen": [asdict(one) for one in seen], "notes": parts.notes})
             show_exposures(seen, parts.notes, console)
-        trainer = Trainer(parts.model, parts.train, config.train, parts.weighting, parts.teacher)
         if resume:
             take_up(trainer, records, checkpoints, config, tell)
         if ranks.leads:
@@ -112,15 +121,21 @@ def _run(
 
 
 def _begin(config: RunConfig, out: Path, stop: StopRequest, resume: bool) -> Path:
-    """Make the run folder and the data, as far as they are not there, and return where the data are."""
+    """Return where the data are; the run folder is made here only if they are made in it."""
     require_packages(config.records)
     check_tasks(config)
     if not resume:
-        claim_folder(out)
+        check_free(out)
+        if config.data == "scenes":
+            claim_folder(out, config.model_dump(mode="json"))
     with writing(out):
-        if not resume:
-            write_json(out / "config.json", config.model_dump(mode="json"))
         return prepare_data(config, out, stop.check_here)
+
+
+def _claim(config: RunConfig, out: Path, resume: bool) -> None:
+    """Make the run folder, if it is not there: all that the run needs is."""
+    if not (resume or config.data == "scenes"):
+        claim_folder(out, config.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
