@@ -31,13 +31,14 @@ def test_the_same_content_reads_the_same_wherever_it_lies() -> None:
 
 def test_points_are_the_centres_of_a_grid() -> None:
     reader = RegionReader(1, 1)
-    torch.nn.init.zeros_(reader.cells.weight)
+    cut, inside = reader.cells.cut, reader.inside
+    torch.nn.init.zeros_(cut.weight)
     with torch.no_grad():
-        reader.cells.weight[: CELLS * CELLS] = 1.0
-        reader.cells.bias.zero_()
-        reader.join.weight.zero_()
-        reader.join.bias.zero_()
-        reader.join.weight[0, 0], reader.say.weight[0, 0], reader.say.bias[0] = 1.0, 1.0, 0.0
+        cut.weight[: CELLS * CELLS] = 1.0
+        cut.bias.zero_()
+        inside.join.weight.zero_()
+        inside.join.bias.zero_()
+        inside.join.weight[0, 0], inside.say.weight[0, 0], inside.say.bias[0] = 1.0, 1.0, 0.0
     columns = torch.arange(7.0).expand(1, 1, 7, 7)
     # A box of 7 x 7 patches around the middle of 7 x 7 patches: the first point is the middle of patch 0.
     assert CELLS == 4

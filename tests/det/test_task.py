@@ -73,10 +73,11 @@ def test_a_picked_head_refines_its_proposals() -> None:
     found: DetPredictions = head(features)
     pick, tokens = features.picks["det"], features.last.queries["det"]
     assert found.pick is pick
-    said = pick.picked_logits + head.class_embed(tokens)
-    said = said + head.region(features.last.patches, found.boxes[0])
-    torch.testing.assert_close(found.logits[0], said)
-    torch.testing.assert_close(found.boxes[0], apply_deltas(pick.picked_boxes, head.bbox_embed(tokens)))
+    moved = apply_deltas(pick.picked_boxes, head.bbox_embed(tokens))
+    boxes, read = head.reader(features.last.patches, moved)
+    torch.testing.assert_close(found.boxes[0], boxes)
+    torch.testing.assert_close(found.logits[0], pick.picked_logits + head.class_embed(tokens) + read)
+    assert (boxes - moved).abs().max() > 1e-3
 
 
 def test_the_head_teaches_no_proposal() -> None:

@@ -318,3 +318,36 @@ def test_categories_without_keypoints_are_refused():
 def test_it_needs_keypoints():
     assert TASK.needs == {"keypoints"}
     assert TASK.view == "image"
+
+
+def test_keypoints_are_read_from_boxes_near_a_person_too() -> None:
+    model = make_model(PEOPLE).train()
+    task, example = model.task_list[0], people(2)
+    found = model(batch(example).images)["pose"]
+    targets = task.targets([example], found.canvas, torch.device("cpu"))
+    match = match_all({"pose": (task.cost(found, targets), targets.counts)})["pose"]
+    terms = task.loss(found, targets, match)
+    assert terms["denoising_keypoint"] > 0
+    assert terms["denoising_box"] > 0
+    reader = model.modules_of("pose").head.reader
+    by_reader = torch.autograd.grad(
+        terms["denoising_keypoint"], list(reader.say.parameters()), retain_graph=True
+    )
+    assert any(gradient.any() for gradient in by_reader)
+    without = task.loss(replace(found, reading=None), targets, match)
+    assert set(terms) - set(without) == {"denoising_keypoint", "denoising_box"}
+    model.eval()
+    assert model(batch(example).images)["pose"].reading is None
+
+
+def test_unlabelled_keypoints_teach_no_reader() -> None:
+    model = make_model(PEOPLE).train()
+    task, example = model.task_list[0], people(2)
+    assert example.keypoints is not None
+    hidden = replace(example, keypoints=torch.zeros_like(example.keypoints))
+    found = model(batch(hidden).images)["pose"]
+    targets = task.targets([hidden], found.canvas, torch.device("cpu"))
+    match = match_all({"pose": (task.cost(found, targets), targets.counts)})["pose"]
+    terms = task.loss(found, targets, match)
+    assert terms["denoising_keypoint"] == 0
+    assert terms["denoising_box"] > 0

@@ -1,4 +1,4 @@
-"""Muon for the matrices of blocks: who is updated by what, and what an update looks like."""
+"""Muon for the matrices of blocks and hidden layers: who is updated by what, and how an update looks."""
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ def small_model() -> mtvit_core.MultiTaskViT:
     return mtvit_core.build(backbone, ["det"])
 
 
-def test_blocks_have_muon_and_everything_else_has_adamw() -> None:
+def test_blocks_and_hidden_layers_have_muon_and_everything_else_has_adamw() -> None:
     model = small_model()
     optimizer = make_optimizer(model, TrainConfig(optimizer="muon", layer_decay=0.5), nn.Module())
     assert len(optimizer.parts) == 2
@@ -32,10 +32,24 @@ def test_blocks_have_muon_and_everything_else_has_adamw() -> None:
         f"backbone.vit.blocks.{block}.{part}.weight"
         for block in (0, 1)
         for part in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    } | {
+        f"tasks.det.{part}.weight"
+        for part in (
+            "head.bbox_embed.layers.0",
+            "head.bbox_embed.layers.1",
+            "head.reader.cells.cut",
+            "head.reader.correct.join",
+            "head.reader.say.join",
+            "tokens.det.box.layers.0",
+            "tokens.det.content",
+            "tokens.det.position.layers.0",
+            "tokens.det.region.cells.cut",
+            "tokens.det.region.inside.join",
+        )
     }
     every = [p for group in optimizer.param_groups for p in group["params"]]
     assert len(every) == len({id(p) for p in every}) == len(list(model.parameters()))
-    assert {group["peak"] for group in optimizer.parts[1].param_groups} == {0.01 * 0.5, 0.01 * 0.25}
+    assert {group["peak"] for group in optimizer.parts[1].param_groups} == {0.01, 0.01 * 0.5, 0.01 * 0.25}
 
 
 def test_without_muon_there_is_one_part() -> None:

@@ -7,6 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class Hidden(nn.Linear):
+    """A linear layer whose output goes on to another layer.
+
+    Optimisers that treat such matrices apart from those that say something, as Muon does, know them by it.
+    """
+
+
 class MLP(nn.Module):
     """``layers`` linear layers with ReLU between them."""
 
@@ -22,7 +29,8 @@ class MLP(nn.Module):
         """
         super().__init__()
         widths = [inputs, *[hidden] * (layers - 1), outputs]
-        linear = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        hidden_layers: list[nn.Linear] = [Hidden(a, b) for a, b in itertools.pairwise(widths[:-1])]
+        linear = [*hidden_layers, nn.Linear(widths[-2], outputs)]
         self.layers = nn.ModuleList(linear)
         if zero_last:
             nn.init.zeros_(linear[-1].weight)

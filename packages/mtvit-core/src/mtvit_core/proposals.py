@@ -22,7 +22,7 @@ from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_
 from mtvit_core.counts import shared_count
 from mtvit_core.joining import Joining
 from mtvit_core.losses import quality_focal
-from mtvit_core.mlp import MLP
+from mtvit_core.mlp import MLP, Hidden
 from mtvit_core.regions import RegionReader
 from mtvit_core.tokens import Context, Entry, Pick, QuerySource, TokenGroup
 
@@ -57,7 +57,7 @@ class PickedQueries(QuerySource):
         self.score = nn.Linear(width, classes)
         nn.init.constant_(self.score.bias, -math.log((1 - PRIOR) / PRIOR))
         self.box = MLP(width, width, 4, layers=2, zero_last=True)
-        self.content = nn.Linear(width, width)
+        self.content = Hidden(width, width)
         self.position = MLP(4 * 32, width, width, layers=2)
         self.group = nn.Parameter(torch.zeros(width))
         self.region = RegionReader(width, width)

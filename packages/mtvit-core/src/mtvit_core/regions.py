@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy
 from mtvit_core.counts import shared_count
+from mtvit_core.mlp import Hidden
 
 #: Cells of a patch along one side, and channels of a cell.
 CELLS, CHANNELS = 4, 16
@@ -25,7 +26,27 @@ GRID = 7
 ON_OBJECT = 0.5
 
 
-class RegionReader(nn.Module):
+class Cells(nn.Module):
+    """Cuts every patch into cells."""
+
+    def __init__(self, width: int) -> None:
+        """Draw the layer.
+
+        Args:
+            width: Token width D.
+        """
+        super().__init__()
+        self.cut = Hidden(width, CHANNELS * CELLS * CELLS)
+
+    def forward(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h2 w2 D2"]:
+        """Cut: a transposed convolution as one product, which is faster on a CPU."""
+        images, _, rows, columns = patches.shape
+        cut: Tensor = self.cut(patches.permute(0, 2, 3, 1))
+        cut = cut.view(images, rows, columns, CHANNELS, CELLS, CELLS)
+        return cut.permute(0, 1, 4, 2, 5, 3).reshape(images, rows * CELLS, columns * CELLS, CHANNELS)
+
+
+class GridReader(nn.Module):
     """Reads a grid of points inside each box."""
 
     def __init__(self, width: int, outputs: int, zero_last: bool = False) -> None:
@@ -37,30 +58,43 @@ class RegionReader(nn.Module):
             zero_last: Start the last layer at zero, so that the output starts at zero.
         """
         super().__init__()
-        self.cells = nn.Linear(width, CHANNELS * CELLS * CELLS)
-        self.join = nn.Linear(CHANNELS * GRID * GRID, width)
+        self.join = Hidden(CHANNELS * GRID * GRID, width)
         self.say = nn.Linear(width, outputs)
         if zero_last:
             nn.init.zeros_(self.say.weight)
             nn.init.zeros_(self.say.bias)
 
     def forward(
-        self, patches: Float[Tensor, "B D h w"], boxes: Float[Tensor, "B Q 4"]
+        self, cells: Float[Tensor, "B h2 w2 D2"], boxes: Float[Tensor, "B Q 4"]
     ) -> Float[Tensor, "B Q O"]:
         """Read boxes cx cy w h, relative to the canvas; no gradient flows into them."""
         axis = (torch.arange(GRID, device=boxes.device, dtype=boxes.dtype) + 0.5) / GRID - 0.5
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)
         boxes = boxes.detach()[:, :, None]
-        read = at_places(self._cells(patches), boxes[..., :2] + boxes[..., 2:] * grid)
+        read = at_places(cells, boxes[..., :2] + boxes[..., 2:] * grid)
         flat = read.transpose(2, 3).flatten(2)
         return self.say(F.gelu(self.join(flat)))  # type: ignore[no-any-return]  # modules are untyped
 
-    def _cells(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h2 w2 D2"]:
-        """Cut every patch into cells: a transposed convolution as one product, which is faster on a CPU."""
-        images, _, rows, columns = patches.shape
-        cut: Tensor = self.cells(patches.permute(0, 2, 3, 1))
-        cut = cut.view(images, rows, columns, CHANNELS, CELLS, CELLS)
-        return cut.permute(0, 1, 4, 2, 5, 3).reshape(images, rows * CELLS, columns * CELLS, CHANNELS)
+
+class RegionReader(nn.Module):
+    """Cuts patches into cells and reads what lies inside each box."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        """Draw the layers.
+
+        Args:
+            width: Token width D.
+            outputs: Numbers O to say of each box.
+        """
+        super().__init__()
+        self.cells = Cells(width)
+        self.inside = GridReader(width, outputs)
+
+    def forward(
+        self, patches: Float[Tensor, "B D h w"], boxes: Float[Tensor, "B Q 4"]
+    ) -> Float[Tensor, "B Q O"]:
+        """Read boxes cx cy w h, relative to the canvas; no gradient flows into them."""
+        return self.inside(self.cells(patches), boxes)  # type: ignore[no-any-return]  # modules are untyped
 
 
 def at_places(cells: Float[Tensor, "B h w D"], places: Float[Tensor, "B Q P 2"]) -> Float[Tensor, "B Q P D"]:

@@ -37,6 +37,7 @@ class DetConfig(TaskConfig):
         loss_giou: Weight of the GIoU loss.
         loss_proposal: Weight of the losses of the dense proposals (picked).
         loss_region: Weight of the class that is read inside the boxes (picked).
+        loss_denoising: Weight of what is read of boxes near the truth (picked).
     """
 
     variant: Literal["picked", "yolos"] = "picked"
@@ -57,6 +58,7 @@ class DetConfig(TaskConfig):
     loss_giou: float = Field(2.0, ge=0)
     loss_proposal: float = Field(1.0, ge=0)
     loss_region: float = Field(1.0, ge=0)
+    loss_denoising: float = Field(1.0, ge=0)
 
     @property
     def class_weight(self) -> float:

@@ -1,7 +1,7 @@
 """Detection heads: from DET tokens to classes and boxes.
 
     yolos   class = MLP3(q) over C + 1 classes,  box = sigmoid(MLP3(q))
-    picked  class = s_pick + W q + region(box),  box = deltas(MLP3(q)) applied to the picked box
+    picked  class = s_pick + W q + read(box),  box = corrected(deltas(MLP3(q)) applied to the picked box)
 
 Source of yolos: Fang et al. 2021, section 3.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.features import Features
 from mtvit_core.mlp import MLP
-from mtvit_core.regions import RegionReader
+from mtvit_core.object_reader import ObjectReader, Reading
 from mtvit_core.tokens import Pick
 
 
@@ -29,6 +29,7 @@ class DetPredictions:
         pick: The dense proposals the queries come from; None for learned tokens.
         canvas: Rows H and columns W of the input in pixels.
         region: The part of the logits that was read inside the boxes; None for learned tokens.
+        reading: What reads the boxes, in training; otherwise, and for learned tokens, None.
     """
 
     logits: Float[Tensor, "L B Q C"]
@@ -36,6 +37,7 @@ class DetPredictions:
     pick: Pick | None
     canvas: tuple[int, int]
     region: Float[Tensor, "L B Q C"] | None = None
+    reading: Reading | None = None
 
 
 class YolosHead(nn.Module):
@@ -77,16 +79,19 @@ class PickedHead(nn.Module):
         nn.init.zeros_(self.class_embed.weight)
         nn.init.zeros_(self.class_embed.bias)
         self.bbox_embed = MLP(width, width, 4, layers=3, zero_last=True)
-        self.region = RegionReader(width, classes, zero_last=True)
+        self.reader = ObjectReader(width, classes)
 
     def forward(self, features: Features) -> DetPredictions:
         """Read the queries of every depth at hand; gradients do not flow into the proposals from here."""
         pick = features.picks["det"]
         at_hand = [features.layers[i] for i in self.layers if i in features.layers]
         tokens = torch.stack([layer.queries["det"] for layer in at_hand])
-        boxes = apply_deltas(
+        moved = apply_deltas(
             pick.picked_boxes.detach().expand(len(tokens), -1, -1, -1), self.bbox_embed(tokens)
         )
-        region = torch.stack([self.region(at.patches, b) for at, b in zip(at_hand, boxes, strict=True)])
+        reading = Reading(self.reader, tuple(layer.patches for layer in at_hand))
+        boxes, region = self.reader.at_depths(reading.patches, moved)
         logits = pick.picked_logits.detach() + self.class_embed(tokens) + region
-        return DetPredictions(logits, boxes, pick, features.canvas, region)
+        return DetPredictions(
+            logits, boxes, pick, features.canvas, region, reading if self.training else None
+        )

@@ -12,6 +12,7 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.denoising import denoising_losses
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -142,7 +143,11 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             terms["region"] = config.loss_region * region_class_loss(
                 predictions.region, predictions.boxes, targets.labels, targets.boxes, targets.valid
             )
-        return {**terms, **{name: config.loss_proposal * value for name, value in dense.items()}}
+        terms |= {name: config.loss_proposal * value for name, value in dense.items()}
+        if predictions.reading is not None:
+            noised = denoising_losses(predictions.reading, targets.labels, targets.boxes, targets.valid)
+            terms |= {name: config.loss_denoising * value for name, value in noised.items()}
+        return terms
 
     def teach(self, predictions: DetPredictions) -> SoftObjects:
         """Objects with the probability of every category."""

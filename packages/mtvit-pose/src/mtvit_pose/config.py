@@ -47,6 +47,7 @@ class PoseConfig(TaskConfig):
         loss_visibility: Weight of the cross-entropy of "this keypoint is labelled".
         loss_quality: Weight of the cross-entropy of the expected OKS.
         loss_proposal: Weight of the losses of the dense proposals.
+        loss_denoising: Weight of what is read of boxes near the truth: corrected boxes and keypoints.
         loss_dense: Weight of the dense heatmaps that all people of an image share.
         loss_joints: Weight of the heatmap error (top-down); 1 is what the papers used, alone in the model.
     """
@@ -80,5 +81,6 @@ class PoseConfig(TaskConfig):
     loss_visibility: float = Field(0.5, ge=0)
     loss_quality: float = Field(1.0, ge=0)
     loss_proposal: float = Field(1.0, ge=0)
+    loss_denoising: float = Field(1.0, ge=0)
     loss_dense: float = Field(0.2, ge=0)
     loss_joints: float = Field(1.0, ge=0)

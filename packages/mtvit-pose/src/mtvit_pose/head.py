@@ -1,6 +1,7 @@
 """The one-pass head: every query is one person, with a box and keypoints relative to it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.features import Features
 from mtvit_core.mlp import MLP
-from mtvit_core.regions import RegionReader
+from mtvit_core.object_reader import ObjectReader, Reading
 from mtvit_core.tokens import Pick
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.window import Upscale, Windows, windows
@@ -33,6 +34,7 @@ class PosePredictions:
         canvas: Rows H and columns W in pixels.
         window: Points along one side of a refinement window.
         reach: Half the side of a window, in units of the person's size.
+        reading: What reads the boxes, in training; otherwise None.
     """
 
     logits: Float[Tensor, "L B Q C"]
@@ -47,6 +49,7 @@ class PosePredictions:
     canvas: tuple[int, int]
     window: int
     reach: float
+    reading: Reading | None = None
 
     @property
     def scale(self) -> Float[Tensor, " 2"]:
@@ -72,6 +75,7 @@ class PosePredictions:
             embeddings=None if self.embeddings is None else self.embeddings[-1:],
             maps=None if self.maps is None else self.maps[-1:],
             heat=None if self.heat is None else self.heat[-1:],
+            reading=None,
         )
 
     def take(
@@ -118,7 +122,7 @@ def take(values: Float[Tensor, "L B Q *any"], rows: Int64[Tensor, "L B P"]) -> F
 class OnePassHead(nn.Module):
     """Reads the pose queries; the same weights at every supervised depth.
 
-    A keypoint is ``centre + (offset_k(query) + region_k(box)) * (width, height)`` of the query's own box.
+    A keypoint is ``centre + (offset_k(query) + read_k(box)) * (width, height)`` of the query's own box.
     Offsets start at zero; their learned bias soon is the mean pose.
     """
 
@@ -139,7 +143,7 @@ class OnePassHead(nn.Module):
         self.classify = nn.Linear(width, classes)
         self.box = MLP(width, width, 4, layers=3, zero_last=True)
         self.offset = MLP(width, width, 2 * keypoints, layers=3, zero_last=True)
-        self.region = RegionReader(width, 2 * keypoints, zero_last=True)
+        self.reader = ObjectReader(width, 2 * keypoints)
         self.judge = nn.Linear(width, keypoints + 1)
         if config.refine:
             self.embed = nn.Linear(width, keypoints * config.embedding)
@@ -153,7 +157,8 @@ class OnePassHead(nn.Module):
         pick = features.picks["pose"]
         layers = [features.layers[depth] for depth in self.layers if depth in features.layers]
         queries = torch.stack([layer.queries["pose"] for layer in layers])
-        boxes, points = self._pose(queries, [layer.patches for layer in layers], pick)
+        reading = Reading(self.reader, tuple(layer.patches for layer in layers))
+        boxes, points = self._pose(queries, reading.patches, pick)
         judged = self.judge(queries)
         refine = self.config.refine
         maps = torch.stack([self.upscale(layer.patches) for layer in layers]) if refine else None
@@ -172,6 +177,7 @@ class OnePassHead(nn.Module):
             canvas=features.canvas,
             window=self.config.window,
             reach=self.config.reach,
+            reading=reading if self.training else None,
         )
 
     def _heat(self, maps: Float[Tensor, "L B D h w"]) -> Float[Tensor, "L B K h w"]:
@@ -181,12 +187,20 @@ class OnePassHead(nn.Module):
         return score + self.rarity[:, None, None]
 
     def _pose(
-        self, queries: Float[Tensor, "L B Q D"], patches: list[Float[Tensor, "B D h w"]], pick: Pick
+        self, queries: Float[Tensor, "L B Q D"], patches: Sequence[Float[Tensor, "B D h w"]], pick: Pick
     ) -> tuple[Float[Tensor, "L B Q 4"], Float[Tensor, "L B Q K 2"]]:
         deltas = self.box(queries)
-        boxes = apply_deltas(pick.picked_boxes.detach().expand_as(deltas), deltas)
-        # The keypoints must not pull at the box, which has a truth of its own.
-        frame = boxes.detach()[..., None, :]
-        seen = torch.stack([self.region(at, b) for at, b in zip(patches, boxes, strict=True)])
-        offsets = (self.offset(queries) + seen).reshape(*queries.shape[:3], self.keypoints, 2)
-        return boxes, frame[..., :2] + offsets * frame[..., 2:]
+        moved = apply_deltas(pick.picked_boxes.detach().expand_as(deltas), deltas)
+        boxes, seen = self.reader.at_depths(patches, moved)
+        return boxes, points_in(boxes, self.offset(queries) + seen)
+
+
+def points_in(
+    boxes: Float[Tensor, "L B Q 4"], offsets: Float[Tensor, "L B Q O"]
+) -> Float[Tensor, "L B Q K 2"]:
+    """Return keypoints at offsets from the centres of boxes, in units of their sizes, O = 2 K.
+
+    The keypoints must not pull at the box, which has a truth of its own: it gets no gradient.
+    """
+    frame = boxes.detach()[..., None, :]
+    return frame[..., :2] + offsets.reshape(*offsets.shape[:-1], -1, 2) * frame[..., 2:]

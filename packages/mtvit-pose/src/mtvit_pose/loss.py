@@ -13,12 +13,14 @@ from torch.nn import functional as F
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.counts import shared_count
+from mtvit_core.denoising import NOISED, noised_box_loss, noised_boxes, noised_weight
 from mtvit_core.losses import sigmoid_focal
 from mtvit_core.matching import Match
+from mtvit_core.object_reader import Reading
 from mtvit_core.proposals import proposal_loss
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.dense import dense_loss
-from mtvit_pose.head import PosePredictions
+from mtvit_pose.head import PosePredictions, points_in
 from mtvit_pose.oks import masked_mean, oks
 from mtvit_pose.targets import PoseTargets
 
@@ -110,6 +112,9 @@ def pose_losses(
         "visibility": config.loss_visibility * _mean(visibility, exists),
     }
     terms |= _matched_losses(predictions, targets, match.query, matched & targets.posed, config)
+    if predictions.reading is not None:
+        noised = _denoising_losses(predictions.reading, targets, predictions.scale, config)
+        terms |= {name: config.loss_denoising * value for name, value in noised.items()}
     proposals = proposal_loss(
         predictions.pick,
         targets.classes,
@@ -161,6 +166,21 @@ def _matched_losses(
     quality = predictions.quality[layer, image, chosen]
     entropy = F.binary_cross_entropy_with_logits(quality, expected, reduction="none")
     return terms | {"quality": config.loss_quality * (entropy * share).sum()}
+
+
+def _denoising_losses(
+    reading: Reading, targets: PoseTargets, scale: Float[Tensor, " 2"], config: PoseConfig
+) -> dict[str, Float[Tensor, ""]]:
+    """Boxes and keypoints read from boxes near people; see ``mtvit_core.denoising``."""
+    boxes, offsets = reading.of(noised_boxes(targets.boxes))
+    people = torch.arange(targets.valid.shape[1], device=boxes.device).repeat_interleave(NOISED)
+    owner = people.expand(boxes.shape[:3])
+    pairs = _pairs(boxes, points_in(boxes, offsets), targets, owner, scale)
+    keypoints = config.loss_keypoint * pairs.keypoint_distance() + config.loss_oks * (1 - pairs.oks())
+    return {
+        "denoising_box": noised_box_loss(boxes, targets.boxes, noised_weight(targets.valid)),
+        "denoising_keypoint": (keypoints * noised_weight(targets.posed)).sum(),
+    }
 
 
 def _mean_by_layer(

@@ -37,6 +37,7 @@ class SegConfig(TaskConfig):
         giou_weight: Weight of the GIoU of boxes, in cost and loss (picked).
         proposal_weight: Weight of the losses of the dense proposals (picked).
         region_weight: Weight of the class that is read inside the boxes (picked).
+        denoising_weight: Weight of what is read of boxes near the truth (picked).
         no_object: Weight of the no-object class in the cross-entropy (eomt).
         top_k: Most objects of an image in the results.
         nms: Of two objects of one class whose boxes overlap by more than this IoU only the better one is a
@@ -68,6 +69,7 @@ class SegConfig(TaskConfig):
     giou_weight: float = Field(2.0, ge=0)
     proposal_weight: float = Field(1.0, ge=0)
     region_weight: float = Field(1.0, ge=0)
+    denoising_weight: float = Field(1.0, ge=0)
     no_object: float = Field(0.1, gt=0)
     top_k: int = Field(100, ge=1)
     nms: float = Field(0.8, ge=0, le=1)

@@ -4,7 +4,7 @@ Every query q gives a class and a mask:
 
     mask    m_q(p) = MLP(q) . upscale(patches)(p)                        (Kerssies et al. 2025, section 3.1)
     eomt    class = W q over C + 1 classes
-    picked  class = s_pick + W q + region(box) over C classes,  mask = m_q + prior of the query's box
+    picked  class = s_pick + W q + read(box) over C classes,  mask = m_q + prior of the query's box
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.draws import image_generators
 from mtvit_core.features import Features
-from mtvit_core.mlp import MLP
-from mtvit_core.regions import RegionReader
+from mtvit_core.mlp import MLP, Hidden
+from mtvit_core.object_reader import ObjectReader, Reading
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import Pick
 from mtvit_seg.annealing import mask_probability
@@ -37,6 +37,7 @@ class SegPredictions:
         pick: The dense proposals the queries come from; None for learned tokens.
         canvas: Rows H and columns W of the input in pixels.
         region: The part of the logits that was read inside the boxes; None for eomt.
+        reading: What reads the boxes, in training; otherwise, and for eomt, None.
     """
 
     logits: Float[Tensor, "L B Q C"]
@@ -45,12 +46,13 @@ class SegPredictions:
     pick: Pick | None
     canvas: tuple[int, int]
     region: Float[Tensor, "L B Q C"] | None = None
+    reading: Reading | None = None
 
 
 def mask_perceptron(width: int, outputs: int) -> nn.Sequential:
     """Three linear layers with GELU between them, from a query to its mask embedding."""
     return nn.Sequential(
-        nn.Linear(width, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs)
+        Hidden(width, width), nn.GELU(), Hidden(width, width), nn.GELU(), nn.Linear(width, outputs)
     )
 
 
@@ -163,7 +165,7 @@ class PickedHead(nn.Module):
         self.reduce = nn.Conv2d(width, mask_width, kernel_size=1)
         self.upscale = upscale(mask_width, backbone.patch)
         self.prior = BoxPrior(width, sharpness)
-        self.region = RegionReader(width, classes, zero_last=True)
+        self.reader = ObjectReader(width, classes)
         for parameter in (*self.class_head.parameters(), *self.mask_head[-1].parameters()):
             nn.init.zeros_(parameter)
 
@@ -173,12 +175,14 @@ class PickedHead(nn.Module):
         at_hand = [features.layers[i] for i in self.layers if i in features.layers]
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
         deltas = self.box_head(queries).float()
-        boxes = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)
-        region = torch.stack([self.region(at.patches, b) for at, b in zip(at_hand, boxes, strict=True)])
+        moved = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)
+        reading = Reading(self.reader, tuple(layer.patches for layer in at_hand))
+        boxes, region = self.reader.at_depths(reading.patches, moved)
         logits = pick.picked_logits.detach() + self.class_head(queries) + region
         embeddings = self.mask_head(queries)
         pixels = torch.stack([self.upscale(self.reduce(layer.patches)) for layer in at_hand])
         # The box has a truth of its own; the mask must not pull at it.
         prior = self.prior(queries, boxes.detach(), (pixels.shape[-2], pixels.shape[-1]))
         masks = dot_added(prior, embeddings.float(), pixels.float())
-        return SegPredictions(logits.float(), masks, boxes, pick, features.canvas, region.float())
+        kept = reading if self.training else None
+        return SegPredictions(logits.float(), masks, boxes, pick, features.canvas, region.float(), kept)

@@ -12,6 +12,7 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import SURE, certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
+from mtvit_core.denoising import denoising_losses
 from mtvit_core.draws import image_generators
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
@@ -160,6 +161,9 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         if predictions.region is not None:
             region = region_class_loss(predictions.region, predictions.boxes, *objects[:3])
             terms["region"] = config.region_weight * region
+        if predictions.reading is not None:
+            noised = denoising_losses(predictions.reading, *objects[:3])
+            terms |= {name: config.denoising_weight * value for name, value in noised.items()}
         return {
             "class": config.class_weight * quality,
             **terms,

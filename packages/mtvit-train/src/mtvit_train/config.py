@@ -77,7 +77,8 @@ class TrainConfig(Table):
         parallel: How several processes share the work: ``ddp``, each holds all weights, or ``fsdp``, each
             holds a part of them.
         accumulate: Passes in which each process goes through its images of an update, to save memory.
-        optimizer: ``adamw``, or ``muon``: Muon for the matrices of the backbone's blocks, AdamW for the rest.
+        optimizer: ``adamw``, or ``muon``: Muon for the matrices of blocks and of hidden layers of heads,
+            AdamW for the rest.
         lr: Peak learning rate of heads and tokens, AdamW.
         matrix_lr: The same for the matrices that Muon updates.
         backbone_lr: Factor on the rate for the backbone; 0 freezes it.

@@ -12,12 +12,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from mtvit_core.mlp import Hidden
 from mtvit_train.parts import parts_of_entry
 
 
-def is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a parameter is a matrix of a transformer block; those of heads are many and small."""
-    return parameter.ndim == 2 and ".blocks." in name
+def hidden_matrices(model: nn.Module) -> set[str]:
+    """Return the names of the matrices of transformer blocks and of hidden layers of heads.
+
+    What says something (classes, boxes) is left to AdamW, as are embeddings; so is a head whose hidden layers
+    are not ``mtvit_core.mlp.Hidden``.
+    """
+    hidden = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Hidden)}
+    inner = {name for name, value in model.named_parameters() if value.ndim == 2 and ".blocks." in name}
+    return hidden | inner
 
 
 class MuonAndAdamW:

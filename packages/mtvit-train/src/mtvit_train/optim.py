@@ -2,10 +2,11 @@
 
 lr_i = lr * backbone_lr * layer_decay^(depth + 1 - i),  i = 0 embedding, 1..depth blocks, depth + 1 norm
 
-With ``optimizer="muon"`` the matrices of the blocks have ``matrix_lr`` in place of ``lr``.
+With ``optimizer="muon"`` the matrices of blocks and of hidden layers have ``matrix_lr`` in place of ``lr``.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from mtvit_core.model import MultiTaskViT
 from mtvit_train.config import TrainConfig
-from mtvit_train.muon import MuonAndAdamW, is_block_matrix
+from mtvit_train.muon import MuonAndAdamW, hidden_matrices
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,20 @@ class Placement:
     muon: bool = False
 
 
-def place(name: str, parameter: nn.Parameter, depth: int, config: TrainConfig) -> Placement:
-    """Return the placement of a parameter by its name in the model."""
+def place(
+    name: str, parameter: nn.Parameter, depth: int, config: TrainConfig, hidden: Collection[str] = ()
+) -> Placement:
+    """Return the placement of a parameter by its name in the model.
+
+    Args:
+        name: In the model.
+        parameter: Itself.
+        depth: Blocks of the backbone.
+        config: Settings.
+        hidden: Names of the matrices that Muon updates, where it is the optimiser.
+    """
     decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
-    muon = config.optimizer == "muon" and decays and is_block_matrix(name, parameter)
+    muon = config.optimizer == "muon" and decays and name in hidden
     if not name.startswith("backbone."):
         return Placement(1.0, decays, muon)
     block = re.search(r"blocks\.(\d+)\.", name)
@@ -43,8 +54,9 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
     highest rate.
     """
     groups: dict[Placement, list[nn.Parameter]] = {}
+    hidden = hidden_matrices(model)
     for name, parameter in model.named_parameters():
-        placement = place(name, parameter, model.backbone.spec.depth, config)
+        placement = place(name, parameter, model.backbone.spec.depth, config, hidden)
         parameter.requires_grad_(placement.scale > 0)
         if parameter.requires_grad:
             groups.setdefault(placement, []).append(parameter)

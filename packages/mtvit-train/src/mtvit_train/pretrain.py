@@ -14,7 +14,7 @@ from torch import Tensor
 from mtvit_core.backbone import create_backbone
 from mtvit_train.config import ModelConfig
 from mtvit_train.mae import MaskedAutoencoder
-from mtvit_train.muon import MuonAndAdamW, is_block_matrix
+from mtvit_train.muon import MuonAndAdamW
 from mtvit_train.precision import compute_type
 from mtvit_train.pretext.finder import FigureFinder
 from mtvit_train.scenes import render_scene
@@ -103,7 +103,7 @@ def make_optimizer(model: MaskedAutoencoder | FigureFinder) -> MuonAndAdamW:
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
             vectors.append(parameter)
-        elif is_block_matrix(name, parameter):
+        elif parameter.ndim == 2 and ".blocks." in name:
             matrices.append(parameter)
         else:
             others.append(parameter)
