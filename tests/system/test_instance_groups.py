@@ -143,8 +143,10 @@ def test_a_run_and_what_it_gives(scenes: Path, tmp_path: Path) -> None:
     assert all(model.shares(task) for task in TASKS)
     image = str(next((scenes / "val2017").iterdir()))
     (found,) = model.predict([image])
-    people = [tasks for tasks, name in zip(found.tasks, found.names, strict=True) if name == "person"]
-    assert any({"det", "spots"} <= set(tasks.split("+")) for tasks in people)
+    by = [set(tasks.split("+")) for tasks in found.tasks]
+    assert any({"det", "seg", "spots"} <= tasks for tasks in by)
+    people = [tasks for tasks, name in zip(by, found.names, strict=True) if name == "person"]
+    assert any({"det", "seg", "pose"} <= tasks for tasks in people)
     apart = found.apart()
     places: dict[tuple[int | None, int], set[int]] = {}
     for row, (label, link) in enumerate(zip(found.labels.tolist(), found.links, strict=True)):
