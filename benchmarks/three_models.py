@@ -4,8 +4,8 @@
 
 ViT-S/16 at 640 x 640, fp32, on the CPU, random weights, results made on both sides. Theirs: YOLOS-S, EoMT-S
 with its masked attention switched off, as trained models end, and ViTPose-S on two crops of 256 x 192, each
-with the post-processing of transformers. With random weights EoMT has no sure mask to process, which spares it
-work; ours makes 100 masks. The two crops are not cut by anybody. On a busy machine, --cpu-time with
+with the post-processing of transformers. With random weights EoMT has no sure mask to process, which spares
+it work; ours makes 100 masks. The two crops are not cut by anybody. On a busy machine, --cpu-time with
 --threads 1 counts the processor's time.
 """
 
@@ -34,7 +34,9 @@ TARGET = 1 / 3
 def ours(queries: str) -> Callable[[], None]:
     """Return a pass of ours with its results made; ``queries`` are those of the tasks or of instances."""
     by: mtvit_core.model.Queries = "instance" if queries == "instance" else "task"
-    model = mtvit_core.build("vit_small_patch16_224", ["det", "seg", "pose"], canvas=CANVAS, queries=by).eval()
+    model = mtvit_core.build(
+        "vit_small_patch16_224", ["det", "seg", "pose"], canvas=CANVAS, queries=by
+    ).eval()
     image = torch.randint(0, 256, (1, 3, *CANVAS), dtype=torch.uint8)
     meta = [model.letterbox.meta(*CANVAS)]
 
@@ -89,7 +91,9 @@ def main() -> None:
         click.echo(f"{name:28s} {median * 1e3:8.1f} ms")
     row = sum(median for name, median in medians.items() if name not in mine)
     for name in mine:
-        click.echo(f"{name:28s} three in a row take {row / medians[name]:.2f} x as long, target {1 / TARGET:.0f}")
+        click.echo(
+            f"{name:28s} three in a row take {row / medians[name]:.2f} x as long, target {1 / TARGET:.0f}"
+        )
 
 
 if __name__ == "__main__":
