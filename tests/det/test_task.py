@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from det_cases import CANVAS, CATEGORIES, model_of, scene_batch, task
+from det_cases import CANVAS, CATEGORIES, losses_of, model_of, scene_batch, task
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.categories import Categories, Category
 from mtvit_core.features import Features
@@ -98,6 +98,23 @@ def test_every_parameter_learns() -> None:
         model = model_of(task(categories, queries=8, **settings), canvas=(64, 64))
         torch.stack(list(model.losses(batch).values())).sum().backward()
         assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+
+
+def test_boxes_near_the_truth_teach_in_training_alone_and_by_their_weight() -> None:
+    batch, categories = scene_batch(2, 64)
+    model = model_of(task(categories, queries=8), canvas=(64, 64)).train()
+    found: DetPredictions = model(batch.images)["det"]
+    one, half = task(categories, queries=8), task(categories, queries=8, loss_denoising=0.5)
+    terms, halved = (
+        losses_of(each, found, each.targets(batch.annotations, (64, 64), torch.device("cpu")))
+        for each in (one, half)
+    )
+    for name in ("denoising_box", "denoising_class"):
+        assert terms[name] > 0
+        torch.testing.assert_close(halved[name], terms[name] / 2)
+    assert model.eval()(batch.images)["det"].reading is None
+    yolos = model_of(task(categories, variant="yolos", queries=8), canvas=(64, 64)).train()
+    assert yolos(batch.images)["det"].reading is None
 
 
 @pytest.mark.parametrize("variant", ["picked", "yolos"])

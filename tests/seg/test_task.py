@@ -12,7 +12,7 @@ from mtvit_core.tokens import LearnedQueries, QueryMasker
 from mtvit_seg import plugin
 from mtvit_seg.config import SegConfig
 from mtvit_seg.task import Segmentation
-from seg_cases import CATEGORIES, SPEC, annotate, metas, task, tiny_model
+from seg_cases import CATEGORIES, SPEC, annotate, losses_of, metas, task, tiny_model
 
 
 def test_the_hook_gives_the_task() -> None:
@@ -46,6 +46,19 @@ def test_unknown_setting_is_refused_with_the_nearest() -> None:
     assert str(caught.value).startswith("config: tasks.seg.querys is not a setting. Did you mean 'queries'?")
     with pytest.raises(ValidationError, match="'picked' or 'eomt'"):
         SegConfig.model_validate({"variant": "sam"})
+
+
+def test_boxes_near_the_truth_teach_in_training_alone_and_by_their_weight() -> None:
+    model, images = tiny_model().train(), torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    masks = torch.zeros(1, 64, 96, dtype=torch.bool)
+    masks[0, 8:40, 10:50] = True
+    truth, found = [annotate(masks, [0])] * 2, model(images)["seg"]
+    terms, halved = (losses_of(task(denoising_weight=weight), found, truth) for weight in (1.0, 0.5))
+    for name in ("denoising_box", "denoising_class"):
+        assert terms[name] > 0
+        torch.testing.assert_close(halved[name], terms[name] / 2)
+    assert model.eval()(images)["seg"].reading is None
+    assert tiny_model(variant="eomt").train()(images)["seg"].reading is None
 
 
 @pytest.mark.parametrize("variant", ["picked", "eomt"])
