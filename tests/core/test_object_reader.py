@@ -96,7 +96,7 @@ def test_noises_are_those_of_the_object_in_every_pass_and_share_of_a_batch() -> 
 def test_losses_are_means_over_the_boxes_of_an_object() -> None:
     reading = Reading(ObjectReader(8, 3), patches())  # leaves boxes as they are, finds all classes alike
     with torch.no_grad():
-        found = denoising_losses(reading, LABELS, TRUTH, VALID)
+        found = denoising_losses(*reading.of(noised_boxes(TRUTH)), LABELS, TRUTH, VALID)
     assert float(found["denoising_class"]) == pytest.approx(2 * torch.tensor(3.0).log().item(), rel=1e-6)
     near = noised_boxes(TRUTH).expand(2, -1, -1, -1)
     by_hand = noised_box_loss(near, TRUTH, noised_weight(VALID))
@@ -110,7 +110,9 @@ def test_losses_are_means_over_the_boxes_of_an_object() -> None:
 def test_without_objects_there_is_no_loss_and_no_gradient(objects: int) -> None:
     reader = drawn_reader()
     nothing = torch.zeros(2, objects, dtype=torch.bool)
-    found = denoising_losses(Reading(reader, patches()), LABELS[:, :objects], TRUTH[:, :objects], nothing)
+    labels, truth = LABELS[:, :objects], TRUTH[:, :objects]
+    read = Reading(reader, patches()).of(noised_boxes(truth))
+    found = denoising_losses(*read, labels, truth, nothing)
     sum(found.values()).backward()
     assert [value.item() for value in found.values()] == [0, 0]
     assert all(value.grad is not None and not value.grad.any() for value in reader.parameters())
@@ -133,7 +135,8 @@ def test_a_reader_learns_to_correct_and_to_name_from_noised_boxes_alone() -> Non
     optimizer = torch.optim.Adam(reader.parameters(), 3e-3)
     for _ in range(70):
         maps, truth, labels = squares_and_bars(16)
-        found = denoising_losses(Reading(reader, (maps,)), labels, truth, valid)
+        read = Reading(reader, (maps,)).of(noised_boxes(truth))
+        found = denoising_losses(*read, labels, truth, valid)
         optimizer.zero_grad()
         (found["denoising_box"] + found["denoising_class"]).backward()
         optimizer.step()

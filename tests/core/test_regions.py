@@ -2,14 +2,29 @@
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtvit_core.regions import CELLS, RegionReader, at_places, region_class_loss
+from mtvit_core.regions import CELLS, Cells, GridReader, at_places, region_class_loss
+
+
+class Regions(nn.Module):
+    """Cuts patches and reads what lies inside boxes, with random weights."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cells, self.inside = Cells(width), GridReader(width, outputs)
+        nn.init.normal_(self.inside.say.weight)
+
+    def forward(self, patches: Tensor, boxes: Tensor) -> Tensor:
+        """Read."""
+        read: Tensor = self.inside(self.cells(patches), boxes)
+        return read
 
 
 def test_a_region_reads_its_own_box_only() -> None:
-    torch.manual_seed(0)
-    reader = RegionReader(8, 5)
+    reader = Regions(8, 5)
     patches = torch.randn(1, 8, 10, 10)
     boxes = torch.tensor([[[0.25, 0.25, 0.3, 0.3], [0.75, 0.75, 0.3, 0.3]]])
     before = reader(patches, boxes)
@@ -21,8 +36,7 @@ def test_a_region_reads_its_own_box_only() -> None:
 
 
 def test_the_same_content_reads_the_same_wherever_it_lies() -> None:
-    torch.manual_seed(0)
-    reader = RegionReader(8, 5)
+    reader = Regions(8, 5)
     patches = torch.randn(1, 8, 8, 8)
     boxes = torch.tensor([[[0.25, 0.25, 0.5, 0.5], [0.75, 0.5, 0.5, 0.5]]])
     moved = patches.roll((2, 4), (2, 3))
@@ -30,7 +44,7 @@ def test_the_same_content_reads_the_same_wherever_it_lies() -> None:
 
 
 def test_points_are_the_centres_of_a_grid() -> None:
-    reader = RegionReader(1, 1)
+    reader = Regions(1, 1)
     cut, inside = reader.cells.cut, reader.inside
     torch.nn.init.zeros_(cut.weight)
     with torch.no_grad():
@@ -48,7 +62,7 @@ def test_points_are_the_centres_of_a_grid() -> None:
 
 def test_no_gradient_reaches_the_boxes() -> None:
     boxes = torch.rand(1, 2, 4, requires_grad=True)
-    RegionReader(4, 3)(torch.randn(1, 4, 4, 4), boxes).sum().backward()
+    Regions(4, 3)(torch.randn(1, 4, 4, 4), boxes).sum().backward()
     assert boxes.grad is None
 
 
@@ -82,9 +96,10 @@ def test_places_are_read_as_grid_sample_reads_them(size: tuple[int, int]) -> Non
     torch.manual_seed(0)
     cells = torch.randn(3, *size, 4, requires_grad=True)
     places = torch.rand(3, 5, 7, 2) * 1.4 - 0.2
-    found = at_places(cells, places)
+    image = torch.tensor([2, 0, 2])
+    found = at_places(cells, places, image)
     wanted = F.grid_sample(
-        cells.permute(0, 3, 1, 2), 2 * places - 1, padding_mode="border", align_corners=False
+        cells[image].permute(0, 3, 1, 2), 2 * places - 1, padding_mode="border", align_corners=False
     ).permute(0, 2, 3, 1)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
     weight = torch.randn_like(found)

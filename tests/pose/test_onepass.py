@@ -28,6 +28,7 @@ from pose_cases import (
 
 CANVAS = (64, 96)
 TASK = PoseTask(PoseConfig(), PEOPLE)
+FIRST = torch.tensor([0])
 
 
 def batch(*annotations: Annotations) -> Batch:
@@ -275,7 +276,7 @@ def test_window_without_evidence_stays_at_the_regressed_point():
     points = torch.rand(1, 2, 5, 2)
     sizes = torch.full((1, 2, 2), 0.2)
 
-    found = windows(torch.zeros(1, 2, 5, 4), torch.rand(1, 4, 8, 8), points, sizes, 7, 0.5)
+    found = windows(torch.zeros(1, 2, 5, 4), torch.rand(1, 4, 8, 8), FIRST, points, sizes, 7, 0.5)
 
     torch.testing.assert_close(found.points, points)
 
@@ -286,7 +287,7 @@ def test_window_moves_to_the_feature_its_embedding_looks_for():
     points = torch.tensor([[[[38.5, 22.5]]]]) / 64
     sizes = torch.full((1, 1, 2), 8 / 64)
 
-    found = windows(torch.full((1, 1, 1, 1), 200.0), features, points, sizes, 9, 0.5)
+    found = windows(torch.full((1, 1, 1, 1), 200.0), features, FIRST, points, sizes, 9, 0.5)
 
     torch.testing.assert_close(64 * found.points[0, 0, 0], torch.tensor([40.5, 20.5]), atol=1e-3, rtol=0)
     inside, outside = found.loss(torch.tensor([[[[40.5, 20.5]]]]) / 64), found.loss(torch.ones(1, 1, 1, 2))

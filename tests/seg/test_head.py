@@ -11,7 +11,7 @@ from mtvit_core.boxes import cxcywh_to_xyxy
 from mtvit_core.features import Features, LayerFeatures
 from mtvit_core.tokens import Pick
 from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
-from mtvit_seg.prior import BoxPrior
+from mtvit_seg.prior import SHAPE, box_prior, shape_axis, shape_logits
 from mtvit_seg.scale import doublings
 from seg_cases import SPEC, task, tiny_model
 
@@ -107,25 +107,34 @@ def test_upscaling_reaches_a_stride_of_about_four_pixels(patch: int, expected: i
 
 
 def test_prior_is_positive_in_the_ellipse_that_touches_the_box() -> None:
-    prior = BoxPrior(24, sharpness=2.0)
     boxes = torch.tensor([[0.5, 0.5, 0.5, 0.25], [0.25, 0.75, 0.1, 0.4]])
-    found = prior(torch.randn(1, 1, 2, 24), boxes[None, None], (40, 80))[0, 0]
+    found = box_prior(torch.zeros(1, 1, 2, SHAPE**2), boxes[None, None], (40, 80), 2.0)[0, 0]
     y, x = torch.meshgrid((torch.arange(40) + 0.5) / 40, (torch.arange(80) + 0.5) / 80, indexing="ij")
     for logits, (cx, cy, w, h) in zip(found, boxes.tolist(), strict=True):
         u, v = (2 * (x - cx) / w).clamp(-3, 3), (2 * (y - cy) / h).clamp(-3, 3)
         torch.testing.assert_close(logits, 2 * (1 - u**2 - v**2), atol=1e-4, rtol=1e-4)
 
 
-def test_prior_bends_as_the_query_says() -> None:
-    prior = BoxPrior(6, sharpness=0.0)
-    torch.nn.init.eye_(prior.shape.weight)
-    g = torch.randn(6)
-    found = prior(g.view(1, 1, 1, 6), torch.tensor([0.4, 0.6, 0.5, 0.3]).view(1, 1, 1, 4), (10, 12))[0, 0, 0]
-    for row, column in [(0, 0), (5, 4), (9, 11)]:
-        u = min(3, max(-3, 2 * ((column + 0.5) / 12 - 0.4) / 0.5))
-        v = min(3, max(-3, 2 * ((row + 0.5) / 10 - 0.6) / 0.3))
-        expected = g @ torch.tensor([1, u, v, u * u, v * v, u * v])
-        torch.testing.assert_close(found[row, column], expected, atol=1e-5, rtol=1e-5)
+def test_prior_interpolates_what_the_reader_says_of_the_cells() -> None:
+    cells = torch.randn(SHAPE, SHAPE)
+    # A box of 14 x 28 pixels: a cell is one row high and two columns wide.
+    box = torch.tensor([20 / 40, 13 / 20, 28 / 40, 14 / 20])
+    found = box_prior(cells.view(1, 1, 1, -1), box.view(1, 1, 1, 4), (20, 40), 0.0)[0, 0, 0]
+    inside = found[6:20, 6:34]
+    torch.testing.assert_close(inside[:, 0], cells[:, 0])
+    torch.testing.assert_close(inside[:, 1], 0.75 * cells[:, 0] + 0.25 * cells[:, 1])
+    torch.testing.assert_close(inside[:, 2], 0.25 * cells[:, 0] + 0.75 * cells[:, 1])
+    # Outside the box, its border goes on.
+    torch.testing.assert_close(found[:6, 6:34], inside[:1].expand(6, -1))
+    torch.testing.assert_close(found[6:, 34:], inside[:, -1:].expand(-1, 6))
+
+
+def test_logits_of_the_cells_are_those_of_the_prior_at_their_centres() -> None:
+    shapes = torch.randn(1, 1, 1, SHAPE**2)
+    whole = torch.tensor([0.5, 0.5, 1.0, 1.0]).view(1, 1, 1, 4)
+    on_map = box_prior(shapes, whole, (SHAPE, SHAPE), 2.0).flatten(3)
+    torch.testing.assert_close(shape_logits(shapes, 2.0), on_map, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(shape_axis(shapes)[[0, -1]], torch.tensor([-13 / 14, 13 / 14]))
 
 
 def test_picked_head_starts_with_class_and_box_of_the_pick() -> None:

@@ -54,7 +54,7 @@ def test_boxes_near_the_truth_teach_in_training_alone_and_by_their_weight() -> N
     masks[0, 8:40, 10:50] = True
     truth, found = [annotate(masks, [0])] * 2, model(images)["seg"]
     terms, halved = (losses_of(task(denoising_weight=weight), found, truth) for weight in (1.0, 0.5))
-    for name in ("denoising_box", "denoising_class"):
+    for name in ("denoising_box", "denoising_class", "denoising_mask"):
         assert terms[name] > 0
         torch.testing.assert_close(halved[name], terms[name] / 2)
     assert model.eval()(images)["seg"].reading is None

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from mtvit_core.boxes import apply_deltas
 from mtvit_core.counts import shared_count
-from mtvit_core.object_reader import Reading
 from mtvit_core.proposals import proposal_box_loss
 
 #: Boxes J near each object.
@@ -44,7 +43,8 @@ def noised_boxes(truth: Float[Tensor, "B M 4"]) -> Float[Tensor, "B M2 4"]:
 
 
 def denoising_losses(
-    reading: Reading,
+    boxes: Float[Tensor, "L B M2 4"],
+    logits: Float[Tensor, "L B M2 C"],
     labels: Int64[Tensor, "B M"],
     truth: Float[Tensor, "B M 4"],
     valid: Bool[Tensor, "B M"],
@@ -52,7 +52,8 @@ def denoising_losses(
     """Teach a reader of classes.
 
     Args:
-        reading: The reader and the patches.
+        boxes: What the reader made of the noised boxes.
+        logits: What it says of their classes.
         labels: Class of each object.
         truth: Objects, cx cy w h relative to the canvas.
         valid: Which of the padded objects exist and are labelled.
@@ -60,9 +61,6 @@ def denoising_losses(
     Returns:
         ``denoising_box`` and ``denoising_class``; 0 where nothing is labelled.
     """
-    if not truth.shape[1]:  # one slot that holds nothing
-        labels, truth, valid = F.pad(labels, (0, 1)), F.pad(truth, (0, 0, 0, 1)), F.pad(valid, (0, 1))
-    boxes, logits = reading.of(noised_boxes(truth))
     weight = noised_weight(valid)
     wanted = labels.repeat_interleave(NOISED, 1).expand(logits.shape[:3])
     entropy = F.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none").view_as(wanted)

@@ -30,8 +30,8 @@ class ObjectReader(nn.Module):
         """
         super().__init__()
         self.cells = Cells(width)
-        self.correct = GridReader(width, 4, zero_last=True)
-        self.say = GridReader(width, outputs, zero_last=True)
+        self.correct = GridReader(width, 4)
+        self.say = GridReader(width, outputs)
 
     def forward(
         self, patches: Float[Tensor, "B D h w"], boxes: Float[Tensor, "B Q 4"]

@@ -2,12 +2,12 @@
 
     proposal   s_n = class(LN(x_n)),  b_n = deltas(LN(x_n)) applied to an anchor at patch n
     pick       the Q best patches by max_c s_nc that no better patch overlaps by IoU > 0.8
-    query      W LN(x_n) + region(LN(x), b_n) + MLP(sine(b_n)) + g
+    query      MLP(sine(b_n)) + g
     training   each object teaches its k best-aligned patches: a = p^0.5 IoU^2
 
-Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); distinct picks, Zhang et al. 2023 (DDQ);
-alignment, Feng et al. 2021 (TOOD, eq. 1); weights of the box, Carion et al. 2020 (DETR, A.4). The exponents
-are ours: gentler ones learn faster from few steps.
+Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); their place alone, Zhang et al. 2022 (DINO,
+section 3.4); distinct picks, Zhang et al. 2023 (DDQ); alignment, Feng et al. 2021 (TOOD, eq. 1); weights of the
+box, Carion et al. 2020 (DETR, A.4). The exponents are ours: gentler ones learn faster from few steps.
 """
 
 import math
@@ -22,8 +22,7 @@ from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_
 from mtvit_core.counts import shared_count
 from mtvit_core.joining import Joining
 from mtvit_core.losses import quality_focal
-from mtvit_core.mlp import MLP, Hidden
-from mtvit_core.regions import RegionReader
+from mtvit_core.mlp import MLP
 from mtvit_core.tokens import Context, Entry, Pick, QuerySource, TokenGroup
 
 #: Side of the anchor relative to the canvas; sizes from 1/8 to 1/2 lie within a factor of 2 of it.
@@ -57,10 +56,8 @@ class PickedQueries(QuerySource):
         self.score = nn.Linear(width, classes)
         nn.init.constant_(self.score.bias, -math.log((1 - PRIOR) / PRIOR))
         self.box = MLP(width, width, 4, layers=2, zero_last=True)
-        self.content = Hidden(width, width)
         self.position = MLP(4 * 32, width, width, layers=2)
         self.group = nn.Parameter(torch.zeros(width))
-        self.region = RegionReader(width, width)
 
     def forward(self, context: Context) -> Entry:
         """Propose, pick, and make the tokens, through which no gradient reaches the scores and boxes."""
@@ -70,10 +67,7 @@ class PickedQueries(QuerySource):
         logits = self.score(x)
         index = pick_distinct(logits.detach(), boxes.detach(), min(self.count, x.shape[1]))
         pick = Pick(logits, boxes, index)
-        features = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
-        place = self.position(sine_embedding(pick.picked_boxes.detach()))
-        region = self.region(x.transpose(1, 2).unflatten(2, context.grid), pick.picked_boxes)
-        return Entry(self.content(features) + region + place + self.group, pick)
+        return Entry(self.position(sine_embedding(pick.picked_boxes.detach())) + self.group, pick)
 
 
 def picked_group(name: str, joining: Joining, width: int) -> TokenGroup:

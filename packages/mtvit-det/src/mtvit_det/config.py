@@ -44,7 +44,7 @@ class DetConfig(TaskConfig):
     queries: int = Field(100, ge=1)
     token_positions: bool = False
     id_columns: int | None = Field(None, ge=1)
-    blocks: int = Field(2, ge=1)
+    blocks: int = Field(1, ge=1)
     visibility: Literal["isolated", "joint"] | None = None
     deep_supervision: bool = True
     top_k: int = Field(100, ge=1)

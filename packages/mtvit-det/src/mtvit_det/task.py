@@ -12,7 +12,7 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.denoising import denoising_losses
+from mtvit_core.denoising import denoising_losses, noised_boxes
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
@@ -145,7 +145,8 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             )
         terms |= {name: config.loss_proposal * value for name, value in dense.items()}
         if predictions.reading is not None:
-            noised = denoising_losses(predictions.reading, targets.labels, targets.boxes, targets.valid)
+            near = predictions.reading.of(noised_boxes(targets.boxes))
+            noised = denoising_losses(*near, targets.labels, targets.boxes, targets.valid)
             terms |= {name: config.loss_denoising * value for name, value in noised.items()}
         return terms
 

@@ -54,7 +54,7 @@ class PoseConfig(TaskConfig):
 
     variant: Literal["onepass", "vitpose", "vitpose-simple", "tokenpose"] = "onepass"
     queries: int = Field(60, ge=1)
-    blocks: int = Field(2, ge=1)
+    blocks: int = Field(1, ge=1)
     visibility: Literal["isolated", "joint"] = "isolated"
     deep_supervision: bool = True
     refine: bool = True

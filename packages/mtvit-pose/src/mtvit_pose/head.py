@@ -91,6 +91,7 @@ class PosePredictions:
         return windows(
             take(self.embeddings, rows).flatten(0, 1),
             self.maps.flatten(0, 1),
+            torch.arange(rows.shape[0] * rows.shape[1], device=rows.device),
             take(self.points, rows).flatten(0, 1),
             take(self.sizes, rows).flatten(0, 1),
             self.window,
@@ -100,12 +101,13 @@ class PosePredictions:
     def windows_of(
         self, layer: Int64[Tensor, " P"], image: Int64[Tensor, " P"], query: Int64[Tensor, " P"]
     ) -> Windows | None:
-        """Window heatmaps of single queries, each as an image of its own: P 1 K; None without refinement."""
+        """Window heatmaps of single queries, each a row of its own: P 1 K; None without refinement."""
         if self.embeddings is None or self.maps is None:
             return None
         return windows(
             self.embeddings[layer, image, query][:, None],
-            self.maps[layer, image],
+            self.maps.flatten(0, 1),
+            layer * self.maps.shape[1] + image,
             self.points[layer, image, query][:, None],
             self.sizes[layer, image, query][:, None],
             self.window,

@@ -4,73 +4,27 @@ Each person is matched to one query per layer; that query alone learns to say "p
 learned also by the other queries picked on the person (one-to-many): most of the signal when steps are few.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.boxes import box_iou, cxcywh_to_xyxy
 from mtvit_core.counts import shared_count
-from mtvit_core.denoising import NOISED, noised_box_loss, noised_boxes, noised_weight
 from mtvit_core.losses import sigmoid_focal
 from mtvit_core.matching import Match
-from mtvit_core.object_reader import Reading
 from mtvit_core.proposals import proposal_loss
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.dense import dense_loss
-from mtvit_pose.head import PosePredictions, points_in
-from mtvit_pose.oks import masked_mean, oks
+from mtvit_pose.head import PosePredictions
+from mtvit_pose.near import noised_losses
+from mtvit_pose.pairs import every_pair, of_owner, single, with_owners
 from mtvit_pose.targets import PoseTargets
 
 #: Overlap of its picked box with a person from which an unmatched query learns that person's pose.
 ON_PERSON = 0.3
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Predicted persons beside true ones, elementwise.
-
-    Attributes:
-        boxes: Predicted, cx cy w h relative to the canvas.
-        points: Predicted, x, y relative to the canvas.
-        true_boxes: As ``boxes``.
-        true_points: As ``points``.
-        known: Labelled keypoints.
-        areas: Areas of the true persons in square pixels.
-        sigmas: Of the keypoints.
-        scale: Columns and rows of the canvas.
-    """
-
-    boxes: Float[Tensor, "*any 4"]
-    points: Float[Tensor, "*any K 2"]
-    true_boxes: Float[Tensor, "*any 4"]
-    true_points: Float[Tensor, "*any K 2"]
-    known: Bool[Tensor, "*any K"]
-    areas: Float[Tensor, "*any"]
-    sigmas: Float[Tensor, "*any K"]
-    scale: Float[Tensor, " 2"]
-
-    def box_distance(self) -> Float[Tensor, "*any"]:
-        """L1 distance of the boxes, relative to the canvas."""
-        return (self.boxes - self.true_boxes).abs().sum(-1)
-
-    def giou(self) -> Float[Tensor, "*any"]:
-        """Generalised IoU of the boxes."""
-        return generalized_box_iou(cxcywh_to_xyxy(self.boxes), cxcywh_to_xyxy(self.true_boxes))
-
-    def keypoint_distance(self) -> Float[Tensor, "*any"]:
-        """Mean L1 distance of the labelled keypoints, in units of the square root of the true box's area."""
-        size = (self.true_boxes[..., 2:] * self.scale).prod(-1).clamp(min=1).sqrt()
-        pixels = ((self.points - self.true_points) * self.scale).abs().sum(-1)
-        return masked_mean(pixels, self.known) / size
-
-    def oks(self) -> Float[Tensor, "*any"]:
-        """OKS; 0 for people without labelled keypoints."""
-        return oks(
-            self.points * self.scale, self.true_points * self.scale, self.known, self.areas, self.sigmas
-        )
 
 
 def match_cost(
@@ -85,7 +39,7 @@ def match_cost(
     logits = predictions.logits.gather(-1, targets.classes[None, :, None].expand(layers, -1, queries, -1))
     ones = torch.ones_like(logits)
     cost = config.cost_class * (sigmoid_focal(logits, ones) - sigmoid_focal(logits, 1 - ones))
-    pairs = _every_pair(predictions, targets)
+    pairs = every_pair(predictions, targets)
     cost = cost + config.cost_l1 * pairs.box_distance() + config.cost_giou * (1 - pairs.giou())
     pose = config.cost_keypoint * pairs.keypoint_distance() + config.cost_oks * (1 - pairs.oks())
     return cost + pose * targets.posed[None, :, None]
@@ -96,10 +50,10 @@ def pose_losses(
 ) -> dict[str, Tensor]:
     """Weighted loss terms: means over people (class: sums over queries per person), summed over layers."""
     owner, taught = _owners(predictions, targets, match, config.one_to_many)
-    pairs = _pairs(predictions.boxes, predictions.points, targets, owner, predictions.scale)
+    pairs = with_owners(predictions.boxes, predictions.points, targets, owner, predictions.scale)
     posed = taught & pairs.known.any(-1)
     matched = match.matched & targets.valid
-    exists = _of_owner(targets.exists, owner) & posed[..., None]
+    exists = of_owner(targets.exists, owner) & posed[..., None]
     visibility = F.binary_cross_entropy_with_logits(
         predictions.visibility, pairs.known.to(pairs.points.dtype), reduction="none"
     )
@@ -113,7 +67,7 @@ def pose_losses(
     }
     terms |= _matched_losses(predictions, targets, match.query, matched & targets.posed, config)
     if predictions.reading is not None:
-        noised = _denoising_losses(predictions.reading, targets, predictions.scale, config)
+        noised = noised_losses(predictions.reading, targets, predictions.scale, config)
         terms |= {name: config.loss_denoising * value for name, value in noised.items()}
     proposals = proposal_loss(
         predictions.pick,
@@ -138,49 +92,21 @@ def _matched_losses(
     Only the people that are there are computed, end to end; a padded batch would be mostly empty.
     """
     layer, image, person = posed.nonzero(as_tuple=True)
-    chosen = query[layer, image, person]
+    chosen = (layer, image, query[layer, image, person])
     share = 1 / shared_count(posed.flatten(1).sum(1))[layer]
-    of = (image, person)
-    truth = Pairs(
-        boxes=predictions.boxes[layer, image, chosen],
-        points=predictions.points[layer, image, chosen],
-        true_boxes=targets.boxes[of],
-        true_points=targets.points[of],
-        known=targets.known[of],
-        areas=targets.areas[of],
-        sigmas=targets.sigmas[of],
-        scale=predictions.scale,
-    )
+    pairs = single(predictions, targets, chosen, person)
     terms = {}
-    windows = predictions.windows_of(layer, image, chosen)
+    windows = predictions.windows_of(*chosen)
     if windows is not None:
-        pairs = replace(truth, points=windows.points[:, 0])
-        refined = config.loss_keypoint * pairs.keypoint_distance() + config.loss_oks * (1 - pairs.oks())
-        terms["refined"] = (refined * share).sum()
+        pairs = replace(pairs, points=windows.points[:, 0])
+        terms["refined"] = (pairs.keypoint_error(config) * share).sum()
         assert predictions.heat is not None
         terms["dense"] = config.loss_dense * dense_loss(predictions.heat, targets, predictions.canvas)
         heatmap = windows.loss(pairs.true_points[:, None])[:, 0]
         terms["heatmap"] = config.loss_heatmap * _mean_by_layer(heatmap, pairs.known, layer, len(posed))
-        truth = pairs
-    expected = replace(truth, points=truth.points.detach()).oks()
-    quality = predictions.quality[layer, image, chosen]
-    entropy = F.binary_cross_entropy_with_logits(quality, expected, reduction="none")
+    expected = replace(pairs, points=pairs.points.detach()).oks()
+    entropy = F.binary_cross_entropy_with_logits(predictions.quality[chosen], expected, reduction="none")
     return terms | {"quality": config.loss_quality * (entropy * share).sum()}
-
-
-def _denoising_losses(
-    reading: Reading, targets: PoseTargets, scale: Float[Tensor, " 2"], config: PoseConfig
-) -> dict[str, Float[Tensor, ""]]:
-    """Boxes and keypoints read from boxes near people; see ``mtvit_core.denoising``."""
-    boxes, offsets = reading.of(noised_boxes(targets.boxes))
-    people = torch.arange(targets.valid.shape[1], device=boxes.device).repeat_interleave(NOISED)
-    owner = people.expand(boxes.shape[:3])
-    pairs = _pairs(boxes, points_in(boxes, offsets), targets, owner, scale)
-    keypoints = config.loss_keypoint * pairs.keypoint_distance() + config.loss_oks * (1 - pairs.oks())
-    return {
-        "denoising_box": noised_box_loss(boxes, targets.boxes, noised_weight(targets.valid)),
-        "denoising_keypoint": (keypoints * noised_weight(targets.posed)).sum(),
-    }
 
 
 def _mean_by_layer(
@@ -215,46 +141,6 @@ def _owners(
     overlap = box_iou(cxcywh_to_xyxy(picked), cxcywh_to_xyxy(targets.boxes[:, None].expand_as(picked)))
     best, nearest = (overlap * targets.valid[:, None]).max(-1)
     return torch.where(chosen >= 0, chosen, nearest), (chosen >= 0) | (best > ON_PERSON)
-
-
-def _of_owner(values: Tensor, owner: Int64[Tensor, "L B P"]) -> Tensor:
-    """Rows of B M ... by owner, L B P ...."""
-    return values[torch.arange(values.shape[0], device=values.device)[None, :, None], owner]
-
-
-def _pairs(
-    boxes: Float[Tensor, "L B P 4"],
-    points: Float[Tensor, "L B P K 2"],
-    targets: PoseTargets,
-    owner: Int64[Tensor, "L B P"],
-    scale: Float[Tensor, " 2"],
-) -> Pairs:
-    return Pairs(
-        boxes=boxes,
-        points=points,
-        true_boxes=_of_owner(targets.boxes, owner),
-        true_points=_of_owner(targets.points, owner),
-        known=_of_owner(targets.known, owner),
-        areas=_of_owner(targets.areas, owner),
-        sigmas=_of_owner(targets.sigmas, owner),
-        scale=scale,
-    )
-
-
-def _every_pair(predictions: PosePredictions, targets: PoseTargets) -> Pairs:
-    """Each query beside each person, L B Q M, without copies."""
-    layers, images, queries, keypoints = predictions.points.shape[:4]
-    shape = (layers, images, queries, targets.valid.shape[1])
-    return Pairs(
-        boxes=predictions.boxes[:, :, :, None].expand(*shape, 4),
-        points=predictions.points[:, :, :, None].expand(*shape, keypoints, 2),
-        true_boxes=targets.boxes[None, :, None].expand(*shape, 4),
-        true_points=targets.points[None, :, None].expand(*shape, keypoints, 2),
-        known=targets.known[None, :, None].expand(*shape, keypoints),
-        areas=targets.areas[None, :, None].expand(shape),
-        sigmas=targets.sigmas[None, :, None].expand(*shape, keypoints),
-        scale=predictions.scale,
-    )
 
 
 def _mean(values: Float[Tensor, "*any"], mask: Bool[Tensor, "*any"]) -> Float[Tensor, ""]:

@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mtvit_core.regions import at_places
 
 PRIOR_SIGMA = 0.5
 
@@ -47,16 +49,16 @@ class Windows:
         spacing: Distance of neighbouring points, relative to the canvas, in x and y.
     """
 
-    logits: Float[Tensor, "B Q K P"]
-    places: Float[Tensor, "B Q K P 2"]
-    spacing: Float[Tensor, "B Q 1 2"]
+    logits: Float[Tensor, "R Q K P"]
+    places: Float[Tensor, "R Q K P 2"]
+    spacing: Float[Tensor, "R Q 1 2"]
 
     @property
-    def points(self) -> Float[Tensor, "B Q K 2"]:
+    def points(self) -> Float[Tensor, "R Q K 2"]:
         """Refined keypoints: the mean place under the heatmap."""
         return (self.logits.softmax(-1)[..., None] * self.places).sum(-2)
 
-    def loss(self, truth: Float[Tensor, "B Q K 2"]) -> Float[Tensor, "B Q K"]:
+    def loss(self, truth: Float[Tensor, "R Q K 2"]) -> Float[Tensor, "R Q K"]:
         """Cross-entropy to a Gaussian of one spacing around the truth; 0 where that is outside the window."""
         offset = (self.places - truth[..., None, :]) / self.spacing[..., None, :]
         target = (-offset.square().sum(-1) / 2).softmax(-1)
@@ -66,10 +68,11 @@ class Windows:
 
 
 def windows(
-    embeddings: Float[Tensor, "B Q K D"],
+    embeddings: Float[Tensor, "R Q K D"],
     features: Float[Tensor, "B D h w"],
-    points: Float[Tensor, "B Q K 2"],
-    sizes: Float[Tensor, "B Q 2"],
+    image: Int64[Tensor, " R"],
+    points: Float[Tensor, "R Q K 2"],
+    sizes: Float[Tensor, "R Q 2"],
     count: int,
     reach: float,
 ) -> Windows:
@@ -78,6 +81,7 @@ def windows(
     Args:
         embeddings: What each keypoint looks for.
         features: Where it looks.
+        image: The map of ``features`` that each row looks at.
         points: Centres of the windows, relative to the canvas; no gradient flows into them.
         sizes: A person's size in x and y, relative to the canvas.
         count: Points along one side of a window.
@@ -87,10 +91,8 @@ def windows(
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
     span = reach * sizes.detach()[:, :, None, None]
     places = points.detach()[..., None, :] + span * grid
-    images, queries, keypoints = points.shape[:3]
-    at = 2 * places.reshape(images, queries * keypoints, len(grid), 2) - 1
-    read = F.grid_sample(features, at, padding_mode="border", align_corners=False)
-    read = read.reshape(images, features.shape[1], queries, keypoints, len(grid))
-    score = torch.einsum("bqkd,bdqkp->bqkp", embeddings, read) / math.sqrt(embeddings.shape[-1])
+    read = at_places(features.permute(0, 2, 3, 1), places.flatten(1, 2), image)
+    read = read.view(*places.shape[:-1], features.shape[1])
+    score = (read @ embeddings[..., None])[..., 0] / math.sqrt(embeddings.shape[-1])
     prior = grid.square().sum(-1) / (2 * PRIOR_SIGMA**2)
     return Windows(score - prior, places, span[:, :, 0] * 2 / (count - 1))

@@ -22,7 +22,7 @@ from mtvit_core.object_reader import ObjectReader, Reading
 from mtvit_core.task import BackboneSpec
 from mtvit_core.tokens import Pick
 from mtvit_seg.annealing import mask_probability
-from mtvit_seg.prior import BoxPrior
+from mtvit_seg.prior import SHAPE, box_prior
 from mtvit_seg.scale import upscale
 
 
@@ -164,8 +164,8 @@ class PickedHead(nn.Module):
         self.mask_head = mask_perceptron(width, mask_width)
         self.reduce = nn.Conv2d(width, mask_width, kernel_size=1)
         self.upscale = upscale(mask_width, backbone.patch)
-        self.prior = BoxPrior(width, sharpness)
-        self.reader = ObjectReader(width, classes)
+        self.classes, self.sharpness = classes, sharpness
+        self.reader = ObjectReader(width, classes + SHAPE * SHAPE)
         for parameter in (*self.class_head.parameters(), *self.mask_head[-1].parameters()):
             nn.init.zeros_(parameter)
 
@@ -177,12 +177,13 @@ class PickedHead(nn.Module):
         deltas = self.box_head(queries).float()
         moved = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)
         reading = Reading(self.reader, tuple(layer.patches for layer in at_hand))
-        boxes, region = self.reader.at_depths(reading.patches, moved)
+        boxes, said = self.reader.at_depths(reading.patches, moved)
+        region, shapes = said[..., : self.classes], said[..., self.classes :].float()
         logits = pick.picked_logits.detach() + self.class_head(queries) + region
         embeddings = self.mask_head(queries)
         pixels = torch.stack([self.upscale(self.reduce(layer.patches)) for layer in at_hand])
         # The box has a truth of its own; the mask must not pull at it.
-        prior = self.prior(queries, boxes.detach(), (pixels.shape[-2], pixels.shape[-1]))
+        prior = box_prior(shapes, boxes.detach(), (pixels.shape[-2], pixels.shape[-1]), self.sharpness)
         masks = dot_added(prior, embeddings.float(), pixels.float())
         kept = reading if self.training else None
         return SegPredictions(logits.float(), masks, boxes, pick, features.canvas, region.float(), kept)

@@ -12,7 +12,6 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import SURE, certain_logits, certain_rows
 from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.denoising import denoising_losses
 from mtvit_core.draws import image_generators
 from mtvit_core.errors import ConfigError
 from mtvit_core.geometry import ImageMeta
@@ -38,6 +37,7 @@ from mtvit_seg.decode import decode_instances
 from mtvit_seg.distill import SegLesson, seg_distillation, seg_lesson
 from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
 from mtvit_seg.loss import box_losses, mask_losses, quality_class_loss, softmax_class_loss
+from mtvit_seg.near import noised_losses
 from mtvit_seg.panoptic import PanopticResult, PanopticRule, decode_panoptic
 from mtvit_seg.points import Sampling
 from mtvit_seg.semantic import decode_semantic
@@ -109,7 +109,8 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         return PickedHead(backbone, classes, layers, self.config.mask_width, self.config.prior_sharpness)
 
     def _enter(self, backbone: BackboneSpec) -> int:
-        return max(0, backbone.depth - self.config.blocks)
+        blocks = self.config.blocks or (1 if self.config.variant == "picked" else 3)
+        return max(0, backbone.depth - blocks)
 
     def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
         """Depths that are supervised: EoMT's first prediction is that of the queries at entry."""
@@ -162,8 +163,8 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
             region = region_class_loss(predictions.region, predictions.boxes, *objects[:3])
             terms["region"] = config.region_weight * region
         if predictions.reading is not None:
-            noised = denoising_losses(predictions.reading, *objects[:3])
-            terms |= {name: config.denoising_weight * value for name, value in noised.items()}
+            near = noised_losses(predictions.reading, targets, config)
+            terms |= {name: config.denoising_weight * value for name, value in near.items()}
         return {
             "class": config.class_weight * quality,
             **terms,

@@ -1,0 +1,38 @@
+"""The reader learns keypoints from boxes near people; see ``mtvit_core.denoising``.
+
+Both terms are means over the noised boxes of a person, summed over depths / people:
+
+    denoising_box       2 (1 - GIoU) + 5 L1 of the corrected box
+    denoising_keypoint  distance and 1 - OKS of the keypoints in it
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtvit_core.denoising import NOISED, noised_box_loss, noised_boxes, noised_weight
+from mtvit_core.object_reader import Reading
+from mtvit_pose.config import PoseConfig
+from mtvit_pose.head import points_in
+from mtvit_pose.pairs import with_owners
+from mtvit_pose.targets import PoseTargets
+
+
+def noised_losses(
+    reading: Reading, targets: PoseTargets, scale: Float[Tensor, " 2"], config: PoseConfig
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the terms; 0 where nothing is labelled.
+
+    Args:
+        reading: The reader and the patches.
+        targets: People.
+        scale: Columns and rows of the canvas.
+        config: Weights of distance and OKS.
+    """
+    boxes, offsets = reading.of(noised_boxes(targets.boxes))
+    people = torch.arange(targets.valid.shape[1], device=boxes.device).repeat_interleave(NOISED)
+    pairs = with_owners(boxes, points_in(boxes, offsets), targets, people.expand(boxes.shape[:3]), scale)
+    return {
+        "denoising_box": noised_box_loss(boxes, targets.boxes, noised_weight(targets.valid)),
+        "denoising_keypoint": (pairs.keypoint_error(config) * noised_weight(targets.posed)).sum(),
+    }
