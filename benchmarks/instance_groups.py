@@ -9,7 +9,7 @@ Every arm is the demo's recipe on the same scenes:
     joint      as separate, all queries and the image see each other
     det, seg, pose   a model of that task alone
 
-Latency is that of one image, decoding and linking included, over that of the bare trunk in the same run; the
+``--change`` makes one of the changes of ``ablations.py`` in all tasks. Latency is that of one image, decoding and linking included, over that of the bare trunk in the same run; the
 single models' is the sum of theirs.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import click
 import torch
+from ablations import ABLATIONS, settings_of
 from one_pass import alternate
 from rich.console import Console
 
@@ -57,17 +58,21 @@ def settings(arm: str, options: argparse.Namespace, seed: int) -> RunConfig:
     """Return the demo's settings with those of an arm."""
     plugins = (arm,) if arm in TASKS else TASKS
     given = {"plugins": plugins, "data": str(options.out / "scenes"), "steps": options.steps}
-    own = (f"train.threads={options.threads}", f"train.seed={seed}", *ARMS[arm])
+    changed = settings_of(options.change, plugins)
+    own = (f"train.threads={options.threads}", f"train.seed={seed}", *ARMS[arm], *changed)
     config = read_run("scenes-demo", given, (*options.set, *own))
     tasks = {name: table for name, table in config.tasks.items() if name in plugins}
     return config.model_copy(update={"tasks": tasks})
 
 
-def train(arm: str, config: RunConfig, data: Path, out: Path, console: Console) -> dict[str, float]:
-    """Train one arm and save it; return its metrics, tokens and relative latency."""
+def train(
+    arm: str, change: str, config: RunConfig, data: Path, out: Path, console: Console
+) -> dict[str, float]:
+    """Train one arm and save it, where it is unchanged; return its metrics, tokens and relative latency."""
     torch.set_num_threads(config.train.threads)
     split = read_data(config, data).train
     model = make_model(config, split.categories)
+    ABLATIONS[change][1](model)
     trainer = Trainer(
         model,
         make_split(config, model, split, training=True),
@@ -87,7 +92,8 @@ def train(arm: str, config: RunConfig, data: Path, out: Path, console: Console) 
 
         trainer.run(display.losses, score)
     whole = trainer.average.whole()
-    save(whole, out)
+    if change == "default":
+        save(whole, out)
     return {**found, "tokens": float(queries(whole)), "latency": latency(whole, val.image(0).path)}
 
 
@@ -124,6 +130,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="updates of every arm; those of the demo by default")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--change", default="default", choices=ABLATIONS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="as mtvit-train")
     options = parser.parse_args()
@@ -133,17 +140,23 @@ def main() -> None:
     for seed in options.seeds:
         for arm in options.arms:
             click.echo(f"\n{arm}, seed {seed}")
-            path = options.out / f"{arm}-seed{seed}.json"
+            path = options.out / f"{name_of(arm, options.change)}-seed{seed}.json"
             config = settings(arm, options, seed)
-            found = train(arm, config, data, path.with_suffix(".safetensors"), Console())
+            out = path.with_suffix(".safetensors")
+            found = train(arm, options.change, config, data, out, Console())
             path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     click.echo("\n" + " | ".join(["arm", "seeds", *METRICS, "tokens", "latency"]))
-    for arm in ARMS:
-        runs = [json.loads(path.read_text()) for path in sorted(options.out.glob(f"{arm}-seed*.json"))]
+    for name in (name_of(arm, change) for change in ABLATIONS for arm in ARMS):
+        runs = [json.loads(path.read_text()) for path in sorted(options.out.glob(f"{name}-seed*.json"))]
         if runs:
-            cells = [spread([run[name] for run in runs if name in run]) for name in METRICS]
-            more = [spread([run[name] for run in runs]) for name in ("tokens", "latency")]
-            click.echo(" | ".join([arm, str(len(runs)), *cells, *more]))
+            cells = [spread([run[metric] for run in runs if metric in run]) for metric in METRICS]
+            more = [spread([run[metric] for run in runs]) for metric in ("tokens", "latency")]
+            click.echo(" | ".join([name, str(len(runs)), *cells, *more]))
+
+
+def name_of(arm: str, change: str) -> str:
+    """Name of a run."""
+    return arm if change == "default" else f"{arm}+{change}"
 
 
 def spread(values: list[float]) -> str:
