@@ -2,8 +2,8 @@
 
     python benchmarks/ablations.py --out race --steps 400 --every 200
 
-Give the folder of that script to use its scenes again. ``instance_groups.py --change`` makes some of these changes in
-three tasks at once.
+Give the folder of that script to use its scenes again. ``instance_groups.py --change`` makes some of these
+changes in three tasks at once.
 """
 
 from collections.abc import Callable, Sequence

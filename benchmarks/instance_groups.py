@@ -9,8 +9,8 @@ Every arm is the demo's recipe on the same scenes:
     joint      as separate, all queries and the image see each other
     det, seg, pose   a model of that task alone
 
-``--change`` makes one of the changes of ``ablations.py`` in all tasks. Latency is that of one image, decoding and linking included, over that of the bare trunk in the same run; the
-single models' is the sum of theirs.
+``--change`` makes one of the changes of ``ablations.py`` in all tasks. Latency is that of one image, decoding
+and linking included, over that of the bare trunk in the same run; the single models' is the sum of theirs.
 """
 
 import argparse

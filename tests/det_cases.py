@@ -82,8 +82,8 @@ def predictions(images: int, queries: int, classes: int, layers: int = 1, patche
 
 
 def task(categories: Categories = CATEGORIES, **settings: Any) -> Detection:
-    """Return the task with these settings."""
-    return Detection(DetConfig(**settings), categories)
+    """Return the task with these settings, by default with queries in two blocks."""
+    return Detection(DetConfig(**{"blocks": 2, **settings}), categories)
 
 
 def match_of(one: Detection, found: DetPredictions, targets: DetTargets) -> Match:

@@ -87,10 +87,10 @@ def predictions(
 def make_model(
     categories: Categories = PEOPLE, canvas: tuple[int, int] = (64, 96), **settings: Any
 ) -> MultiTaskViT:
-    """A pose model on a tiny backbone of four blocks; person crops are 64 x 48."""
+    """A pose model on a tiny backbone of four blocks, the last two of queries; person crops are 64 x 48."""
     options = {"embed_dim": 48, "depth": 4, "num_heads": 3}
     backbone = create_backbone("vit_tiny_patch16_224", canvas, options=options)
-    task = PoseTask(PoseConfig(**settings), categories)
+    task = PoseTask(PoseConfig(**{"blocks": 2, **settings}), categories)
     return MultiTaskViT(backbone, [task], categories, person_canvas=(64, 48))
 
 

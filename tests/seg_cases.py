@@ -126,7 +126,9 @@ def metas(*sizes: tuple[int, int]) -> list[ImageMeta]:
 
 
 def tiny_model(**settings: object) -> MultiTaskViT:
-    """A four-block ViT with the segmentation task on 64 x 96 pixels."""
+    """A four-block ViT with the segmentation task on 64 x 96 pixels, the last three blocks of queries."""
     options = {"patch_size": 8, "depth": 4, "embed_dim": 24, "num_heads": 2}
     backbone = create_backbone("vit_tiny_patch16_224", (64, 96), options=options)
-    return MultiTaskViT(backbone, [task(**{"queries": 10, "points": 64, **settings})], CATEGORIES)
+    return MultiTaskViT(
+        backbone, [task(**{"queries": 10, "points": 64, "blocks": 3, **settings})], CATEGORIES
+    )

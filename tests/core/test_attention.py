@@ -304,7 +304,7 @@ def test_reduced_precision_is_for_the_products_of_blocks_and_stays_near() -> Non
     images, groups = images_for(backbone), [picked("det"), group("seg", visibility="joint")]
     types: dict[str, torch.dtype] = {}
     block, source = backbone.vit.blocks[2], groups[0].source
-    for name, module in (("qkv", block.attn.qkv), ("fc1", block.mlp.fc1), ("source", source.content)):
+    for name, module in (("qkv", block.attn.qkv), ("fc1", block.mlp.fc1), ("source", source.score)):
         module.register_forward_hook(lambda _, __, output, name=name: types.update({name: output.dtype}))
     with torch.no_grad():
         exact = flat(backbone(images, groups[1:]))

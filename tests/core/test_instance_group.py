@@ -28,7 +28,12 @@ CATEGORIES = Categories(
         Category(7, "cup"),
     )
 )
-SETTINGS = {"det": {"queries": 5}, "seg": {"queries": 4}, "pose": {"queries": 3}}
+#: Entries differ, so that one of the group is early for some of its members.
+SETTINGS = {
+    "det": {"queries": 5, "blocks": 2},
+    "seg": {"queries": 4, "blocks": 3},
+    "pose": {"queries": 3, "blocks": 2},
+}
 SPEC = BackboneSpec(width=24, depth=3, patch=(16, 16), canvas=(48, 64), heads=2)
 
 
@@ -184,7 +189,7 @@ def test_a_part_without_members_has_no_group(tmp_path: Path) -> None:
 
 def test_more_tasks_join_the_group_that_is_there() -> None:
     model = model_of("det", "seg")
-    more = add_tasks(model, {"pose": {"queries": 3}})
+    more = add_tasks(model, {"pose": SETTINGS["pose"]})
     assert more.shares("pose")
     assert more.queries == model.queries
     assert torch.equal(model(images())["det"].boxes, more(images())["det"].boxes)
@@ -192,7 +197,7 @@ def test_more_tasks_join_the_group_that_is_there() -> None:
     assert model.instance_group is not None
     assert more.instance_group.source is model.instance_group.source
     with pytest.raises(ConfigError) as caught:
-        add_tasks(model, {"pose": {"queries": 9}})
+        add_tasks(model, {"pose": {"queries": 9, "blocks": 2}})
     assert str(caught.value) == (
         "tasks.pose: it wants 9 isolated queries from block 1 on, but shares the model's instance group, "
         "which has 5 isolated ones from block 0 on and stays as it is; set as much, or less."
@@ -201,10 +206,10 @@ def test_more_tasks_join_the_group_that_is_there() -> None:
 
 def test_other_settings_of_a_member_leave_the_queries() -> None:
     model = model_of("det", "seg")
-    changed = with_tasks(model, {"det": {"nms": 0.5}, "seg": {}})
+    changed = with_tasks(model, {"det": {"nms": 0.5, "blocks": 2}, "seg": {}})
     assert torch.equal(model(images())["seg"].mask_logits, changed(images())["seg"].mask_logits)
     with pytest.raises(ConfigError, match=r"tasks\.det: it wants 7 isolated queries from block 1"):
-        with_tasks(model, {"det": {"queries": 7}, "seg": {}})
+        with_tasks(model, {"det": {"queries": 7, "blocks": 2}, "seg": {}})
 
 
 def test_whose_weights_are_whose() -> None:

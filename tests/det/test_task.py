@@ -35,6 +35,7 @@ def test_groups_of_the_variants() -> None:
     (picked,) = task(queries=7).tokens(SPEC)
     assert (picked.name, picked.count, picked.enter, picked.visibility) == ("det", 7, 3, "isolated")
     assert picked.layers == (4, 5)
+    assert DetConfig().blocks == 1
     (yolos,) = task(variant="yolos", queries=9).tokens(SPEC)
     assert (yolos.name, yolos.count, yolos.enter, yolos.visibility) == ("det", 9, 0, "joint")
     assert yolos.layers == (5,)

@@ -40,6 +40,12 @@ def test_settings_reach_the_group() -> None:
     assert group.enter == 0
 
 
+def test_picked_queries_pass_the_last_block_and_those_of_eomt_three() -> None:
+    depth = SPEC.depth
+    assert [task(variant=kind).tokens(SPEC)[0].enter for kind in ("picked", "eomt")] == [depth - 1, depth - 3]
+    assert task(blocks=2).tokens(SPEC)[0].enter == depth - 2
+
+
 def test_unknown_setting_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         validate(SegConfig, {"querys": 3}, "tasks.seg")

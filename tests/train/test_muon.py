@@ -41,10 +41,7 @@ def test_blocks_and_hidden_layers_have_muon_and_everything_else_has_adamw() -> N
             "head.reader.correct.join",
             "head.reader.say.join",
             "tokens.det.box.layers.0",
-            "tokens.det.content",
             "tokens.det.position.layers.0",
-            "tokens.det.region.cells.cut",
-            "tokens.det.region.inside.join",
         )
     }
     every = [p for group in optimizer.param_groups for p in group["params"]]

@@ -19,6 +19,8 @@ AXES: dict[str, str] = {
     "K": "keypoints of one object",
     "M": "ground-truth instances, padded to the most of a batch",
     "T": "ground-truth instances of a batch, its images end to end",
+    "J": "noised boxes of one object",
+    "G": "cells of a box along one side",
     "I": "images of a data set",
     "P": "points sampled from a mask, or persons cropped from a batch",
 }

@@ -5,9 +5,10 @@
     query      MLP(sine(b_n)) + g
     training   each object teaches its k best-aligned patches: a = p^0.5 IoU^2
 
-Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); their place alone, Zhang et al. 2022 (DINO,
-section 3.4); distinct picks, Zhang et al. 2023 (DDQ); alignment, Feng et al. 2021 (TOOD, eq. 1); weights of the
-box, Carion et al. 2020 (DETR, A.4). The exponents are ours: gentler ones learn faster from few steps.
+Sources: two-stage queries, Zhu et al. 2021 (Deformable DETR, A.4); that they bring their place alone, Zhang
+et al. 2022 (DINO, section 3.4); distinct picks, Zhang et al. 2023 (DDQ); alignment, Feng et al. 2021 (TOOD,
+eq. 1); weights of the box, Carion et al. 2020 (DETR, A.4). The exponents are ours: gentler ones learn faster
+from few steps.
 """
 
 import math

@@ -76,8 +76,8 @@ class GridReader(nn.Module):
 
 
 def at_places(
-    cells: Float[Tensor, "B h w D"], places: Float[Tensor, "R Q P 2"], image: Int64[Tensor, " R"]
-) -> Float[Tensor, "R Q P D"]:
+    cells: Float[Tensor, "B h w D"], places: Float[Tensor, "rows Q P 2"], image: Int64[Tensor, " rows"]
+) -> Float[Tensor, "rows Q P D"]:
     """Read maps bilinearly, their border going on outside.
 
     Channels lie together, so that one sum of four rows reads a point: on a CPU six times as fast as

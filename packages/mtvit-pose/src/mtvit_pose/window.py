@@ -49,16 +49,16 @@ class Windows:
         spacing: Distance of neighbouring points, relative to the canvas, in x and y.
     """
 
-    logits: Float[Tensor, "R Q K P"]
-    places: Float[Tensor, "R Q K P 2"]
-    spacing: Float[Tensor, "R Q 1 2"]
+    logits: Float[Tensor, "rows Q K P"]
+    places: Float[Tensor, "rows Q K P 2"]
+    spacing: Float[Tensor, "rows Q 1 2"]
 
     @property
-    def points(self) -> Float[Tensor, "R Q K 2"]:
+    def points(self) -> Float[Tensor, "rows Q K 2"]:
         """Refined keypoints: the mean place under the heatmap."""
         return (self.logits.softmax(-1)[..., None] * self.places).sum(-2)
 
-    def loss(self, truth: Float[Tensor, "R Q K 2"]) -> Float[Tensor, "R Q K"]:
+    def loss(self, truth: Float[Tensor, "rows Q K 2"]) -> Float[Tensor, "rows Q K"]:
         """Cross-entropy to a Gaussian of one spacing around the truth; 0 where that is outside the window."""
         offset = (self.places - truth[..., None, :]) / self.spacing[..., None, :]
         target = (-offset.square().sum(-1) / 2).softmax(-1)
@@ -68,11 +68,11 @@ class Windows:
 
 
 def windows(
-    embeddings: Float[Tensor, "R Q K D"],
+    embeddings: Float[Tensor, "rows Q K D"],
     features: Float[Tensor, "B D h w"],
-    image: Int64[Tensor, " R"],
-    points: Float[Tensor, "R Q K 2"],
-    sizes: Float[Tensor, "R Q 2"],
+    image: Int64[Tensor, " rows"],
+    points: Float[Tensor, "rows Q K 2"],
+    sizes: Float[Tensor, "rows Q 2"],
     count: int,
     reach: float,
 ) -> Windows:

@@ -15,8 +15,8 @@ class SegConfig(TaskConfig):
             our default. ``eomt``: learned queries, joint attention, softmax with a no-object class (Kerssies
             et al. 2025).
         queries: Tokens Q; EoMT has 200 on COCO.
-        blocks: Last blocks that the queries pass through; by default 1 for picked, and 3 for eomt, which has 3
-            (S, B), 4 (L), 5 (g).
+        blocks: Last blocks that the queries pass through; by default 1 for picked, and 3 for eomt, which
+            has 3 (S, B), 4 (L), 5 (g).
         visibility: Who sees the queries, see ``TokenGroup``; by default joint for eomt, isolated for picked.
         deep_supervision: Whether every depth the queries pass is supervised, not only the output.
         mask_width: Channels of the mask embeddings and of the upscaled patches (picked); eomt has the token

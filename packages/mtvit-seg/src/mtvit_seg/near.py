@@ -32,7 +32,7 @@ def noised_losses(reading: Reading, targets: SegTargets, config: SegConfig) -> d
     return {**terms, "denoising_mask": (error * weight).sum()}
 
 
-def objects_of(values: Float[Tensor, "L B M2 A"], targets: SegTargets) -> Float[Tensor, "L T J A"]:
+def objects_of(values: Float[Tensor, "L B M2 O"], targets: SegTargets) -> Float[Tensor, "L T J O"]:
     """Pack what noised boxes have, M2 = M J, as the masks are packed."""
     apart = values.reshape(*values.shape[:2], targets.valid.shape[1], NOISED, values.shape[3])
     return apart[:, targets.image, targets.slot]

@@ -52,7 +52,7 @@ def box_prior(
     return rows @ columns.transpose(-1, -2)
 
 
-def _hats(offsets: Float[Tensor, "*any n"]) -> Float[Tensor, "*any n G"]:
+def _hats(offsets: Float[Tensor, "*any"]) -> Float[Tensor, "*any G"]:
     at = ((offsets.clamp(-1, 1) + 1) * SHAPE / 2 - 0.5).clamp(0, SHAPE - 1)
     cell = torch.arange(SHAPE, device=offsets.device, dtype=offsets.dtype)
     return (1 - (at[..., None] - cell).abs()).clamp(min=0)
