@@ -341,6 +341,27 @@ def test_keypoints_are_read_from_boxes_near_a_person_too() -> None:
     assert model(batch(example).images)["pose"].reading is None
 
 
+def test_what_a_box_says_is_added_to_what_its_query_says() -> None:
+    model, pixels = make_model(TWO_SCHEMAS).eval(), images(1)
+    classes, keypoints = len(TWO_SCHEMAS.keypoint_labels), TWO_SCHEMAS.max_keypoints
+    with torch.no_grad():
+        before = model(pixels)["pose"]
+        said = model.modules_of("pose").head.reader.say.say.bias
+        said.copy_(torch.linspace(-1, 1, len(said)))
+        after = model(pixels)["pose"]
+    offsets, rest = said[: 2 * keypoints].view(keypoints, 2), said[2 * keypoints :]
+    sides = before.boxes[..., None, 2:]
+    torch.testing.assert_close(after.boxes, before.boxes)
+    torch.testing.assert_close(after.points - before.points, (offsets * sides), atol=1e-5, rtol=1e-5)
+    for name, values in {
+        "logits": rest[:classes],
+        "visibility": rest[classes:-1],
+        "quality": rest[-1],
+    }.items():
+        moved = getattr(after, name) - getattr(before, name)
+        torch.testing.assert_close(moved, values.expand_as(moved), atol=1e-5, rtol=1e-5)
+
+
 def test_unlabelled_keypoints_teach_no_reader() -> None:
     model = make_model(PEOPLE).train()
     task, example = model.task_list[0], people(2)

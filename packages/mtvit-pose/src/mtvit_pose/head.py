@@ -1,7 +1,6 @@
 """The one-pass head: every query is one person, with a box and keypoints relative to it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -124,8 +123,9 @@ def take(values: Float[Tensor, "L B Q *any"], rows: Int64[Tensor, "L B P"]) -> F
 class OnePassHead(nn.Module):
     """Reads the pose queries; the same weights at every supervised depth.
 
-    A keypoint is ``centre + (offset_k(query) + read_k(box)) * (width, height)`` of the query's own box.
-    Offsets start at zero; their learned bias soon is the mean pose.
+    A keypoint is ``centre + offset_k * (width, height)`` of the query's own box. Offsets, class, visibility
+    and expected OKS are each said by the query and read in its box, and added. Offsets start at zero; their
+    learned bias soon is the mean pose.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class OnePassHead(nn.Module):
         self.classify = nn.Linear(width, classes)
         self.box = MLP(width, width, 4, layers=3, zero_last=True)
         self.offset = MLP(width, width, 2 * keypoints, layers=3, zero_last=True)
-        self.reader = ObjectReader(width, 2 * keypoints)
+        self.reader = ObjectReader(width, classes + 3 * keypoints + 1)
         self.judge = nn.Linear(width, keypoints + 1)
         if config.refine:
             self.embed = nn.Linear(width, keypoints * config.embedding)
@@ -160,14 +160,18 @@ class OnePassHead(nn.Module):
         layers = [features.layers[depth] for depth in self.layers if depth in features.layers]
         queries = torch.stack([layer.queries["pose"] for layer in layers])
         reading = Reading(self.reader, tuple(layer.patches for layer in layers))
-        boxes, points = self._pose(queries, reading.patches, pick)
-        judged = self.judge(queries)
+        deltas = self.box(queries)
+        moved = apply_deltas(pick.picked_boxes.detach().expand_as(deltas), deltas)
+        boxes, said = self.reader.at_depths(reading.patches, moved)
+        moving, judging = 2 * self.keypoints, self.keypoints + 1
+        offsets, classes = said[..., :moving], said[..., moving:-judging]
+        judged = self.judge(queries) + said[..., -judging:]
         refine = self.config.refine
         maps = torch.stack([self.upscale(layer.patches) for layer in layers]) if refine else None
         return PosePredictions(
-            logits=pick.picked_logits.detach() + self.classify(queries),
+            logits=pick.picked_logits.detach() + self.classify(queries) + classes,
             boxes=boxes,
-            points=points,
+            points=points_in(boxes, self.offset(queries) + offsets),
             visibility=judged[..., :-1],
             quality=judged[..., -1],
             embeddings=self.embed(queries).reshape(*queries.shape[:3], self.keypoints, -1)
@@ -187,14 +191,6 @@ class OnePassHead(nn.Module):
         shared = self.embed.bias.view(self.keypoints, -1)
         score = torch.einsum("kd,lbdhw->lbkhw", shared, maps) / math.sqrt(shared.shape[1])
         return score + self.rarity[:, None, None]
-
-    def _pose(
-        self, queries: Float[Tensor, "L B Q D"], patches: Sequence[Float[Tensor, "B D h w"]], pick: Pick
-    ) -> tuple[Float[Tensor, "L B Q 4"], Float[Tensor, "L B Q K 2"]]:
-        deltas = self.box(queries)
-        moved = apply_deltas(pick.picked_boxes.detach().expand_as(deltas), deltas)
-        boxes, seen = self.reader.at_depths(patches, moved)
-        return boxes, points_in(boxes, self.offset(queries) + seen)
 
 
 def points_in(

@@ -29,7 +29,8 @@ def noised_losses(
         scale: Columns and rows of the canvas.
         config: Weights of distance and OKS.
     """
-    boxes, offsets = reading.of(noised_boxes(targets.boxes))
+    boxes, said = reading.of(noised_boxes(targets.boxes))
+    offsets = said[..., : 2 * targets.known.shape[-1]]  # the rest is class and quality
     people = torch.arange(targets.valid.shape[1], device=boxes.device).repeat_interleave(NOISED)
     pairs = with_owners(boxes, points_in(boxes, offsets), targets, people.expand(boxes.shape[:3]), scale)
     return {
