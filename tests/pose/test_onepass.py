@@ -331,12 +331,11 @@ def test_keypoints_are_read_from_boxes_near_a_person_too() -> None:
     assert terms["denoising_keypoint"] > 0
     assert terms["denoising_box"] > 0
     reader = model.modules_of("pose").head.reader
-    by_reader = torch.autograd.grad(
-        terms["denoising_keypoint"], list(reader.say.parameters()), retain_graph=True
-    )
-    assert any(gradient.any() for gradient in by_reader)
+    for name in ("denoising_keypoint", "denoising_quality"):
+        by_reader = torch.autograd.grad(terms[name], list(reader.say.parameters()), retain_graph=True)
+        assert any(gradient.any() for gradient in by_reader)
     without = task.loss(replace(found, reading=None), targets, match)
-    assert set(terms) - set(without) == {"denoising_keypoint", "denoising_box"}
+    assert set(terms) - set(without) == {"denoising_keypoint", "denoising_box", "denoising_quality"}
     model.eval()
     assert model(batch(example).images)["pose"].reading is None
 
@@ -371,5 +370,5 @@ def test_unlabelled_keypoints_teach_no_reader() -> None:
     targets = task.targets([hidden], found.canvas, torch.device("cpu"))
     match = match_all({"pose": (task.cost(found, targets), targets.counts)})["pose"]
     terms = task.loss(found, targets, match)
-    assert terms["denoising_keypoint"] == 0
+    assert terms["denoising_keypoint"] == terms["denoising_quality"] == 0
     assert terms["denoising_box"] > 0
