@@ -11,9 +11,9 @@ class SegConfig(TaskConfig):
     """``[tasks.seg]``.
 
     Attributes:
-        variant: ``picked``: queries picked from patches, a mask prior from each query's box, focal losses;
-            our default. ``eomt``: learned queries, joint attention, softmax with a no-object class (Kerssies
-            et al. 2025).
+        variant: ``picked``: queries picked from patches, masks read in their boxes and refined by the query,
+            focal losses; our default. ``eomt``: learned queries, joint attention, softmax with a no-object
+            class (Kerssies et al. 2025).
         queries: Tokens Q; EoMT has 200 on COCO.
         blocks: Last blocks that the queries pass through; by default 1 for picked, and 3 for eomt, which
             has 3 (S, B), 4 (L), 5 (g).

@@ -4,7 +4,7 @@ Every query q gives a class and a mask:
 
     mask    m_q(p) = MLP(q) . upscale(patches)(p)                        (Kerssies et al. 2025, section 3.1)
     eomt    class = W q over C + 1 classes
-    picked  class = s_pick + W q + read(box) over C classes,  mask = m_q + prior of the query's box
+    picked  class = s_pick + W q + read(box) over C classes,  mask = m_q + ellipse and shape read in the box
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
 """The reader learns classes and shapes from boxes near the truth; see ``mtvit_core.denoising``.
 
-shape   BCE + dice of M and the ellipse, at the cells of the box that the reader made of a noised one,
-        from the true mask there; mean over the noised boxes of an object, summed over depths / objects
+The shape is compared with the true mask in the box that the reader made of a noised one:
+
+    mask    BCE and dice of the ellipse and M at the cells of that box, mean over the noised boxes of an
+            object, summed over depths and objects / number of objects
 """
 
 import torch
@@ -23,9 +25,8 @@ def noised_losses(reading: Reading, targets: SegTargets, config: SegConfig) -> d
     classes = said.shape[-1] - SHAPE * SHAPE
     of = (targets.labels, targets.boxes, targets.valid)
     terms = denoising_losses(boxes, said[..., :classes], *of)
-    near = objects_of(boxes.detach(), targets), objects_of(said[..., classes:], targets)
-    truth = masks_in(targets.masks, near[0]).to(said.dtype)
-    logits = shape_logits(near[1], config.prior_sharpness)
+    truth = masks_in(targets.masks, objects_of(boxes.detach(), targets)).to(said.dtype)
+    logits = shape_logits(objects_of(said[..., classes:], targets), config.prior_sharpness)
     weight = objects_of(noised_weight(targets.valid)[None, ..., None], targets)[..., 0]
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(-1)
     error = config.mask_weight * entropy + config.dice_weight * dice(logits, truth)
