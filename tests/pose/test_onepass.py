@@ -14,7 +14,6 @@ from mtvit_pose.head import PosePredictions
 from mtvit_pose.oks import DEFAULT_SIGMA
 from mtvit_pose.targets import pose_targets
 from mtvit_pose.task import PoseTask
-from mtvit_pose.window import windows
 from pose_cases import (
     PEOPLE,
     TWO_SCHEMAS,
@@ -28,7 +27,6 @@ from pose_cases import (
 
 CANVAS = (64, 96)
 TASK = PoseTask(PoseConfig(), PEOPLE)
-FIRST = torch.tensor([0])
 
 
 def batch(*annotations: Annotations) -> Batch:
@@ -270,29 +268,6 @@ def test_results_do_not_depend_on_the_rest_of_the_batch():
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a.keypoints, b.keypoints, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(a.scores, b.scores)
-
-
-def test_window_without_evidence_stays_at_the_regressed_point():
-    points = torch.rand(1, 2, 5, 2)
-    sizes = torch.full((1, 2, 2), 0.2)
-
-    found = windows(torch.zeros(1, 2, 5, 4), torch.rand(1, 4, 8, 8), FIRST, points, sizes, 7, 0.5)
-
-    torch.testing.assert_close(found.points, points)
-
-
-def test_window_moves_to_the_feature_its_embedding_looks_for():
-    features = torch.zeros(1, 1, 64, 64)
-    features[0, 0, 20, 40] = 1.0  # centre at x 40.5 / 64, y 20.5 / 64
-    points = torch.tensor([[[[38.5, 22.5]]]]) / 64
-    sizes = torch.full((1, 1, 2), 8 / 64)
-
-    found = windows(torch.full((1, 1, 1, 1), 200.0), features, FIRST, points, sizes, 9, 0.5)
-
-    torch.testing.assert_close(64 * found.points[0, 0, 0], torch.tensor([40.5, 20.5]), atol=1e-3, rtol=0)
-    inside, outside = found.loss(torch.tensor([[[[40.5, 20.5]]]]) / 64), found.loss(torch.ones(1, 1, 1, 2))
-    assert inside.item() > 0
-    assert outside.item() == 0
 
 
 def test_a_few_steps_fit_a_batch():
