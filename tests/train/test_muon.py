@@ -1,12 +1,14 @@
 """Muon for the matrices of blocks and hidden layers: who is updated by what, and how an update looks."""
 
+import pytest
 import torch
 from torch import nn
 
 import mtvit_core
 from mtvit_core.backbone import create_backbone
 from mtvit_train.config import TrainConfig
-from mtvit_train.muon import MuonAndAdamW
+from mtvit_train.muon import Muon, orthogonal
+from mtvit_train.muon_and_adamw import MuonAndAdamW
 from mtvit_train.optim import make_optimizer
 
 
@@ -70,3 +72,39 @@ def test_an_update_turns_all_directions_at_the_same_pace() -> None:
     optimizer.zero_grad()
     assert weight.grad is None
     assert other.grad is None
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16), (5, 1)])
+def test_in_bfloat16_it_is_torch_s(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    ours = nn.Parameter(torch.randn(shape))
+    other = nn.Parameter(ours.detach().clone())
+    group = {"lr": 0.1, "weight_decay": 0.05}
+    optimizers = (
+        Muon([{"params": [ours], **group}], dtype=torch.bfloat16),
+        torch.optim.Muon([{"params": [other], **group}], momentum=0.95),
+    )
+    for _ in range(4):
+        ours.grad = torch.randn(shape)
+        other.grad = ours.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+        assert torch.equal(ours, other)
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (24, 96), (96, 24)])
+def test_a_rounding_of_the_gradient_stays_small(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    faint = torch.randn(shape[0], 3) @ torch.randn(3, shape[1]) + 1e-5 * torch.randn(shape)
+    rounded = faint * (1 + 6e-8 * torch.randn(shape))
+    change = orthogonal(faint, torch.float32) - orthogonal(rounded, torch.float32)
+    assert 0 < change.abs().max() < 1e-4
+
+
+def test_zeros_stay_zeros() -> None:
+    assert not orthogonal(torch.zeros(4, 3), torch.float32).any()
+
+
+def test_a_vector_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"found a parameter of shape \(3,\)"):
+        Muon([{"params": [nn.Parameter(torch.zeros(3))], "lr": 0.1}])

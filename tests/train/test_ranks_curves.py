@@ -16,6 +16,7 @@ QUICK = (
     "one half boxes, the other half masks",
     "one half without objects",
     "two passes, learned queries",
+    "Muon, checkpointing",
     "a data set that the batch does not divide",
     "a teacher, one half labelled, two passes",
 )

@@ -89,8 +89,8 @@ class TrainConfig(Table):
         final_lr: Share of the peak left at the end of the cosine.
         clip: Largest gradient norm.
         ema: Decay of the averaged weights that are evaluated and saved; 0 switches the average off.
-        precision: Type that the backbone multiplies in; ``auto`` takes bfloat16 where that is faster, see
-            ``compute_type``.
+        precision: Type that the backbone and Muon multiply in; ``auto`` takes bfloat16 where that is faster,
+            see ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
         compile: Let torch compile the blocks for training.
         weighting: How the losses of tasks are weighed: ``fixed``, ``uncertainty``, ``gradnorm``, or a scheme

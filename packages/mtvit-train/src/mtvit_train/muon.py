@@ -1,79 +1,83 @@
-"""Muon for the matrices inside a network, AdamW for everything else, as one optimiser.
+"""Muon: an update turns all directions of a matrix at the same pace.
 
-    B <- 0.95 B + G,  W <- W - lr sqrt(max(1, rows / columns)) UV',  B = U S V'
+    B <- 0.95 B + 0.05 G,  N = 0.05 G + 0.95 B,  W <- (1 - lr decay) W - lr sqrt(max(1, rows / columns)) UV'
 
-Each update turns all directions of a matrix at the same pace, which learns more from a batch: in pre-training
-a 192-wide ViT had at step 400 the losses of AdamW's step 1000. Source: Jordan et al. 2024; torch.optim.Muon.
+where N = U S V'. Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+
+``torch.optim.Muon`` always finds UV' in bfloat16. That type keeps eight bits, so a difference of 1e-8 between
+two gradients, as the sums of several processes make, becomes one of 4e-3 in a faint direction, and weights
+part by 5 % within ten updates. This one finds it in a type of choice; in bfloat16 it is torch's, bit for bit.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor
 
-from mtvit_core.mlp import Hidden
-from mtvit_train.parts import parts_of_entry
+#: Iterations, and the factors of x, x^3 and x^5 in each: those of the source, steepest at zero.
+ITERATIONS = 5
+FACTORS = (3.4445, -4.7750, 2.0315)
 
 
-def hidden_matrices(model: nn.Module) -> set[str]:
-    """Return the names of the matrices of transformer blocks and of hidden layers of heads.
+def orthogonal(matrix: Float[Tensor, "R C"], dtype: torch.dtype) -> Float[Tensor, "R C"]:
+    """Return about UV' of U S V': singular values above 0.0015 of the norm come between 0.68 and 1.21.
 
-    What says something (classes, boxes) is left to AdamW, as are embeddings; so is a head whose hidden layers
-    are not ``mtvit_core.mlp.Hidden``.
+    Args:
+        matrix: Any scale; zeros stay zeros.
+        dtype: In which to iterate, and of the result.
     """
-    hidden = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Hidden)}
-    inner = {name for name, value in model.named_parameters() if value.ndim == 2 and ".blocks." in name}
-    return hidden | inner
+    x = matrix.to(dtype)
+    tall = x.shape[0] > x.shape[1]
+    x = x.mT if tall else x
+    x = x / x.norm().clamp(min=1e-7)
+    a, b, c = FACTORS
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
-class MuonAndAdamW:
-    """Two optimisers that are stepped together.
-
-    Attributes:
-        parts: AdamW, and Muon where it has any matrices.
-    """
+class Muon(torch.optim.Optimizer):
+    """Muon over matrices; what it keeps of each is its momentum ``B``, [R, C]."""
 
     def __init__(
-        self, matrices: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], betas: tuple[float, float]
+        self, groups: list[dict[str, Any]], momentum: float = 0.95, dtype: torch.dtype = torch.float32
     ) -> None:
-        """Build both.
+        """Take the matrices.
 
         Args:
-            matrices: Groups with ``params``, ``lr`` and ``weight_decay`` for Muon.
-            others: The same for AdamW.
-            betas: Of AdamW.
+            groups: With ``params``, ``lr`` and ``weight_decay``.
+            momentum: Share of ``B`` that stays in an update.
+            dtype: In which UV' is found.
+
+        Raises:
+            ValueError: a parameter is no matrix.
         """
-        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(list(others), betas=betas)]
-        if matrices:
-            self.parts.append(torch.optim.Muon(list(matrices), momentum=0.95))
+        super().__init__(groups, {"momentum": momentum, "weight_decay": 0.0})
+        self.dtype = dtype
+        for parameter in (p for group in self.param_groups for p in group["params"]):
+            if parameter.ndim != 2:
+                shape = tuple(parameter.shape)
+                raise ValueError(f"Muon updates matrices; found a parameter of shape {shape}")
 
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of both; rates set there hold until a state is loaded, which makes new ones."""
-        return [group for part in self.parts for group in part.param_groups]
-
-    def zero_grad(self) -> None:
-        """Drop all gradients."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
-
-    def step(self) -> None:
-        """Update all parameters."""
-        for part in self.parts:
-            part.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of both as tensors and plain data, without the settings of their groups."""
-        return {"parts": [part.state_dict()["state"] for part in self.parts]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned; the settings of the groups stay as they are.
-
-        Args:
-            state: Its keys may have become text, and its tensors may lie in files.
-        """
-        for part, values in zip(self.parts, state["parts"], strict=True):
-            parameters = [parameter for group in part.param_groups for parameter in group["params"]]
-            known = {int(i): parts_of_entry(value, parameters[int(i)]) for i, value in values.items()}
-            part.load_state_dict({"state": known, "param_groups": part.state_dict()["param_groups"]})
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update all matrices that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            momentum, lr, decay = group["momentum"], group["lr"], group["weight_decay"]
+            for weight in (p for p in group["params"] if p.grad is not None):
+                state = self.state[weight]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(weight.grad)
+                kept = state["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
+                turned = orthogonal(weight.grad.lerp(kept, momentum), self.dtype)
+                weight.mul_(1 - lr * decay)
+                weight.add_(turned, alpha=-lr * math.sqrt(max(1, weight.shape[0] / weight.shape[1])))
+        return loss

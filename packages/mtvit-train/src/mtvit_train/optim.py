@@ -14,7 +14,7 @@ from torch import nn
 
 from mtvit_core.model import MultiTaskViT
 from mtvit_train.config import TrainConfig
-from mtvit_train.muon import MuonAndAdamW, hidden_matrices
+from mtvit_train.muon_and_adamw import MuonAndAdamW, hidden_matrices
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
     """Build the optimiser over few groups; parameters with a rate of 0 are frozen and left out.
 
     Those of the weighting of losses have the rate of the heads and no decay. Each group carries ``peak``, its
-    highest rate.
+    highest rate. Muon multiplies in the type that the backbone does.
     """
     groups: dict[Placement, list[nn.Parameter]] = {}
     hidden = hidden_matrices(model)
@@ -68,4 +68,4 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
         peak = placement.scale * (config.matrix_lr if placement.muon else config.lr)
         decay = config.weight_decay * placement.decays
         tables[placement.muon].append({"params": members, "lr": peak, "peak": peak, "weight_decay": decay})
-    return MuonAndAdamW(tables[True], tables[False], (0.9, config.beta2))
+    return MuonAndAdamW(tables[True], tables[False], (0.9, config.beta2), model.backbone.precision)

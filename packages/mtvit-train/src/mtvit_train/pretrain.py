@@ -14,7 +14,7 @@ from torch import Tensor
 from mtvit_core.backbone import create_backbone
 from mtvit_train.config import ModelConfig
 from mtvit_train.mae import MaskedAutoencoder
-from mtvit_train.muon import MuonAndAdamW
+from mtvit_train.muon_and_adamw import MuonAndAdamW
 from mtvit_train.precision import compute_type
 from mtvit_train.pretext.finder import FigureFinder
 from mtvit_train.scenes import render_scene
@@ -61,8 +61,8 @@ def pretrain(
     torch.manual_seed(seed)
     scenes = render_images(images, seed, table.image_size[0])
     model = METHODS[method](create_backbone(table.backbone, table.image_size, options=table.options))
-    optimizer = make_optimizer(model)
     model.encoder.precision = compute_type("auto", torch.device("cpu"))
+    optimizer = make_optimizer(model)
     draw = model.batches(scenes)
     tail: list[float] = []
     started = time.perf_counter()
@@ -114,4 +114,5 @@ def make_optimizer(model: MaskedAutoencoder | FigureFinder) -> MuonAndAdamW:
             {"params": vectors, "lr": RATE, "peak": RATE, "weight_decay": 0.0},
         ],
         betas=(0.9, 0.95),
+        precision=model.encoder.precision,
     )
