@@ -156,7 +156,7 @@ def test_crops_are_the_masks_where_they_are(size: tuple[int, int], threshold: fl
     logits[4] = -9.0
     meta = Letterbox(64, 96).meta(*size)
     whole = torch.cat(list(at_original(logits, (64, 96), meta)))
-    for mask, crop in zip(whole, crops(logits, (64, 96), meta, threshold), strict=True):
+    for mask, crop in zip(whole, crops(logits, range(len(logits)), (64, 96), meta, threshold), strict=True):
         pasted = torch.full_like(mask, -torch.inf)
         rows = slice(crop.top, crop.top + crop.logits.shape[0])
         columns = slice(crop.left, crop.left + crop.logits.shape[1])
@@ -169,7 +169,7 @@ def test_crops_are_the_masks_where_they_are(size: tuple[int, int], threshold: fl
 def test_crops_of_small_masks_are_small() -> None:
     logits = torch.full((1, 16, 24), -3.0)
     logits[0, 5:7, 8:11] = 3.0
-    (crop,) = crops(logits, (64, 96), Letterbox(64, 96).meta(128, 192), 0.0)
+    (crop,) = crops(logits, [0], (64, 96), Letterbox(64, 96).meta(128, 192), 0.0)
     # Two rows and three columns of 8 pixels, and at most 8 pixels on each side that a bilinear step reaches.
     assert crop.logits.shape[0] <= 2 * 8 + 16
     assert crop.logits.shape[1] <= 3 * 8 + 16

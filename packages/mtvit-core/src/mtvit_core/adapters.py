@@ -159,22 +159,30 @@ def _rotate(x: Tensor, rope: Tensor, patches: slice, half: bool) -> Tensor:
     return torch.cat([x[:, :, : patches.start], turned, x[:, :, patches.stop :]], 2)
 
 
-def absorb(
+def mix(
     block: PlainBlock, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B A S d"]
 ) -> Float[Tensor, "B S D"]:
-    """Finish a block: project the attention output, add it, then add the feed-forward part."""
+    """What attention adds to the tokens: its output, projected."""
     attention = block.attn
     mixed = attention.norm(attended.transpose(1, 2).flatten(2))
     if attention.gate is not None:
         mixed = mixed * attention.gate(block.norm1(x)).sigmoid()
     mixed = attention.proj_drop(attention.proj(mixed))
     if isinstance(block, EvaBlock):
-        x = x + block.drop_path1(_scaled(mixed, block.gamma_1))
-        fed: Tensor = block.drop_path2(_scaled(block.mlp(block.norm2(x)), block.gamma_2))
+        added: Tensor = block.drop_path1(_scaled(mixed, block.gamma_1))
     else:
-        x = x + block.drop_path1(block.ls1(mixed))
-        fed = block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
-    return x + fed
+        added = block.drop_path1(block.ls1(mixed))
+    return added
+
+
+def feed(block: PlainBlock, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
+    """What the feed-forward part adds to the tokens."""
+    fed = block.mlp(block.norm2(x))
+    if isinstance(block, EvaBlock):
+        added: Tensor = block.drop_path2(_scaled(fed, block.gamma_2))
+    else:
+        added = block.drop_path2(block.ls2(fed))
+    return added
 
 
 def _scaled(x: Tensor, gamma: Tensor | None) -> Tensor:

@@ -48,8 +48,21 @@ def step(
     first: int,
 ) -> Float[Tensor, "B rest D"]:
     """Run one block over the tokens of all groups; return those from index ``first`` on."""
+    x = tokens[:, first:] + _attention(block, tokens, rope, layout, masks, first)
+    return x + adapters.feed(block, x)
+
+
+def _attention(
+    block: adapters.PlainBlock,
+    tokens: Tensor,
+    rope: Tensor | None,
+    layout: Layout,
+    masks: Mapping[str, Tensor],
+    first: int,
+) -> Tensor:
+    """A function of its own gives its memory back before the feed-forward part asks for more."""
     q, k, v = adapters.project(block, tokens, rope, slice(layout.prefix, layout.context))
-    return adapters.absorb(block, tokens[:, first:], attend(q[:, :, first:], k, v, layout, masks))
+    return adapters.mix(block, tokens[:, first:], attend(q[:, :, first:], k, v, layout, masks))
 
 
 class Backbone(nn.Module):

@@ -1,6 +1,7 @@
 """The one-pass head: every query is one person, with a box and keypoints relative to it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -167,7 +168,7 @@ class OnePassHead(nn.Module):
         offsets, classes = said[..., :moving], said[..., moving:-judging]
         judged = self.judge(queries) + said[..., -judging:]
         refine = self.config.refine
-        maps = torch.stack([self.upscale(layer.patches) for layer in layers]) if refine else None
+        maps = self._maps(reading.patches) if refine else None
         return PosePredictions(
             logits=pick.picked_logits.detach() + self.classify(queries) + classes,
             boxes=boxes,
@@ -185,6 +186,10 @@ class OnePassHead(nn.Module):
             reach=self.config.reach,
             reading=reading if self.training else None,
         )
+
+    def _maps(self, patches: Sequence[Float[Tensor, "B D h w"]]) -> Float[Tensor, "L B D2 h2 w2"]:
+        depths = torch.stack(tuple(patches))
+        return self.upscale(depths.flatten(0, 1)).unflatten(0, depths.shape[:2])  # type: ignore[no-any-return]  # modules are untyped callables
 
     def _heat(self, maps: Float[Tensor, "L B D h w"]) -> Float[Tensor, "L B K h w"]:
         """What people share: the constant part of the embeddings against every place of the map."""

@@ -51,7 +51,8 @@ def decode_instances(
     results = []
     for i, at in enumerate(meta):
         distinct, row = torch.unique(query[i], return_inverse=True)
-        masks = crops(predictions.mask_logits[-1, i, distinct], predictions.canvas, at, threshold)
+        logits = predictions.mask_logits[-1, i]
+        masks = crops(logits, distinct.tolist(), predictions.canvas, at, threshold)
         results.append(_instances(best[i], labels[i], query[i], row, masks, at, categories))
     return results
 
@@ -107,6 +108,6 @@ def _describe(crop: Crop, at: ImageMeta) -> FoundMask:
     runs = crop_runs(crop.inside.numpy(), crop.top, crop.left, at.height, at.width)
     if runs is None:
         return FoundMask(0.0, (0.0, 0.0, 0.0, 0.0), None)
-    # A product with zeros and ones is four times as fast as picking the pixels.
-    quality = float((crop.logits.sigmoid() * crop.inside).sum() / (runs.area + 1e-6))
+    # A product with zeros and ones is four times as fast as picking the pixels; bytes are cheaper still.
+    quality = float(crop.logits.sigmoid().mul_(crop.inside.view(torch.uint8)).sum()) / (runs.area + 1e-6)
     return FoundMask(quality, runs.box, runs.to_rle())

@@ -64,11 +64,9 @@ def dot(queries: Float[Tensor, "B Q D"], pixels: Float[Tensor, "B D h w"]) -> Fl
 def dot_added(
     start: Float[Tensor, "L B Q h w"], queries: Float[Tensor, "L B Q D"], pixels: Float[Tensor, "L B D h w"]
 ) -> Float[Tensor, "L B Q h w"]:
-    """Add the dot products to a map in one go: the maps are large, each pass over them counts."""
-    flat = torch.baddbmm(
-        start.flatten(0, 1).flatten(2), queries.flatten(0, 1), pixels.flatten(0, 1).flatten(2)
-    )
-    return flat.view_as(start)
+    """Add the dot products to a map, in place: the maps are large, each pass over them counts."""
+    flat = start.flatten(0, 1).flatten(2)
+    return flat.baddbmm_(queries.flatten(0, 1), pixels.flatten(0, 1).flatten(2)).view_as(start)
 
 
 class MaskHead(nn.Module):
@@ -181,7 +179,8 @@ class PickedHead(nn.Module):
         region, shapes = said[..., : self.classes], said[..., self.classes :].float()
         logits = pick.picked_logits.detach() + self.class_head(queries) + region
         embeddings = self.mask_head(queries)
-        pixels = torch.stack([self.upscale(self.reduce(layer.patches)) for layer in at_hand])
+        reduced = torch.stack([self.reduce(layer.patches) for layer in at_hand])
+        pixels = self.upscale(reduced.flatten(0, 1)).unflatten(0, reduced.shape[:2])
         # The box has a truth of its own; the mask must not pull at it.
         prior = box_prior(shapes, boxes.detach(), (pixels.shape[-2], pixels.shape[-1]), self.sharpness)
         masks = dot_added(prior, embeddings.float(), pixels.float())

@@ -5,7 +5,7 @@ so the whole way is one matrix per axis: y = R x C^T. A pixel of y is a weighted
 exceeds a threshold only if one of them does: a mask needs work only near where it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -108,28 +108,35 @@ class Crop:
 
 
 def crops(
-    logits: Float[Tensor, "Q h w"], canvas: tuple[int, int], meta: ImageMeta, threshold: float
+    logits: Float[Tensor, "Q h w"],
+    chosen: Sequence[int],
+    canvas: tuple[int, int],
+    meta: ImageMeta,
+    threshold: float,
 ) -> Iterator[Crop]:
     """Resize masks on the CPU, each only where it may exceed the threshold.
 
     Args:
         logits: Masks of one image.
+        chosen: Those that are wanted.
         canvas: Rows and columns of the canvas.
         meta: The original image.
         threshold: Logit that the pixels of a mask exceed.
 
     Yields:
-        One crop per mask; empty where no pixel of the map exceeds the threshold.
+        One crop per chosen mask; empty where no pixel of the map exceeds the threshold.
     """
     logits = logits.detach().float().cpu()
     rows, columns = axes((logits.shape[1], logits.shape[2]), canvas, meta)
     boxes = span_boxes(logits.amax(1) > threshold, logits.amax(2) > threshold)
     x0, y0, x1, y1 = boxes.long().unbind(1)
-    ranges = zip(*rows.reached(y0, y1), *columns.reached(x0, x1), (x1 > x0).tolist(), strict=True)
-    for mask, (top, bottom, left, right, found) in zip(logits, ranges, strict=True):
-        if not found or top >= bottom or left >= right:
+    found = (x1 > x0).tolist()
+    ranges = list(zip(*rows.reached(y0, y1), *columns.reached(x0, x1), strict=True))
+    for query in chosen:
+        top, bottom, left, right = ranges[query]
+        if not found[query] or top >= bottom or left >= right:
             yield Crop(logits.new_zeros(0, 0), torch.zeros(0, 0, dtype=torch.bool), 0, 0)
             continue
         (down, from_rows), (along, from_columns) = rows.part(top, bottom), columns.part(left, right)
-        part = down @ mask[from_rows, from_columns] @ along.T
+        part = down @ logits[query, from_rows, from_columns] @ along.T
         yield Crop(part, part > threshold, top, left)

@@ -13,8 +13,8 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from mtvit_core import adapters
-from mtvit_core.attention import Layout, attend
-from mtvit_core.backbone import Backbone
+from mtvit_core.attention import Layout
+from mtvit_core.backbone import Backbone, step
 from mtvit_core.errors import ConfigError
 
 #: Largest shift of an image in pixels, so that patch borders fall elsewhere each time.
@@ -98,8 +98,7 @@ class MaskedAutoencoder(nn.Module):
     def _encode(self, tokens: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
         layout = Layout(self.encoder.prefix, tokens.shape[1])
         for block in self.encoder.vit.blocks:
-            q, k, v = adapters.project(block, tokens, None, slice(layout.prefix, layout.context))
-            tokens = adapters.absorb(block, tokens, attend(q, k, v, layout, {}))
+            tokens = step(block, tokens, None, layout, {}, first=0)
         return self.encoder.vit.norm(tokens)  # type: ignore[no-any-return]  # modules are untyped callables
 
     def _decode(self, seen: Float[Tensor, "B S D"], index: Int64[Tensor, "B S"]) -> Float[Tensor, "B N P"]:
