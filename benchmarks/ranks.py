@@ -50,6 +50,9 @@ LEARNED = {
     "det": {"variant": "yolos", "queries": 6},
     "seg": {"variant": "eomt", "queries": 6, "points": 64},
 }
+#: The same without a choice that rounding can turn: with a teacher and four processes, step 19 of 50 took
+#: another one of 64 uncertain points for one mask, 3.8e-4 of the loss.
+UNIFORM = {**LEARNED, "seg": {**LEARNED["seg"], "importance": 0.0}}
 Change = Callable[[Annotations], Annotations]
 
 
@@ -119,7 +122,7 @@ CASES: dict[str, Case] = {
     "two passes": Case(second=having("boxes"), train={"accumulate": 2}),
     "two passes, learned queries": Case(LEARNED, train={"accumulate": 2}),
     "a teacher, one half labelled, two passes": Case(second=having(), train={"accumulate": 2}, taught=True),
-    "a teacher, learned queries, one half labelled": Case(LEARNED, second=having(), taught=True),
+    "a teacher, learned queries, one half labelled": Case(UNIFORM, second=having(), taught=True),
     "FSDP, a teacher, one half labelled": Case(second=having(), train={"parallel": "fsdp"}, taught=True),
 }
 
