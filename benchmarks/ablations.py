@@ -2,13 +2,15 @@
 
     python benchmarks/ablations.py --out race --steps 400 --every 200
 
-Give the folder of that script to use its scenes again. ``instance_groups.py --change`` makes some of these
-changes in three tasks at once.
+Give the folder of that script to use its scenes again. ``instance_groups.py --change`` makes these changes in
+three tasks at once, on scenes, and ``ablations_coco.py`` on real images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
+import torch
 from time_to_accuracy import options_of, path_of, race, settings, show_table
 from torch import Tensor, nn
 
@@ -45,10 +47,49 @@ def never_correct(model: MultiTaskViT) -> None:
         model.modules_of(task.name).head.reader.correct = Silent(4)
 
 
+class PartlySilent(nn.Module):
+    """A reader that says zero in some places."""
+
+    def __init__(self, reader: GridReader, silent: slice) -> None:
+        """Keep the reader and the places."""
+        super().__init__()
+        self.reader, self.silent = reader, silent
+
+    def forward(self, cells: Tensor, boxes: Tensor) -> Tensor:
+        """Read, B Q O."""
+        heard = torch.ones(self.reader.say.out_features, device=cells.device)
+        heard[self.silent] = 0
+        return self.reader(cells, boxes) * heard
+
+
+#: What the reader of each head says: class first, then the cells of the mask; offsets, class, and the rest.
+CLASSES: dict[str, Callable[[nn.Module], slice]] = {
+    "det": lambda head: slice(None),
+    "seg": lambda head: slice(head.classes),
+    "pose": lambda head: slice(2 * head.keypoints, -head.keypoints - 1),
+}
+REST: dict[str, Callable[[nn.Module], slice]] = {
+    "seg": lambda head: slice(head.classes, None),
+    "pose": lambda head: slice(2 * head.keypoints),
+}
+
+
+def silence(model: MultiTaskViT, places: Mapping[str, Callable[[nn.Module], slice]]) -> None:
+    """Let readers say nothing in some places."""
+    for task in model.task_list:
+        if task.name in places:
+            head = model.modules_of(task.name).head
+            head.reader.say = PartlySilent(head.reader.say, places[task.name](head))
+
+
 def read_no_class(model: MultiTaskViT) -> None:
-    """Take the class from the proposal and the query alone."""
-    reader = model.modules_of("det").head.reader
-    reader.say = Silent(reader.say.say.out_features)
+    """Take classes from the proposal and the query alone."""
+    silence(model, CLASSES)
+
+
+def read_no_shape(model: MultiTaskViT) -> None:
+    """Take masks and regressed keypoints from the query alone."""
+    silence(model, REST)
 
 
 class FilledQueries(PickedQueries):
@@ -95,43 +136,70 @@ def forget_overlap(model: MultiTaskViT) -> None:
     loss.box_iou = lambda found, truth: found.new_ones(found.shape[:-1])
 
 
-#: Settings of a task that differ, and what is done to the model.
-ABLATIONS: dict[str, tuple[tuple[str, ...], Callable[[MultiTaskViT], None]]] = {
-    "default": ((), keep),
-    "no-denoising": (("loss_denoising=0",), keep),
-    "no-correction": ((), never_correct),
-    "no-class-reading": (("loss_region=0",), read_no_class),
-    "no-region-loss": (("loss_region=0",), keep),
-    "filled": ((), fill_queries),
-    "one-patch": ((), teach_one_patch),
-    "no-overlap": ((), forget_overlap),
-    "blocks-2": (("blocks=2",), keep),
-    "blocks-2-filled": (("blocks=2",), fill_queries),
-    "blocks-2-last": (("blocks=2", "deep_supervision=false"), keep),
-    "blocks-4": (("blocks=4",), keep),
-    "blocks-6": (("blocks=6",), keep),
-    "joint": (('visibility="joint"',), keep),
-    "adamw-heads": ((), leave_heads_to_adamw),
+TASKS = ("det", "seg", "pose")
+#: Settings of a task by its name.
+Settings = Mapping[str, tuple[str, ...]]
+
+
+def in_all(*settings: str) -> Settings:
+    """The same settings in every task."""
+    return dict.fromkeys(TASKS, settings)
+
+
+NO_REGION_LOSS: Settings = {"det": ("loss_region=0",), "seg": ("region_weight=0",)}
+NO_DENOISING: Settings = {
+    "det": ("loss_denoising=0",),
+    "seg": ("denoising_weight=0",),
+    "pose": ("loss_denoising=0",),
+}
+#: Settings that differ, and what is done to the model.
+ABLATIONS: dict[str, tuple[Settings, Callable[[MultiTaskViT], None]]] = {
+    "default": ({}, keep),
+    "no-denoising": (NO_DENOISING, keep),
+    "no-correction": ({}, never_correct),
+    "no-class-reading": (NO_REGION_LOSS, read_no_class),
+    "no-shape-reading": ({}, read_no_shape),
+    "no-region-loss": (NO_REGION_LOSS, keep),
+    "filled": ({}, fill_queries),
+    "one-patch": ({}, teach_one_patch),
+    "no-overlap": ({}, forget_overlap),
+    "blocks-2": (in_all("blocks=2"), keep),
+    "blocks-2-filled": (in_all("blocks=2"), fill_queries),
+    "blocks-2-last": (in_all("blocks=2", "deep_supervision=false"), keep),
+    "blocks-4": (in_all("blocks=4"), keep),
+    "blocks-6": (in_all("blocks=6"), keep),
+    "joint": (in_all('visibility="joint"'), keep),
+    "adamw-heads": ({}, leave_heads_to_adamw),
 }
 
 
 def settings_of(name: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """Return the settings of an ablation for these tasks."""
-    return tuple(f"tasks.{task}.{one}" for task in tasks for one in ABLATIONS[name][0])
+    changed = ABLATIONS[name][0]
+    return tuple(f"tasks.{task}.{one}" for task in tasks for one in changed.get(task, ()))
+
+
+@contextmanager
+def shipped() -> Iterator[None]:
+    """Leave the modules that changes reach into as they were."""
+    positives, overlap = proposals.POSITIVES, loss.box_iou
+    try:
+        yield
+    finally:
+        proposals.POSITIVES, loss.box_iou = positives, overlap
 
 
 def main() -> None:
     """Run the ablations one after the other, and print what each needed."""
     options, data = options_of(__doc__, "ablations", ABLATIONS)
-    as_shipped, curves = (proposals.POSITIVES, loss.box_iou), []
+    curves = []
     for name in options.ablations:
         more = (*settings_of(name, ("det",)), *options.set)
         for seed in options.seeds:
             config = settings("det", data, options.steps, options.every, seed, more)
-            curves.append(
-                race("det", config, data, path_of(options, f"det-{name}", seed), ABLATIONS[name][1])
-            )
-            proposals.POSITIVES, loss.box_iou = as_shipped
+            with shipped():
+                path = path_of(options, f"det-{name}", seed)
+                curves.append(race("det", config, data, path, ABLATIONS[name][1]))
     show_table(curves)
 
 

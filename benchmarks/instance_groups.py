@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 import torch
-from ablations import ABLATIONS, settings_of
+from ablations import ABLATIONS, TASKS, settings_of, shipped
 from one_pass import alternate
 from rich.console import Console
 
@@ -37,7 +37,6 @@ from mtvit_train.read import read_data, read_split
 from mtvit_train.scenes import write_scenes
 from mtvit_train.task_weights import make_weighting
 
-TASKS = ("det", "seg", "pose")
 #: Least score of results that are linked; after so few updates few skeletons have more.
 MIN_SCORE = 0.1
 #: Settings of each arm.
@@ -143,7 +142,8 @@ def main() -> None:
             path = options.out / f"{name_of(arm, options.change)}-seed{seed}.json"
             config = settings(arm, options, seed)
             out = path.with_suffix(".safetensors")
-            found = train(arm, options.change, config, data, out, Console())
+            with shipped():
+                found = train(arm, options.change, config, data, out, Console())
             path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     click.echo("\n" + " | ".join(["arm", "seeds", *METRICS, "tokens", "latency"]))
     for name in (name_of(arm, change) for change in ABLATIONS for arm in ARMS):
