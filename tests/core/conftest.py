@@ -1,4 +1,4 @@
-"""Packages with entry points, made on the spot."""
+"""Packages with entry points, made on the spot, and models and images for the command."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,10 @@ from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import mtvit_core
+from command_cases import CATEGORIES, MIDDLE
 from mtvit_core import plugins
 from mtvit_core.plugins import Registry
 
@@ -56,3 +59,38 @@ def only_these(entries: Callable[[], list[EntryPoint]], monkeypatch: pytest.Monk
     plugins.registry.cache_clear()
     yield
     plugins.registry.cache_clear()
+
+
+@pytest.fixture
+def middle(install: Install, only_these: None) -> None:
+    """Installs the task ``middle``."""
+    install("acme-middle", MIDDLE, "middle", "0.4")
+
+
+@pytest.fixture
+def model(middle: None, tmp_path: Path) -> Path:
+    """Path of a saved model with the task ``middle``."""
+    made = mtvit_core.build("test_vit", ["middle"], CATEGORIES, canvas=(32, 48), person_canvas=(32, 32))
+    made.modules_of("middle").head.score.bias.data.fill_(2.0)
+    mtvit_core.save(made, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Folder with two images, 40 x 20 and 100 x 60."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (40, 20), "red").save(folder / "a.png")
+    Image.new("RGB", (100, 60), "blue").save(folder / "b.jpg")
+    return folder
+
+
+@pytest.fixture
+def person_model(middle: None, tmp_path: Path) -> Path:
+    """Path of a saved model whose task looks at one person at a time."""
+    tasks = {"middle": {"view": "person"}}
+    made = mtvit_core.build("test_vit", tasks, CATEGORIES, canvas=(32, 48), person_canvas=(32, 32))
+    made.modules_of("middle").head.score.bias.data.fill_(2.0)
+    mtvit_core.save(made, tmp_path / "person.safetensors")
+    return tmp_path / "person.safetensors"
