@@ -1,0 +1,48 @@
+"""Tasks that are broken in how they share queries."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mtvit_core.instances import Instances
+from mtvit_core.task import BackboneSpec
+from mtvit_det.targets import DetTargets
+from mtvit_det.task import Detection
+
+
+class Misplaced(Detection):
+    """Counts its targets where it should tell their rows in the annotations."""
+
+    def targets(self, annotations: Any, canvas: Any, device: Any) -> DetTargets:
+        found = super().targets(annotations, canvas, device)
+        return replace(found, objects=torch.arange(found.objects.shape[1]).expand_as(found.objects))
+
+
+class Doubled(Detection):
+    """Says that all its targets are one object."""
+
+    def targets(self, annotations: Any, canvas: Any, device: Any) -> DetTargets:
+        found = super().targets(annotations, canvas, device)
+        return replace(found, objects=torch.zeros_like(found.objects))
+
+
+class Secretive(Detection):
+    """Does not tell the query of an object."""
+
+    def decode(self, predictions: Any, meta: Any) -> list[Instances]:
+        return [replace(found, queries=()) for found in super().decode(predictions, meta)]
+
+
+class Particular(Detection):
+    """Has other queries when they are its own."""
+
+    def tokens(self, backbone: BackboneSpec) -> Any:
+        return [replace(group, enter=group.enter - 1) for group in super().tokens(backbone)]
+
+
+class Unshared(Detection):
+    """Joins a group without a matching cost."""
+
+    def cost(self, predictions: Any, targets: Any) -> Any:
+        return None
