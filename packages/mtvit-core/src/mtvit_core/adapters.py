@@ -168,25 +168,22 @@ def mix(
     if attention.gate is not None:
         mixed = mixed * attention.gate(block.norm1(x)).sigmoid()
     mixed = attention.proj_drop(attention.proj(mixed))
-    if isinstance(block, EvaBlock):
-        added: Tensor = block.drop_path1(_scaled(mixed, block.gamma_1))
-    else:
-        added = block.drop_path1(block.ls1(mixed))
-    return added
+    return _damped(mixed, block.gamma_1 if isinstance(block, EvaBlock) else block.ls1, block.drop_path1)
 
 
 def feed(block: PlainBlock, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
     """What the feed-forward part adds to the tokens."""
     fed = block.mlp(block.norm2(x))
-    if isinstance(block, EvaBlock):
-        added: Tensor = block.drop_path2(_scaled(fed, block.gamma_2))
-    else:
-        added = block.drop_path2(block.ls2(fed))
-    return added
+    return _damped(fed, block.gamma_2 if isinstance(block, EvaBlock) else block.ls2, block.drop_path2)
 
 
-def _scaled(x: Tensor, gamma: Tensor | None) -> Tensor:
-    return x if gamma is None else gamma * x
+def _damped(branch: Tensor, scale: nn.Module | Tensor | None, drop: nn.Module) -> Tensor:
+    """Scale a branch and drop it now and then; EVA scales by a tensor or not at all, others by a module."""
+    if isinstance(scale, nn.Module):
+        branch = scale(branch)
+    elif scale is not None:
+        branch = scale * branch
+    return drop(branch)  # type: ignore[no-any-return]  # modules are untyped callables
 
 
 def drop_unused(model: PlainViT) -> None:

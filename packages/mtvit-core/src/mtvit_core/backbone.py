@@ -60,7 +60,7 @@ def _attention(
     masks: Mapping[str, Tensor],
     first: int,
 ) -> Tensor:
-    """A function of its own gives its memory back before the feed-forward part asks for more."""
+    """What attention adds; queries, keys and values are gone before the feed-forward part needs memory."""
     q, k, v = adapters.project(block, tokens, rope, slice(layout.prefix, layout.context))
     return adapters.mix(block, tokens[:, first:], attend(q[:, :, first:], k, v, layout, masks))
 
