@@ -101,6 +101,15 @@ def test_a_rounding_of_the_gradient_stays_small(shape: tuple[int, int]) -> None:
     assert 0 < change.abs().max() < 1e-4
 
 
+@pytest.mark.parametrize(("backbone", "muon"), [(None, torch.float32), (torch.bfloat16, torch.bfloat16)])
+def test_it_multiplies_in_the_type_of_the_backbone(backbone: torch.dtype | None, muon: torch.dtype) -> None:
+    model = small_model()
+    model.backbone.precision = backbone
+    part = make_optimizer(model, TrainConfig(optimizer="muon"), nn.Module()).parts[1]
+    assert isinstance(part, Muon)
+    assert part.dtype == muon
+
+
 def test_zeros_stay_zeros() -> None:
     assert not orthogonal(torch.zeros(4, 3), torch.float32).any()
 
