@@ -62,13 +62,13 @@ class PartlySilent(nn.Module):
         return self.reader(cells, boxes) * heard
 
 
-#: What the reader of each head says: class first, then the cells of the mask; offsets, class, and the rest.
+#: Where the reader of a head says classes, and where shapes: the cells of a mask, the offsets of keypoints.
 CLASSES: dict[str, Callable[[nn.Module], slice]] = {
     "det": lambda head: slice(None),
     "seg": lambda head: slice(head.classes),
     "pose": lambda head: slice(2 * head.keypoints, -head.keypoints - 1),
 }
-REST: dict[str, Callable[[nn.Module], slice]] = {
+SHAPES: dict[str, Callable[[nn.Module], slice]] = {
     "seg": lambda head: slice(head.classes, None),
     "pose": lambda head: slice(2 * head.keypoints),
 }
@@ -89,7 +89,7 @@ def read_no_class(model: MultiTaskViT) -> None:
 
 def read_no_shape(model: MultiTaskViT) -> None:
     """Take masks and regressed keypoints from the query alone."""
-    silence(model, REST)
+    silence(model, SHAPES)
 
 
 class FilledQueries(PickedQueries):

@@ -6,7 +6,7 @@ where N = U S V'. Source: Jordan et al. 2024, "Muon: An optimizer for hidden lay
 
 ``torch.optim.Muon`` always finds UV' in bfloat16. That type keeps eight bits, so a difference of 1e-8 between
 two gradients, as the sums of several processes make, becomes one of 4e-3 in a faint direction, and weights
-part by 5 % within ten updates. This one finds it in a type of choice; in bfloat16 it is torch's, bit for bit.
+part by 4 % within ten updates. This one finds it in a type of choice; in bfloat16 it is torch's, bit for bit.
 """
 
 import math
