@@ -43,10 +43,9 @@ class Runs:
         # A run that reaches the bottom of the image goes on at the top of the next column.
         apart = np.ones(len(edges), dtype=bool)
         apart[1:-1:2] = apart[2::2] = edges[1:-1:2] != edges[2::2]
-        ends = edges[apart]
-        if ends[-1] < height * width:
-            ends = np.append(ends, height * width)
-        return counts_to_rle(np.diff(ends, prepend=0).tolist(), height, width)
+        ends = np.concatenate([[0], edges[apart], [height * width]])
+        counts = (ends[1:] - ends[:-1]).tolist()
+        return counts_to_rle(counts if counts[-1] else counts[:-1], height, width)
 
 
 def crop_runs(crop: Bool[ndarray, "h w"], top: int, left: int, height: int, width: int) -> Runs | None:
