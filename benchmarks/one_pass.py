@@ -49,7 +49,7 @@ def main() -> None:
         model(image)
 
     def whole() -> None:
-        predictions = model(image)
+        predictions = model.answers(image, "image")
         for task in model.task_list:
             task.decode(predictions[task.name], meta)
 

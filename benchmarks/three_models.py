@@ -42,7 +42,7 @@ def ours(queries: str) -> Callable[[], None]:
 
     def run() -> None:
         with evaluating(model):
-            predictions = model(image)
+            predictions = model.answers(image, "image")
             for task in model.task_list:
                 task.decode(predictions[task.name], meta)
 

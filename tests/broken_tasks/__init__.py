@@ -42,10 +42,12 @@ from broken_tasks.other_tasks import (
     Rude,
 )
 from broken_tasks.sharing import (
+    Deaf,
     Doubled,
     Misplaced,
     Particular,
     Secretive,
+    Wordy,
 )
 from broken_tasks.there_and_back import (
     Averaging,
@@ -82,6 +84,7 @@ __all__ = [
     "CountsAlone",
     "CountsSometimes",
     "Curious",
+    "Deaf",
     "Deciding",
     "Denying",
     "Diluted",
@@ -114,4 +117,5 @@ __all__ = [
     "Unscaled",
     "Untied",
     "Untyped",
+    "Wordy",
 ]

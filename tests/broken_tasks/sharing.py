@@ -7,6 +7,7 @@ import torch
 
 from mtvit_core.instances import Instances
 from mtvit_core.task import BackboneSpec
+from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection
 
@@ -39,6 +40,20 @@ class Particular(Detection):
 
     def tokens(self, backbone: BackboneSpec) -> Any:
         return [replace(group, enter=group.enter - 1) for group in super().tokens(backbone)]
+
+
+class Deaf(Detection):
+    """Does not take the classes that the group agrees on."""
+
+    def with_class_logits(self, predictions: DetPredictions, logits: Any) -> DetPredictions:
+        return predictions
+
+
+class Wordy(Detection):
+    """Says one class too many."""
+
+    def class_logits(self, predictions: DetPredictions) -> Any:
+        return torch.cat([predictions.logits[-1], predictions.logits[-1, ..., :1]], -1)
 
 
 class Unshared(Detection):

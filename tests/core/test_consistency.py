@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -64,6 +65,14 @@ def test_weak_results_do_not_count() -> None:
     assert (found["complete"], found["score"]) == (0, 1)
     assert math.isnan(found["mask_in_box"])
     assert scored(rows, min_score=0.2)["complete"] == 1
+
+
+def test_weak_parts_of_a_sure_object_count_where_they_are_of_one_query() -> None:
+    parts = in_image(1, det(BOX, 0.9), seg(BOX, 0.1), pose(BOX, 0.1))
+    assert scored(replace(parts, queries=(3, 3, 3)))["complete"] == 1
+    assert scored(replace(parts, queries=(3, 3, 4)))["complete"] == 0
+    weak = replace(in_image(1, det(BOX, 0.2), seg(BOX, 0.1)), queries=(3, 3))
+    assert math.isnan(scored(weak)["complete"])
 
 
 def test_nothing_found_is_not_a_number() -> None:

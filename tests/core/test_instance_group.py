@@ -296,3 +296,49 @@ def test_a_cost_of_other_depths_or_of_no_number() -> None:
 @pytest.mark.parametrize("queries", ["task", "instance", GroupPlan(5, 1, (0, 2), "joint")])
 def test_queries_are_plain_data(queries: Any) -> None:
     assert queries_from_json(json.loads(json.dumps(queries_to_json(queries)))) == queries
+
+
+def test_queries_have_the_class_that_their_tasks_agree_on() -> None:
+    """Of people three tasks say what a query is, of cups two: pose has no column for them."""
+    model = model_of("det", "seg", "pose")
+    said = model(images())
+    agreed = model.answers(images(), "image")
+    person = torch.stack([said[name].logits[-1, ..., 0] for name in SETTINGS]).mean(0)
+    cup = torch.stack([said[name].logits[-1, ..., 1] for name in ("det", "seg")]).mean(0)
+    for name in SETTINGS:
+        expected = torch.stack([person, cup], -1)[..., : 1 if name == "pose" else 2]
+        torch.testing.assert_close(agreed[name].logits[-1], expected)
+        assert torch.equal(agreed[name].boxes, said[name].boxes)
+    assert torch.equal(agreed["pose"].quality, said["pose"].quality)
+
+
+def test_tasks_with_queries_of_their_own_agree_on_nothing() -> None:
+    model = model_of("det", "seg", queries="task")
+    said, answers = model(images()), model.answers(images(), "image")
+    assert all(torch.equal(said[name].logits, answers[name].logits) for name in ("det", "seg"))
+    model = model_of("det", "seg", det={"variant": "yolos"})  # seg is alone in the group
+    said, answers = model(images()), model.answers(images(), "image")
+    assert all(torch.equal(said[name].logits, answers[name].logits) for name in ("det", "seg"))
+
+
+def test_a_task_that_says_nothing_of_classes_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("det", "seg", "pose")
+    (seg,) = (task for task in model.task_list if task.name == "seg")
+    monkeypatch.setattr(seg, "class_logits", lambda predictions: None)
+    said, agreed = model(images()), model.answers(images(), "image")
+    assert torch.equal(agreed["seg"].logits, said["seg"].logits)
+    both = (said["det"].logits[-1, ..., :1] + said["pose"].logits[-1]) / 2
+    torch.testing.assert_close(agreed["pose"].logits[-1], both)
+    torch.testing.assert_close(agreed["det"].logits[-1, ..., 1], said["det"].logits[-1, ..., 1])
+
+
+def test_a_task_says_classes_of_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("det", "seg")
+    (seg,) = (task for task in model.task_list if task.name == "seg")
+    monkeypatch.setattr(seg, "class_logits", lambda predictions: predictions.logits[-1, ..., :1])
+    with pytest.raises(PluginError) as caught:
+        model.answers(images(), "image")
+    assert str(caught.value) == (
+        "task 'seg': its class_logits have shape (2, 5, 1), but its group has (2, 5, 2): images, queries, "
+        "categories of `joining`; give the logits of the output in that form."
+    )

@@ -105,6 +105,17 @@ def test_selecting_by_task_and_score() -> None:
     assert len(some().above(2.0)) == 0
 
 
+def test_rows_of_one_query_and_class_stand_or_fall_together() -> None:
+    """Scores are 0.75 of a cup, 0.5 and 0.25 of hands."""
+    everything = ("seg", "pose", "det")
+    assert some(queries=(5, 4, 4)).above(0.5).tasks == everything
+    assert some(queries=(4, 4, 4)).above(0.5).tasks == everything
+    assert some(queries=(4, 4, 4)).above(0.6).tasks == ("seg",)  # of one query, but of another class
+    assert some(queries=(4, 4, 5)).above(0.5).tasks == ("seg", "pose")
+    assert some(queries=(1, None, None)).above(0.5).tasks == ("seg", "pose")  # None is no query
+    assert some(queries=(1, 2, None)).above(0.5).tasks == ("seg", "pose")
+
+
 def test_joining_keeps_the_order_of_the_parts() -> None:
     joined = concatenate([some().of("det"), some().of("seg"), Instances.empty(6, 8, CATEGORIES), some()])
     assert joined.tasks == ("det", "seg", "seg", "pose", "det")

@@ -117,7 +117,7 @@ class Consistency(Evaluator):
 
         Args:
             needs: Kinds of label that each task learns from, of the tasks whose results are linked.
-            min_score: Results below it do not count.
+            min_score: Objects below it do not count.
             min_link: Least agreement of results that are one object.
         """
         self._needs, self._min_score, self._min_link = dict(needs), min_score, min_link
@@ -130,12 +130,16 @@ class Consistency(Evaluator):
         annotations: Sequence[Annotations] = (),
         meta: Sequence[ImageMeta] = (),
     ) -> None:
-        """Add results of any of the tasks; nothing else is read. The same task and image count once."""
+        """Add results of any of the tasks; nothing else is read. The same task and image count once.
+
+        Tasks that share queries come together, in one result for each image: their rows of one query stand or
+        fall together.
+        """
         self._counts = None
         for found in results:
-            tasks = self._images.setdefault(found.image_id, {})
+            tasks, kept = self._images.setdefault(found.image_id, {}), found.above(self._min_score)
             for task in self._needs.keys() & set(found.tasks):
-                tasks.setdefault(task, found.of(task).above(self._min_score))
+                tasks.setdefault(task, kept.of(task))
 
     def state(self) -> dict[str, Any]:
         """Return the results of every image by task."""

@@ -4,6 +4,8 @@
     cost         C(q, o) = sum over the heads that have object o among their targets of C_head(q, o)
     assignment   one per image and depth, of the least sum of C; each head's match is its share of it
 
+    class        one for all heads in results, see ``mtvit_core.agreement``
+
 A head needs not know of the group: queries and proposals stand under the task's own name in the features it
 is given, the proposals with the classes of the task alone.
 """
@@ -14,6 +16,7 @@ from typing import Any, Literal, Union
 
 from torch import Tensor, nn
 
+from mtvit_core.agreement import mean_logits
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.joining import Joining
@@ -180,6 +183,34 @@ class InstanceGroup(nn.Module):
         common = matches.pop(together)
         return {**matches, **{name: shared.of(name, common, depths[name]) for name in members}}
 
+    def agree(
+        self, tasks: Sequence[Task[Any, Any, Any]], predictions: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return predictions whose queries have one class for all tasks that say one.
+
+        Args:
+            tasks: Those of the view.
+            predictions: Of their heads, by task.
+
+        Raises:
+            PluginError: a task says classes of another shape than its queries and categories have.
+        """
+        members = [task for task in tasks if task.name in self.members]
+        offered = {task.name: task.class_logits(predictions[task.name]) for task in members}
+        said = {name: logits for name, logits in offered.items() if logits is not None}
+        if len(said) < 2:
+            return predictions
+        queries = next(iter(said.values())).shape[:2]
+        for name, logits in said.items():
+            _check_classes(name, logits, (*queries, len(self._columns[name])))
+        agreed = mean_logits(said, self._columns)
+        told = {
+            task.name: task.with_class_logits(predictions[task.name], agreed[task.name])
+            for task in members
+            if task.name in said
+        }
+        return {**predictions, **told}
+
     def seen_by(self, task: str, features: Features) -> Features:
         """Return the features as a task sees them: the group bears its name."""
         return features.under(NAME, task, self._columns[task])
@@ -205,6 +236,14 @@ def _check_fits(task: str, joining: Joining, plan: GroupPlan) -> None:
             f"tasks.{task}: it wants {joining.count} {joining.visibility} queries from block {joining.enter} "
             f"on, but shares the model's instance group, which has {plan.count} {plan.visibility} ones from "
             f"block {plan.enter} on and stays as it is; set as much, or less."
+        )
+
+
+def _check_classes(task: str, logits: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(logits.shape) != shape:
+        raise PluginError(
+            f"task {task!r}: its class_logits have shape {tuple(logits.shape)}, but its group has {shape}: "
+            "images, queries, categories of `joining`; give the logits of the output in that form."
         )
 
 

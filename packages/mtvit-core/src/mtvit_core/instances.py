@@ -144,8 +144,17 @@ class Instances:
         return replace(rows, maps={n: values for n, values in self.maps.items() if belongs(n, task)})
 
     def above(self, score: float) -> "Instances":
-        """Select objects whose score is at least ``score``."""
-        return self[self.scores >= score]
+        """Select objects whose score, the largest of rows of one query and class, is at least ``score``."""
+        return self[self._of_objects(self.scores) >= score]
+
+    def _of_objects(self, scores: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """The largest score of all rows that are of the same query and class, for every row."""
+        if not self.queries:
+            return scores
+        # Rows without a query are objects of their own.
+        query = torch.tensor([-1 - i if own is None else own for i, own in enumerate(self.queries)])
+        _, object_ = torch.unique(query * len(self.categories) + self.labels, return_inverse=True)
+        return torch.zeros_like(scores).scatter_reduce_(0, object_, scores, "amax")[object_]
 
     def to_coco(self) -> list[dict[str, Any]]:
         """Return COCO result entries, one per object, with what was found of it; bbox is x y w h.

@@ -192,13 +192,18 @@ class MultiTaskViT(nn.Module):
         return predictions
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
-        """Return what is to be decoded: predictions, averaged with those of the mirror image where asked."""
+        """Return what is to be decoded: predictions, averaged with those of the mirror image where asked.
+
+        Tasks that share queries agree on the class of each, see ``mtvit_core.agreement``.
+        """
         predictions = self.forward(images, view)
         mirroring = [task for task in self.of_view(view) if task.mirrors]
         if mirroring:
             mirrored = self.forward(images.flip(-1), view)
             averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
             predictions |= averages
+        if self.instance_group is not None and view == "image":
+            predictions |= self.instance_group.agree(self.of_view(view), predictions)
         return predictions
 
     def predict(

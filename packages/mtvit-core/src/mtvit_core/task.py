@@ -196,6 +196,18 @@ class Task(ABC, Generic[C, P, T]):
         """
         return None
 
+    def class_logits(self, predictions: P) -> Float[Tensor, "B Q C"] | None:
+        """Return what the task says of the class of each query; None where it has no say.
+
+        A task that joins a group may tell the logits of its sigmoid class scores at the output, a column for
+        each of ``Joining.labels``. Results of all tasks that do are made from the mean of theirs.
+        """
+        return None
+
+    def with_class_logits(self, predictions: P, logits: Float[Tensor, "B Q C"]) -> P:
+        """Return predictions whose ``class_logits`` are these; only asked for where it returns some."""
+        raise NotImplementedError
+
     @abstractmethod
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the token groups the task adds; none for a head that reads patches only."""

@@ -81,6 +81,16 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         visibility = config.visibility or "isolated"
         return Joining(config.queries, enter, self._layers(backbone), labels, visibility)
 
+    def class_logits(self, predictions: DetPredictions) -> Float[Tensor, "B Q C"]:
+        """Those of the output."""
+        return predictions.logits[-1]
+
+    def with_class_logits(
+        self, predictions: DetPredictions, logits: Float[Tensor, "B Q C"]
+    ) -> DetPredictions:
+        """Those of the output are replaced."""
+        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
         picked = self.joining(backbone)

@@ -40,6 +40,16 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         enter, layers = self._enter(backbone), self._layers(backbone)
         return Joining(config.queries, enter, layers, labels, config.visibility)
 
+    def class_logits(self, predictions: PosePredictions) -> Float[Tensor, "B Q C"]:
+        """Those of the output; the expected OKS is the task's own."""
+        return predictions.logits[-1]
+
+    def with_class_logits(
+        self, predictions: PosePredictions, logits: Float[Tensor, "B Q C"]
+    ) -> PosePredictions:
+        """Those of the output are replaced."""
+        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the one group of person queries."""
         return [picked_group(self.name, self.joining(backbone), backbone.width)]

@@ -76,6 +76,14 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Return what the variant can read of shared queries."""
         return self.variant.joining(backbone)
 
+    def class_logits(self, predictions: Any) -> Float[Tensor, "B Q C"] | None:
+        """Return what the variant says of the class of each query."""
+        return self.variant.class_logits(predictions)
+
+    def with_class_logits(self, predictions: Any, logits: Float[Tensor, "B Q C"]) -> Any:
+        """Return predictions that say these."""
+        return self.variant.with_class_logits(predictions, logits)
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the variant's token groups."""
         return self.variant.tokens(backbone)

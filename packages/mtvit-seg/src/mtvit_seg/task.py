@@ -84,6 +84,16 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
             visibility=config.visibility or "isolated",
         )
 
+    def class_logits(self, predictions: SegPredictions) -> Float[Tensor, "B Q C"]:
+        """Those of the output."""
+        return predictions.logits[-1]
+
+    def with_class_logits(
+        self, predictions: SegPredictions, logits: Float[Tensor, "B Q C"]
+    ) -> SegPredictions:
+        """Those of the output are replaced."""
+        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: learned queries (eomt), or queries picked before the last blocks."""
         picked, config = self.joining(backbone), self.config

@@ -10,7 +10,7 @@ from mtvit_core.consistency import Consistency
 from mtvit_core.contract import decode, own_details, own_metrics
 from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta, Letterbox
-from mtvit_core.instances import Instances
+from mtvit_core.instances import Instances, concatenate
 from mtvit_core.model import MultiTaskViT, View
 from mtvit_core.modes import evaluating
 from mtvit_core.task import Evaluator, Task
@@ -103,9 +103,10 @@ def evaluate_tasks(
         evaluators["link"] = consistency
     with evaluating(model), (stop or StopRequest()).apart() as check:
         for view in model.views:
-            for name, results in _results(model, split, view, batch_size, workers, advance):
-                _score(evaluators[name], results, split, needs[name])
-                consistency.update(results)
+            for found in _results(model, split, view, batch_size, workers, advance):
+                for name, results in found.items():
+                    _score(evaluators[name], results, split, needs[name])
+                consistency.update([concatenate(parts) for parts in zip(*found.values(), strict=True)])
                 check()
     states = Ranks.current().gather({name: evaluator.state() for name, evaluator in evaluators.items()})
     if len(states) > 1:
@@ -121,8 +122,8 @@ def _results(
     batch_size: int,
     workers: int,
     advance: Callable[[int], None] | None,
-) -> Iterator[tuple[str, list[Instances]]]:
-    """Yield each task's results, one per image; crops of one image, which follow each other, are joined.
+) -> Iterator[dict[str, list[Instances]]]:
+    """Yield results by task, one per image; crops of one image, which follow each other, are joined.
 
     Images without crops come last, in the first process: nothing was found in them.
     """
@@ -133,19 +134,19 @@ def _results(
     pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
     with closing(load(dataset, batches, workers)) as stream:
         for batch in stream:
-            predictions = model.answers(batch.images, view)
+            predictions, whole = model.answers(batch.images, view), {}
             for task in model.of_view(view):
                 results = decode(task, predictions[task.name], batch.meta, model.shares(task.name))
                 found = pending[task.name] + list(zip(results, batch.meta, strict=True))
                 # The last image may go on in the next batch.
                 last = found[-1][0].image_id
                 pending[task.name] = [part for part in found if part[0].image_id == last]
-                yield task.name, _join(task, view, [part for part in found if part[0].image_id != last])
+                whole[task.name] = _join(task, view, [part for part in found if part[0].image_id != last])
+            yield whole
             if advance is not None:
                 advance(len(batch))
     nothing = _nothing(model, split, dataset) if ranks.leads else []
-    for task in model.of_view(view):
-        yield task.name, _join(task, view, pending[task.name]) + nothing
+    yield {task.name: _join(task, view, pending[task.name]) + nothing for task in model.of_view(view)}
 
 
 def _nothing(model: MultiTaskViT, split: Split, dataset: AnyDataset) -> list[Instances]:

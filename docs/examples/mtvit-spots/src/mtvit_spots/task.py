@@ -1,7 +1,7 @@
 """Spots: the shortest task with queries, wired to the task contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -59,6 +59,16 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
         """Any queries will do, also those of other tasks."""
         enter, labels = max(0, backbone.depth - self.config.blocks), tuple(range(len(self.categories)))
         return Joining(self.config.queries, enter, (backbone.depth,), labels)
+
+    def class_logits(self, predictions: SpotsPredictions) -> Float[Tensor, "B Q C"]:
+        """What it says of the class of each query."""
+        return predictions.logits[-1]
+
+    def with_class_logits(
+        self, predictions: SpotsPredictions, logits: Float[Tensor, "B Q C"]
+    ) -> SpotsPredictions:
+        """Those of the output are replaced."""
+        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group of learned queries that joins before the last blocks."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mtvit_core import contract
+from mtvit_core.certain import SURE
 from mtvit_core.instance_group import NAME
 from mtvit_core.model import MultiTaskViT
 from mtvit_core.proposals import PickedQueries
@@ -18,9 +19,12 @@ from mtvit_core.testing.companion import Companion, CompanionConfig
 from mtvit_core.testing.fields import tensor_fields
 from mtvit_core.testing.sample import Sample, take
 
+#: Most that a task may be sure of an object once it is told that there is none.
+DOUBT = 1e-2
+
 
 def joining(case: Case) -> None:
-    """A task that joins an instance group answers there as with queries of its own, and gets their match."""
+    """A task that joins an instance group answers there as alone, and takes its match and agreed classes."""
     own = case.stirred()
     wanted = case.task.joining(own.backbone.spec)
     if wanted is None:
@@ -29,6 +33,7 @@ def joining(case: Case) -> None:
     if all(isinstance(source, PickedQueries) for source in own.modules_of(case.task.name).tokens.values()):
         _same_answers(case, own, alone)
     _tells_queries(case, alone)
+    _takes_classes(case, alone, len(wanted.labels))
     config = CompanionConfig(**{**asdict(wanted), "count": max(wanted.count, _most(case.sample))})
     both = _grouped(case, own, Companion(config, case.categories))
     first, second = (_losses(case, both, sample) for sample in (case.sample, _reordered(case.sample)))
@@ -89,6 +94,33 @@ def _tells_queries(case: Case, model: MultiTaskViT) -> None:
                 f"a result has {len(found)} objects and tells {len(set(found.queries))} queries",
                 "set `queries` of the instances: the query of each object, each with a class once",
             )
+
+
+def _takes_classes(case: Case, model: MultiTaskViT, classes: int) -> None:
+    """What a task says of classes it can also be told, and says and decodes from then on."""
+    predictions, task = case.predict(model, case.sample), case.task
+    said = task.class_logits(predictions)
+    if said is None:
+        return
+    if said.ndim != 3 or (said.shape[0], said.shape[2]) != (len(case.sample), classes):
+        raise Breach(
+            f"class_logits of {len(case.sample)} images and {classes} categories have shape "
+            f"{tuple(said.shape)}",
+            "give the logits of the output, a column for each of the categories of `joining`",
+        )
+    doubtful = torch.full_like(said, -SURE)
+    with explained("with_class_logits", "return predictions of the same form"):
+        told = task.with_class_logits(predictions, doubtful)
+    again = task.class_logits(told)
+    with torch.inference_mode():
+        results = contract.decode(task, told, case.sample.meta, shares=True)
+    best = max((float(found.scores.max()) for found in results if len(found)), default=0.0)
+    if again is None or not torch.equal(again, doubtful) or best > DOUBT:
+        raise Breach(
+            f"told that no query is anything, the task still finds objects of a score of {best:.2g}, or says "
+            "other classes than it was told",
+            "let `with_class_logits` replace what `class_logits` gives and `decode` reads",
+        )
 
 
 def _losses(case: Case, model: MultiTaskViT, sample: Sample) -> dict[str, Tensor]:
