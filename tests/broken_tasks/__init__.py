@@ -47,6 +47,7 @@ from broken_tasks.sharing import (
     Misplaced,
     Particular,
     Secretive,
+    Stubborn,
     Wordy,
 )
 from broken_tasks.there_and_back import (
@@ -112,6 +113,7 @@ __all__ = [
     "Sizes",
     "Soft",
     "Squeezed",
+    "Stubborn",
     "Summed",
     "SwappedAxes",
     "Unscaled",

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.instances import Instances
 from mtvit_core.task import BackboneSpec
 from mtvit_det.head import DetPredictions
@@ -43,17 +44,25 @@ class Particular(Detection):
 
 
 class Deaf(Detection):
-    """Does not take the classes that the group agrees on."""
+    """Does not take the boxes that the group agrees on."""
 
-    def with_class_logits(self, predictions: DetPredictions, logits: Any) -> DetPredictions:
-        return predictions
+    def with_query_objects(self, predictions: DetPredictions, objects: QueryObjects) -> DetPredictions:
+        return replace(predictions, logits=objects.logits[None])
+
+
+class Stubborn(Detection):
+    """Adds its own opinion to the classes that the group agrees on."""
+
+    def decode(self, predictions: Any, meta: Any) -> list[Instances]:
+        return super().decode(replace(predictions, logits=predictions.logits + 18), meta)
 
 
 class Wordy(Detection):
     """Says one class too many."""
 
-    def class_logits(self, predictions: DetPredictions) -> Any:
-        return torch.cat([predictions.logits[-1], predictions.logits[-1, ..., :1]], -1)
+    def query_objects(self, predictions: DetPredictions) -> QueryObjects:
+        said = super().query_objects(predictions)
+        return replace(said, logits=torch.cat([said.logits, said.logits[..., :1]], -1))
 
 
 class Unshared(Detection):

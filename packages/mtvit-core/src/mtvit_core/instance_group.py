@@ -4,7 +4,7 @@
     cost         C(q, o) = sum over the heads that have object o among their targets of C_head(q, o)
     assignment   one per image and depth, of the least sum of C; each head's match is its share of it
 
-    class        one for all heads in results, see ``mtvit_core.agreement``
+    results      of one class and one box for all heads, see ``mtvit_core.agreement``
 
 A head needs not know of the group: queries and proposals stand under the task's own name in the features it
 is given, the proposals with the classes of the task alone.
@@ -16,7 +16,7 @@ from typing import Any, Literal, Union
 
 from torch import Tensor, nn
 
-from mtvit_core.agreement import mean_logits
+from mtvit_core.agreement import QueryObjects, agree
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.features import Features
 from mtvit_core.joining import Joining
@@ -186,29 +186,25 @@ class InstanceGroup(nn.Module):
     def agree(
         self, tasks: Sequence[Task[Any, Any, Any]], predictions: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Return predictions whose queries have one class for all tasks that say one.
+        """Return predictions whose queries have one class and one box for all tasks that say some.
 
         Args:
             tasks: Those of the view.
             predictions: Of their heads, by task.
 
         Raises:
-            PluginError: a task says classes of another shape than its queries and categories have.
+            PluginError: what a task says is not of the shape that its queries and categories have.
         """
-        members = [task for task in tasks if task.name in self.members]
-        offered = {task.name: task.class_logits(predictions[task.name]) for task in members}
-        said = {name: logits for name, logits in offered.items() if logits is not None}
+        members = {task.name: task for task in tasks if task.name in self.members}
+        offers = {name: task.query_objects(predictions[name]) for name, task in members.items()}
+        said = {name: objects for name, objects in offers.items() if objects is not None}
         if len(said) < 2:
             return predictions
-        queries = next(iter(said.values())).shape[:2]
-        for name, logits in said.items():
-            _check_classes(name, logits, (*queries, len(self._columns[name])))
-        agreed = mean_logits(said, self._columns)
-        told = {
-            task.name: task.with_class_logits(predictions[task.name], agreed[task.name])
-            for task in members
-            if task.name in said
-        }
+        queries = next(iter(said.values())).logits.shape[:2]
+        for name, objects in said.items():
+            _check_objects(name, objects, (*queries, len(self._columns[name])))
+        agreed = agree(said, self._columns)
+        told = {name: members[name].with_query_objects(predictions[name], agreed[name]) for name in agreed}
         return {**predictions, **told}
 
     def seen_by(self, task: str, features: Features) -> Features:
@@ -239,11 +235,13 @@ def _check_fits(task: str, joining: Joining, plan: GroupPlan) -> None:
         )
 
 
-def _check_classes(task: str, logits: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(logits.shape) != shape:
+def _check_objects(task: str, objects: QueryObjects, shape: tuple[int, int, int]) -> None:
+    found = tuple(objects.logits.shape), tuple(objects.boxes.shape)
+    if found != (shape, (*shape[:2], 4)):
         raise PluginError(
-            f"task {task!r}: its class_logits have shape {tuple(logits.shape)}, but its group has {shape}: "
-            "images, queries, categories of `joining`; give the logits of the output in that form."
+            f"task {task!r}: its query_objects have logits {found[0]} and boxes {found[1]}, but its group "
+            f"has {shape} of images, queries and categories of `joining`; give those of the output in that "
+            "form."
         )
 
 

@@ -194,7 +194,7 @@ class MultiTaskViT(nn.Module):
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
         """Return what is to be decoded: predictions, averaged with those of the mirror image where asked.
 
-        Tasks that share queries agree on the class of each, see ``mtvit_core.agreement``.
+        Tasks that share queries agree on class and box of each, see ``mtvit_core.agreement``.
         """
         predictions = self.forward(images, view)
         mirroring = [task for task in self.of_view(view) if task.mirrors]

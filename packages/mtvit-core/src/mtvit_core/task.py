@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.crops import CropRule
@@ -196,16 +197,16 @@ class Task(ABC, Generic[C, P, T]):
         """
         return None
 
-    def class_logits(self, predictions: P) -> Float[Tensor, "B Q C"] | None:
-        """Return what the task says of the class of each query; None where it has no say.
+    def query_objects(self, predictions: P) -> QueryObjects | None:
+        """Return class and box of each query as the task sees them; None where it has no say.
 
-        A task that joins a group may tell the logits of its sigmoid class scores at the output, a column for
-        each of ``Joining.labels``. Results of all tasks that do are made from the mean of theirs.
+        Where a task shares its queries, results of all tasks that have one are made of what they agree on,
+        see ``mtvit_core.agreement``.
         """
         return None
 
-    def with_class_logits(self, predictions: P, logits: Float[Tensor, "B Q C"]) -> P:
-        """Return predictions whose ``class_logits`` are these; only asked for where it returns some."""
+    def with_query_objects(self, predictions: P, objects: QueryObjects) -> P:
+        """Return predictions whose ``query_objects`` are these; only asked for where it returns some."""
         raise NotImplementedError
 
     @abstractmethod

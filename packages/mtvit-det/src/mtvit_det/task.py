@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import certain_logits, certain_rows
@@ -81,15 +82,13 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         visibility = config.visibility or "isolated"
         return Joining(config.queries, enter, self._layers(backbone), labels, visibility)
 
-    def class_logits(self, predictions: DetPredictions) -> Float[Tensor, "B Q C"]:
-        """Those of the output."""
-        return predictions.logits[-1]
+    def query_objects(self, predictions: DetPredictions) -> QueryObjects:
+        """Class and box at the output."""
+        return QueryObjects(predictions.logits[-1], predictions.boxes[-1])
 
-    def with_class_logits(
-        self, predictions: DetPredictions, logits: Float[Tensor, "B Q C"]
-    ) -> DetPredictions:
-        """Those of the output are replaced."""
-        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+    def with_query_objects(self, predictions: DetPredictions, objects: QueryObjects) -> DetPredictions:
+        """Class and box of the output alone."""
+        return replace(predictions, logits=objects.logits[None], boxes=objects.boxes[None])
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations
 from mtvit_core.boxes import cxcywh_to_xyxy
 from mtvit_core.certain import SURE, certain_logits, certain_rows
@@ -40,15 +41,13 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         enter, layers = self._enter(backbone), self._layers(backbone)
         return Joining(config.queries, enter, layers, labels, config.visibility)
 
-    def class_logits(self, predictions: PosePredictions) -> Float[Tensor, "B Q C"]:
-        """Those of the output; the expected OKS is the task's own."""
-        return predictions.logits[-1]
+    def query_objects(self, predictions: PosePredictions) -> QueryObjects:
+        """Class and box at the output."""
+        return QueryObjects(predictions.logits[-1], predictions.boxes[-1])
 
-    def with_class_logits(
-        self, predictions: PosePredictions, logits: Float[Tensor, "B Q C"]
-    ) -> PosePredictions:
-        """Those of the output are replaced."""
-        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+    def with_query_objects(self, predictions: PosePredictions, objects: QueryObjects) -> PosePredictions:
+        """Class and box of the output alone; keypoints and expected OKS stay."""
+        return replace(predictions, logits=objects.logits[None], boxes=objects.boxes[None])
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the one group of person queries."""

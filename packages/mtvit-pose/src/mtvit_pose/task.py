@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.crops import CropRule
@@ -76,13 +77,13 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Return what the variant can read of shared queries."""
         return self.variant.joining(backbone)
 
-    def class_logits(self, predictions: Any) -> Float[Tensor, "B Q C"] | None:
-        """Return what the variant says of the class of each query."""
-        return self.variant.class_logits(predictions)
+    def query_objects(self, predictions: Any) -> QueryObjects | None:
+        """Return what the variant says of class and box of each query."""
+        return self.variant.query_objects(predictions)
 
-    def with_class_logits(self, predictions: Any, logits: Float[Tensor, "B Q C"]) -> Any:
+    def with_query_objects(self, predictions: Any, objects: QueryObjects) -> Any:
         """Return predictions that say these."""
-        return self.variant.with_class_logits(predictions, logits)
+        return self.variant.with_query_objects(predictions, objects)
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the variant's token groups."""

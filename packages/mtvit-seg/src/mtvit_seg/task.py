@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
 from mtvit_core.certain import SURE, certain_logits, certain_rows
@@ -84,15 +85,15 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
             visibility=config.visibility or "isolated",
         )
 
-    def class_logits(self, predictions: SegPredictions) -> Float[Tensor, "B Q C"]:
-        """Those of the output."""
-        return predictions.logits[-1]
+    def query_objects(self, predictions: SegPredictions) -> QueryObjects | None:
+        """Class and box at the output; the queries of EoMT have no box."""
+        if predictions.boxes is None:
+            return None
+        return QueryObjects(predictions.logits[-1], predictions.boxes[-1])
 
-    def with_class_logits(
-        self, predictions: SegPredictions, logits: Float[Tensor, "B Q C"]
-    ) -> SegPredictions:
-        """Those of the output are replaced."""
-        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+    def with_query_objects(self, predictions: SegPredictions, objects: QueryObjects) -> SegPredictions:
+        """Class and box of the output alone; the mask is drawn already."""
+        return replace(predictions, logits=objects.logits[None], boxes=objects.boxes[None])
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: learned queries (eomt), or queries picked before the last blocks."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations, annotated_classes
 from mtvit_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.certain import certain_logits, certain_rows
@@ -60,15 +61,13 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
         enter, labels = max(0, backbone.depth - self.config.blocks), tuple(range(len(self.categories)))
         return Joining(self.config.queries, enter, (backbone.depth,), labels)
 
-    def class_logits(self, predictions: SpotsPredictions) -> Float[Tensor, "B Q C"]:
-        """What it says of the class of each query."""
-        return predictions.logits[-1]
+    def query_objects(self, predictions: SpotsPredictions) -> QueryObjects:
+        """Class and box at the output."""
+        return QueryObjects(predictions.logits[-1], predictions.boxes[-1])
 
-    def with_class_logits(
-        self, predictions: SpotsPredictions, logits: Float[Tensor, "B Q C"]
-    ) -> SpotsPredictions:
-        """Those of the output are replaced."""
-        return replace(predictions, logits=torch.cat([predictions.logits[:-1], logits[None]]))
+    def with_query_objects(self, predictions: SpotsPredictions, objects: QueryObjects) -> SpotsPredictions:
+        """Class and box of the output alone."""
+        return replace(predictions, logits=objects.logits[None], boxes=objects.boxes[None])
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group of learned queries that joins before the last blocks."""

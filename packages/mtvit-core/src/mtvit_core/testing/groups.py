@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mtvit_core import contract
+from mtvit_core.agreement import QueryObjects
 from mtvit_core.certain import SURE
 from mtvit_core.instance_group import NAME
 from mtvit_core.model import MultiTaskViT
@@ -24,7 +25,7 @@ DOUBT = 1e-2
 
 
 def joining(case: Case) -> None:
-    """A task that joins an instance group answers there as alone, and takes its match and agreed classes."""
+    """A task that joins an instance group answers there as alone, and takes its match and what is agreed."""
     own = case.stirred()
     wanted = case.task.joining(own.backbone.spec)
     if wanted is None:
@@ -33,7 +34,7 @@ def joining(case: Case) -> None:
     if all(isinstance(source, PickedQueries) for source in own.modules_of(case.task.name).tokens.values()):
         _same_answers(case, own, alone)
     _tells_queries(case, alone)
-    _takes_classes(case, alone, len(wanted.labels))
+    _takes_objects(case, alone, len(wanted.labels))
     config = CompanionConfig(**{**asdict(wanted), "count": max(wanted.count, _most(case.sample))})
     both = _grouped(case, own, Companion(config, case.categories))
     first, second = (_losses(case, both, sample) for sample in (case.sample, _reordered(case.sample)))
@@ -96,30 +97,35 @@ def _tells_queries(case: Case, model: MultiTaskViT) -> None:
             )
 
 
-def _takes_classes(case: Case, model: MultiTaskViT, classes: int) -> None:
-    """What a task says of classes it can also be told, and says and decodes from then on."""
+def _takes_objects(case: Case, model: MultiTaskViT, classes: int) -> None:
+    """What a task says of its queries it can also be told; it says and decodes that from then on."""
     predictions, task = case.predict(model, case.sample), case.task
-    said = task.class_logits(predictions)
+    said = task.query_objects(predictions)
     if said is None:
         return
-    if said.ndim != 3 or (said.shape[0], said.shape[2]) != (len(case.sample), classes):
+    images, queries = len(case.sample), said.boxes.shape[1]
+    shapes = tuple(said.logits.shape), tuple(said.boxes.shape)
+    if shapes != ((images, queries, classes), (images, queries, 4)):
         raise Breach(
-            f"class_logits of {len(case.sample)} images and {classes} categories have shape "
-            f"{tuple(said.shape)}",
-            "give the logits of the output, a column for each of the categories of `joining`",
+            f"query_objects of {images} images and {classes} categories have logits {shapes[0]} and boxes "
+            f"{shapes[1]}",
+            "give those of the output, logits with a column for each of the categories of `joining`",
         )
-    doubtful = torch.full_like(said, -SURE)
-    with explained("with_class_logits", "return predictions of the same form"):
-        told = task.with_class_logits(predictions, doubtful)
-    again = task.class_logits(told)
+    doubt = QueryObjects(torch.full_like(said.logits, -SURE), said.boxes.flip(1))
+    with explained("with_query_objects", "return predictions of the same form"):
+        told = task.with_query_objects(predictions, doubt)
+    again = task.query_objects(told)
     with torch.inference_mode():
         results = contract.decode(task, told, case.sample.meta, shares=True)
     best = max((float(found.scores.max()) for found in results if len(found)), default=0.0)
-    if again is None or not torch.equal(again, doubtful) or best > DOUBT:
+    deaf = again is None or not (
+        torch.equal(again.logits, doubt.logits) and torch.equal(again.boxes, doubt.boxes)
+    )
+    if deaf or best > DOUBT:
         raise Breach(
             f"told that no query is anything, the task still finds objects of a score of {best:.2g}, or says "
-            "other classes than it was told",
-            "let `with_class_logits` replace what `class_logits` gives and `decode` reads",
+            "something else than it was told",
+            "let `with_query_objects` replace what `query_objects` gives and `decode` reads",
         )
 
 
