@@ -49,7 +49,7 @@ ARMS: dict[str, tuple[str, ...]] = {
 #: What is printed of each arm.
 METRICS = (
     *(f"{task}/{name}" for task in TASKS for name in ("AP", "AP50")),
-    *(f"link/{name}" for name in ("complete", "keypoints_in_mask", "mask_in_box", "score")),
+    *(f"link/{name}" for name in ("complete", "consistent", "keypoints_in_mask", "mask_in_box", "score")),
 )
 
 

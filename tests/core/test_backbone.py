@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from mtvit_core import adapters
 from mtvit_core.backbone import Backbone, create_backbone
 from mtvit_core.errors import ConfigError, ShapeError
 from mtvit_core.features import LayerFeatures
@@ -84,6 +85,26 @@ def test_gradients_are_those_of_timm(family: str) -> None:
     theirs = torch.autograd.grad((expected @ weight).square().mean(), parameters)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5 * float(b.abs().max()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["ImageNet", "DINOv3, SwiGLU", "EVA-02"])
+def test_feeding_some_tokens_at_a_time_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = make(family)
+    images = torch.randint(0, 256, (2, 3, *backbone.spec.canvas), dtype=torch.uint8)
+    mlp, fed = backbone.vit.blocks[0].mlp, []
+    mlp.register_forward_hook(lambda module, given, found: fed.append(given[0].shape[:-1].numel()))
+    expected = tokens(backbone(images).last).detach()  # with gradients all at once
+    with torch.inference_mode():
+        at_once = tokens(backbone(images).last)
+        monkeypatch.setattr(adapters, "HIDDEN_AT_ONCE", 4 * backbone.spec.width * 50)
+        in_parts = tokens(backbone(images).last)
+    count = expected.shape[:2].numel()
+    assert fed[:2] == [count, count]
+    assert len(fed) > 4
+    assert sum(fed[2:]) == count
+    assert max(fed[2:]) <= 50
+    torch.testing.assert_close(at_once, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(in_parts, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_backbone_built_for_another_size_resizes_its_positions() -> None:

@@ -36,6 +36,7 @@ def test_counts_by_hand() -> None:
     assert found == pytest.approx(
         {
             "complete": 1 / 2,
+            "consistent": 1 / 2,
             "keypoints_in_mask": 2 / 3,
             "mask_in_box": 40 / 50,
             "score": (40 / 50 * 2 / 3) ** 0.5,
@@ -73,6 +74,22 @@ def test_weak_parts_of_a_sure_object_count_where_they_are_of_one_query() -> None
     assert scored(replace(parts, queries=(3, 3, 4)))["complete"] == 0
     weak = replace(in_image(1, det(BOX, 0.2), seg(BOX, 0.1)), queries=(3, 3))
     assert math.isnan(scored(weak)["complete"])
+
+
+def test_consistent_objects_are_complete_and_their_parts_agree() -> None:
+    """A cup whose mask is of the same query but elsewhere; two whose parts agree; one without a mask."""
+    apart = replace(in_image(1, det(BOX, label=CUP), seg(FAR, label=CUP)), queries=(3, 3))
+    together = in_image(2, det(BOX, label=CUP), seg(BOX, label=CUP))
+    shifted = in_image(3, det((10, 10, 30, 50), label=CUP), seg((15, 10, 35, 50), label=CUP))  # IoU 0.6
+    bare = in_image(4, det(BOX, label=CUP))
+    found = scored(apart, together, shifted, bare)
+    assert (found["complete"], found["consistent"]) == (3 / 4, 2 / 4)
+    strict = Consistency(NEEDS, 0.3, min_link=0.7)
+    strict.update([apart, together])
+    assert strict.compute()["consistent"] == 1 / 2
+    alone = Consistency({"det": NEEDS["det"]}, 0.3)
+    alone.update([bare])  # nothing that could disagree
+    assert alone.compute()["consistent"] == 1
 
 
 def test_nothing_found_is_not_a_number() -> None:

@@ -3,6 +3,7 @@
     keypoints_in_mask = confident keypoints inside the mask / all confident keypoints
     mask_in_box       = pixels of the mask inside the box / all its pixels
     complete          = objects with every part that their class can have / all objects
+    consistent        = complete objects, any two of whose parts agree by at least a limit / all objects
     score             = mean score of the links
 
 Keypoints count where an object has a mask too; masks where its box was found on its own, not around the mask.
@@ -35,6 +36,7 @@ class Agreement:
     Attributes:
         objects: Objects.
         complete: Objects with every part.
+        consistent: Complete objects whose parts agree.
         points: Confident keypoints of objects with a mask.
         points_inside: Those inside the mask.
         pixels: Pixels of masks of objects with a box of their own.
@@ -45,6 +47,7 @@ class Agreement:
 
     objects: int = 0
     complete: int = 0
+    consistent: int = 0
     points: int = 0
     points_inside: int = 0
     pixels: int = 0
@@ -61,6 +64,7 @@ class Agreement:
         """The metrics; NaN where there is nothing to count."""
         pairs = {
             "complete": (self.complete, self.objects),
+            "consistent": (self.consistent, self.objects),
             "keypoints_in_mask": (self.points_inside, self.points),
             "mask_in_box": (self.pixels_inside, self.pixels),
             "score": (self.link_scores, self.links),
@@ -68,22 +72,27 @@ class Agreement:
         return {name: part / whole if whole else math.nan for name, (part, whole) in pairs.items()}
 
 
-def agreement(found: Instances, row: int, needs: Mapping[str, frozenset[str]]) -> Agreement:
+def agreement(
+    found: Instances, row: int, needs: Mapping[str, frozenset[str]], min_link: float = MIN_LINK
+) -> Agreement:
     """Count one object of a linked result.
 
     Args:
         found: The result.
         row: The object.
         needs: Kinds of label that each task learns from; these are the parts that it finds.
+        min_link: Least agreement of parts that agree.
     """
     tasks, label = found.tasks[row].split("+"), int(found.labels[row])
     wanted = frozenset().union(*needs.values()) & set(LABEL_KINDS)
     if label not in found.categories.keypoint_labels:
         wanted -= {"keypoints"}
     own = found.links[row] if found.links else None
+    complete = wanted <= frozenset().union(*(needs[task] for task in tasks))
     counts = Agreement(
         objects=1,
-        complete=int(wanted <= frozenset().union(*(needs[task] for task in tasks))),
+        complete=int(complete),
+        consistent=int(complete and (own is None or own.score >= min_link)),
         links=int(own is not None),
         link_scores=0.0 if own is None else own.score,
     )
@@ -154,7 +163,7 @@ class Consistency(Evaluator):
                 mine.update({task: found for task, found in tasks.items() if task not in mine})
 
     def compute(self) -> dict[str, float]:
-        """Return ``complete``, ``keypoints_in_mask``, ``mask_in_box`` and ``score``."""
+        """Return ``complete``, ``consistent``, ``keypoints_in_mask``, ``mask_in_box`` and ``score``."""
         return sum(self._by_class().values(), Agreement()).shares
 
     def details(self, min_score: float) -> Details:
@@ -166,10 +175,18 @@ class Consistency(Evaluator):
             (name, one.objects, *one.shares.values()) for name, one in counts.items()
         )
         note = (
-            "Complete objects have every part that their class can have. Keypoints that others hide lie "
-            "outside masks even where all is right."
+            "Complete objects have every part that their class can have; of consistent ones they agree, too. "
+            "Keypoints that others hide lie outside masks even where all is right."
         )
-        columns = ("class", "objects", "complete", "keypoints in mask", "mask in box", "score of links")
+        columns = (
+            "class",
+            "objects",
+            "complete",
+            "consistent",
+            "keypoints in mask",
+            "mask in box",
+            "score of links",
+        )
         return Details(tables=(Table("Objects that several tasks found", columns, rows, note),))
 
     def _by_class(self) -> dict[str, Agreement]:
@@ -188,7 +205,7 @@ class Consistency(Evaluator):
             for row in range(0 if found is None else len(found)):
                 assert found is not None
                 category = found.categories[int(found.labels[row])]
-                one = agreement(found, row, self._needs)
+                one = agreement(found, row, self._needs, self._min_link)
                 counts[category.id] = counts.get(category.id, Agreement()) + one
                 names[category.id] = category.name
         return {names[id_]: counts[id_] for id_ in sorted(counts)}
