@@ -14,12 +14,14 @@ import mtvit_core
 from installed_example import installed
 from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
+from mtvit_core.consistency import Consistency
 from mtvit_core.model import MultiTaskViT
 from mtvit_train.assemble import make_model, make_split
 from mtvit_train.cli import main
 from mtvit_train.config import RunConfig, read_run
 from mtvit_train.data import collate
-from mtvit_train.read import read_data
+from mtvit_train.evaluate import evaluate_in_detail
+from mtvit_train.read import read_data, read_split
 from mtvit_train.scenes import write_scenes
 
 TASKS = ("det", "seg", "pose", "spots")
@@ -154,6 +156,29 @@ def test_a_run_and_what_it_gives(scenes: Path, tmp_path: Path) -> None:
             places.setdefault((query, label), set()).add(row)
     assert sum(map(len, places.values())) == len(places)  # no query of a class in two objects
     assert None not in apart.queries
+
+
+def test_evaluation_judges_objects_as_prediction_shows_them(scenes: Path) -> None:
+    """Parts below the least score count where another part of their object is above it."""
+    config = run_of(scenes)
+    val = read_split(config, scenes, "val")
+    model = make_model(config, val.categories).eval()
+    torch.manual_seed(0)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    images = [val.image(i).path for i in range(len(val))]
+    scores = torch.cat([found.scores for found in model.predict(images, link=False)])
+    least = float(scores.quantile(0.7))
+    rows = model.predict(images, min_score=least, link=False)
+    assert any((found.scores < least).any() for found in rows)
+    shown = Consistency({task.name: frozenset(task.needs) for task in model.task_list}, least)
+    shown.update([replace(found, image_id=i) for i, found in enumerate(rows)])
+    truth = make_split(config, model, val, training=False)
+    metrics = evaluate_in_detail(model, truth, min_score=least).metrics
+    assert shown.compute() == pytest.approx(
+        {name.removeprefix("link/"): value for name, value in metrics.items() if name.startswith("link/")},
+        nan_ok=True,
+    )
 
 
 def test_a_model_with_a_group_can_be_exported(scenes: Path) -> None:
