@@ -1,6 +1,6 @@
 """Latency of det + seg + pose in one pass against the bare timm backbone, in one run, decoding included.
 
-    python benchmarks/one_pass.py --size 640 --rounds 7
+    python benchmarks/one_pass.py --queries task instance --rounds 12
 
 Bare and multi-task passes alternate, so that both see the same machine; the ratio of medians is what counts.
 On a busy machine, --cpu-time with --threads 1 counts the processor's time.
@@ -9,12 +9,16 @@ On a busy machine, --cpu-time with --threads 1 counts the processor's time.
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from operator import truediv
 
 import click
 import torch
 
 import mtvit_core
+from mtvit_core.model import MultiTaskViT
 from mtvit_core.modes import evaluating
 
 
@@ -27,51 +31,56 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tasks", default="det,seg,pose")
-    parser.add_argument("--queries", default="task", choices=("task", "instance"))
+    parser.add_argument("--queries", nargs="+", default=["task"], choices=("task", "instance"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cpu-time", action="store_true", help="Time of the processor instead of latency.")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    canvas = (options.size, options.size)
-    tasks = options.tasks.split(",")
-    model = mtvit_core.build(options.backbone, tasks, canvas=canvas, queries=options.queries).eval()
-    vit = model.backbone.vit
+    canvas, tasks = (options.size, options.size), options.tasks.split(",")
     image = torch.randint(0, 256, (1, 3, *canvas), dtype=torch.uint8)
-    normalised = model.backbone.normalise(image)
-    meta = [model.letterbox.meta(*canvas)]
-
-    def bare() -> None:
-        vit.forward_features(normalised)
-
-    def forward() -> None:
-        model(image)
-
-    def whole() -> None:
-        predictions = model.answers(image, "image")
-        for task in model.task_list:
-            task.decode(predictions[task.name], meta)
-
-    with evaluating(model):
+    models = {
+        queries: mtvit_core.build(options.backbone, tasks, canvas=canvas, queries=queries).eval()
+        for queries in options.queries
+    }
+    backbone = models[options.queries[0]].backbone
+    normalised = backbone.normalise(image)
+    passes: dict[str, Callable[[], object]] = {
+        "timm backbone": lambda: backbone.vit.forward_features(normalised),
+        "our trunk, no tasks": lambda: backbone(image),
+    }
+    for queries, model in models.items():
+        passes[f"queries by {queries}"] = partial(model, image)
+        passes[f"queries by {queries}, decoded"] = partial(decoded, model, image)
+    with ExitStack() as stack:
+        for model in models.values():
+            stack.enter_context(evaluating(model))
         times = alternate(
-            {"timm backbone": bare, "all tasks": forward, "all tasks, decoded": whole},
-            options.rounds,
-            time.process_time if options.cpu_time else time.perf_counter,
+            passes, options.rounds, time.process_time if options.cpu_time else time.perf_counter
         )
-    base = statistics.median(times["timm backbone"])
-    threads = torch.get_num_threads()
+    base = times["timm backbone"]
     click.echo(
-        f"{options.backbone}, {options.tasks}, queries by {options.queries}, {canvas[0]} x {canvas[1]}, "
-        f"{threads} threads, fp32"
+        f"{options.backbone}, {options.tasks}, {canvas[0]} x {canvas[1]}, {torch.get_num_threads()} threads, "
+        "fp32: median, its ratio, median of the ratios of each round"
     )
     for name, values in times.items():
-        median = statistics.median(values)
-        click.echo(f"{name:20s} {median * 1e3:8.1f} ms   {median / base:5.2f} x")
+        median, ratio = statistics.median(values), statistics.median(map(truediv, values, base))
+        click.echo(
+            f"{name:30s} {median * 1e3:8.1f} ms {median / statistics.median(base):6.2f} x {ratio:6.2f} x"
+        )
+
+
+def decoded(model: MultiTaskViT, image: torch.Tensor) -> None:
+    """Make the results of every task from one image."""
+    meta = [model.letterbox.meta(image.shape[2], image.shape[3])]
+    answers = model.answers(image, "image")
+    for task in model.task_list:
+        task.decode(answers[task.name], meta)
 
 
 def alternate(
-    passes: dict[str, Callable[[], None]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    passes: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
     """Time every pass once per round, after one round of warming up."""
     times: dict[str, list[float]] = {name: [] for name in passes}

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import click
 import torch
-from one_pass import alternate
+from one_pass import alternate, decoded
 from published_speed import SIZES, eomt, vitpose, yolos
 from transformers import EomtImageProcessor, VitPoseImageProcessor, YolosImageProcessor
 
@@ -38,13 +38,10 @@ def ours(queries: str) -> Callable[[], None]:
         "vit_small_patch16_224", ["det", "seg", "pose"], canvas=CANVAS, queries=by
     ).eval()
     image = torch.randint(0, 256, (1, 3, *CANVAS), dtype=torch.uint8)
-    meta = [model.letterbox.meta(*CANVAS)]
 
     def run() -> None:
         with evaluating(model):
-            predictions = model.answers(image, "image")
-            for task in model.task_list:
-                task.decode(predictions[task.name], meta)
+            decoded(model, image)
 
     return run
 
