@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +10,16 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.agreement import QueryObjects, agree
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories, Category
+from group_cases import SETTINGS, images, model_of
 from mtvit_core.errors import ConfigError, DivergedError, PluginError
 from mtvit_core.extend import add_tasks, with_tasks
 from mtvit_core.instance_group import GroupPlan, InstanceGroup, queries_from_json, queries_to_json
 from mtvit_core.joining import Joining
-from mtvit_core.keypoints import KeypointSchema
 from mtvit_core.matching import match_all
-from mtvit_core.model import MultiTaskViT
 from mtvit_core.shared_match import Share, sum_costs
 from mtvit_core.task import BackboneSpec
 
-CATEGORIES = Categories(
-    (
-        Category(1, "person", KeypointSchema(("head", "left_hand", "right_hand"), ((1, 2),))),
-        Category(7, "cup"),
-    )
-)
-#: Entries differ, so that one of the group is early for some of its members.
-SETTINGS = {
-    "det": {"queries": 5, "blocks": 2},
-    "seg": {"queries": 4, "blocks": 3},
-    "pose": {"queries": 3, "blocks": 2},
-}
 SPEC = BackboneSpec(width=24, depth=3, patch=(16, 16), canvas=(48, 64), heads=2)
-
-
-def model_of(*names: str, queries: Any = "instance", **settings: dict[str, Any]) -> MultiTaskViT:
-    torch.manual_seed(0)
-    options = {"embed_dim": 24, "depth": 3, "num_heads": 2}
-    backbone = create_backbone("vit_tiny_patch16_224", (48, 64), options=options)
-    tasks = {name: {**SETTINGS.get(name, {}), **settings.get(name, {})} for name in names}
-    model = mtvit_core.build(backbone, tasks, CATEGORIES, person_canvas=(64, 48), queries=queries)
-    for weight in model.parameters():
-        torch.nn.init.normal_(weight, std=0.1)
-    return model.eval()
-
-
-def images(count: int = 2) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, 3, 48, 64), dtype=torch.uint8, generator=generator)
 
 
 def share(cost: torch.Tensor, objects: Sequence[Sequence[int]], depths: Sequence[int] = (3,)) -> Share:
@@ -298,72 +265,3 @@ def test_a_cost_of_other_depths_or_of_no_number() -> None:
 @pytest.mark.parametrize("queries", ["task", "instance", GroupPlan(5, 1, (0, 2), "joint")])
 def test_queries_are_plain_data(queries: Any) -> None:
     assert queries_from_json(json.loads(json.dumps(queries_to_json(queries)))) == queries
-
-
-def test_queries_are_what_their_tasks_agree_on() -> None:
-    """Of people three tasks say what a query is, of cups two: pose finds none."""
-    model = model_of("det", "seg", "pose")
-    with torch.no_grad():  # about as many cups as people
-        model.modules_of("det").head.class_embed.bias += torch.tensor([0.0, 1.31])
-    said = model(images())
-    agreed = model.answers(images(), "image")
-    person = torch.stack([said[name].logits[-1, ..., 0] for name in SETTINGS]).mean(0)
-    cup = torch.stack([said[name].logits[-1, ..., 1] for name in ("det", "seg")]).mean(0)
-    of_cups = torch.stack([said[name].boxes[-1] for name in ("det", "seg")]).mean(0)
-    of_people = torch.stack([said[name].boxes[-1] for name in SETTINGS]).mean(0)
-    boxes = torch.where((person > cup)[..., None], of_people, of_cups)
-    assert 0 < (person > cup).sum() < person.numel()
-    for name in SETTINGS:
-        classes = torch.stack([person, cup], -1)[..., : 1 if name == "pose" else 2]
-        torch.testing.assert_close(agreed[name].logits[-1], classes)
-        torch.testing.assert_close(agreed[name].boxes[-1], boxes)
-    assert torch.equal(agreed["pose"].quality, said["pose"].quality)
-    assert torch.equal(agreed["pose"].points, said["pose"].points)
-    assert torch.equal(agreed["seg"].mask_logits, said["seg"].mask_logits)
-
-
-def test_columns_of_tasks_are_those_of_their_classes() -> None:
-    """Of four classes one task finds 3 and 1, in this order, another 1 and 0; nobody finds 2."""
-    first = QueryObjects(torch.tensor([[[4.0, 2.0]]]), torch.zeros(1, 1, 4))
-    second = QueryObjects(torch.tensor([[[0.0, 1.0]]]), torch.ones(1, 1, 4))
-    both = agree({"a": first, "b": second}, {"a": (3, 1), "b": (1, 0)})
-    assert both["a"].logits.tolist() == [[[4.0, 1.0]]]
-    assert both["b"].logits.tolist() == [[[1.0, 1.0]]]
-    assert both["a"].boxes.tolist() == both["b"].boxes.tolist() == [[[0.0] * 4]]  # 3 is best: the first's
-    shared = agree({"a": replace(first, logits=first.logits - 5), "b": second}, {"a": (3, 1), "b": (1, 3)})
-    assert shared["a"].logits.tolist() == [[[0.0, -1.5]]]
-    assert shared["b"].boxes.tolist() == [[[0.5] * 4]]
-
-
-def test_tasks_with_queries_of_their_own_agree_on_nothing() -> None:
-    model = model_of("det", "seg", queries="task")
-    said, answers = model(images()), model.answers(images(), "image")
-    assert all(torch.equal(said[name].logits, answers[name].logits) for name in ("det", "seg"))
-    model = model_of("det", "seg", det={"variant": "yolos"})  # seg is alone in the group
-    said, answers = model(images()), model.answers(images(), "image")
-    assert all(torch.equal(said[name].logits, answers[name].logits) for name in ("det", "seg"))
-
-
-def test_a_task_that_says_nothing_of_its_queries_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = model_of("det", "seg", "pose")
-    (seg,) = (task for task in model.task_list if task.name == "seg")
-    monkeypatch.setattr(seg, "query_objects", lambda predictions: None)
-    said, agreed = model(images()), model.answers(images(), "image")
-    assert torch.equal(agreed["seg"].logits, said["seg"].logits)
-    both = (said["det"].logits[-1, ..., :1] + said["pose"].logits[-1]) / 2
-    torch.testing.assert_close(agreed["pose"].logits[-1], both)
-    torch.testing.assert_close(agreed["det"].logits[-1, ..., 1], said["det"].logits[-1, ..., 1])
-
-
-def test_a_task_says_objects_of_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = model_of("det", "seg")
-    (seg,) = (task for task in model.task_list if task.name == "seg")
-    monkeypatch.setattr(
-        seg, "query_objects", lambda said: QueryObjects(said.logits[-1, ..., :1], said.boxes[-1])
-    )
-    with pytest.raises(PluginError) as caught:
-        model.answers(images(), "image")
-    assert str(caught.value) == (
-        "task 'seg': its query_objects have logits (2, 5, 1) and boxes (2, 5, 4), but its group has "
-        "(2, 5, 2) of images, queries and categories of `joining`; give those of the output in that form."
-    )
