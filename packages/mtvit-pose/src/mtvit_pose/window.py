@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mtvit_core.doubling import Doubling
 from mtvit_core.regions import at_places
 
 PRIOR_SIGMA = 0.5
@@ -31,8 +32,8 @@ class Upscale(nn.Module):
             channels: Channels of the map.
         """
         super().__init__()
-        self.first = nn.ConvTranspose2d(width, 2 * channels, 2, stride=2)
-        self.second = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
+        self.first = Doubling(width, 2 * channels)
+        self.second = Doubling(2 * channels, channels)
 
     def forward(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B D2 h2 w2"]:
         """Return the map."""

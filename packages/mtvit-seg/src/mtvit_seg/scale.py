@@ -10,6 +10,8 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtvit_core.doubling import Doubling
+
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of a map."""
@@ -29,7 +31,7 @@ class ScaleBlock(nn.Module):
             width: Channels D.
         """
         super().__init__()
-        self.conv1 = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
+        self.conv1 = Doubling(width, width)
         self.act = nn.GELU()
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=width, bias=False)
         self.norm = LayerNorm2d(width, eps=1e-6)
