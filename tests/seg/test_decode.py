@@ -158,11 +158,12 @@ def test_crops_are_the_masks_where_they_are(size: tuple[int, int], threshold: fl
     whole = torch.cat(list(at_original(logits, (64, 96), meta)))
     for mask, crop in zip(whole, crops(logits, range(len(logits)), (64, 96), meta, threshold), strict=True):
         pasted = torch.full_like(mask, -torch.inf)
-        rows = slice(crop.top, crop.top + crop.logits.shape[0])
-        columns = slice(crop.left, crop.left + crop.logits.shape[1])
-        pasted[rows, columns] = crop.logits
-        torch.testing.assert_close(crop.logits, mask[rows, columns], atol=1e-5, rtol=1e-5)
-        assert torch.equal(crop.logits > threshold, crop.inside)
+        part, inside = torch.from_numpy(crop.logits).T, torch.from_numpy(crop.inside).T
+        rows = slice(crop.top, crop.top + part.shape[0])
+        columns = slice(crop.left, crop.left + part.shape[1])
+        pasted[rows, columns] = part
+        torch.testing.assert_close(part, mask[rows, columns], atol=1e-5, rtol=1e-5)
+        assert torch.equal(part > threshold, inside)
         assert torch.equal(pasted > threshold, mask > threshold)
 
 
@@ -171,8 +172,8 @@ def test_crops_of_small_masks_are_small() -> None:
     logits[0, 5:7, 8:11] = 3.0
     (crop,) = crops(logits, [0], (64, 96), Letterbox(64, 96).meta(128, 192), 0.0)
     # Two rows and three columns of 8 pixels, and at most 8 pixels on each side that a bilinear step reaches.
-    assert crop.logits.shape[0] <= 2 * 8 + 16
-    assert crop.logits.shape[1] <= 3 * 8 + 16
+    assert crop.logits.shape[0] <= 3 * 8 + 16
+    assert crop.logits.shape[1] <= 2 * 8 + 16
 
 
 @pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 0.95, 1.0])
@@ -182,7 +183,7 @@ def test_run_lengths_of_a_part_are_those_of_the_whole(density: float, box: tuple
     for _ in range(20):
         mask = torch.zeros(9, 7, dtype=torch.bool)
         mask[top:bottom, left:right] = torch.rand(bottom - top, right - left) < density
-        crop = mask[top:bottom, left:right].numpy()
+        crop = mask[top:bottom, left:right].T.numpy()
         runs = crop_runs(crop, top, left, 9, 7)
         assert (runs is None) == (not mask.any())
         if runs is not None:

@@ -105,9 +105,10 @@ class FoundMask:
 
 
 def _describe(crop: Crop, at: ImageMeta) -> FoundMask:
-    runs = crop_runs(crop.inside.numpy(), crop.top, crop.left, at.height, at.width)
+    runs = crop_runs(crop.inside, crop.top, crop.left, at.height, at.width)
     if runs is None:
         return FoundMask(0.0, (0.0, 0.0, 0.0, 0.0), None)
-    # A product with zeros and ones is four times as fast as picking the pixels; bytes are cheaper still.
-    quality = float(crop.logits.sigmoid().mul_(crop.inside.view(torch.uint8)).sum()) / (runs.area + 1e-6)
+    # A product with zeros and ones is four times as fast as picking the pixels.
+    inside = torch.from_numpy(crop.logits).sigmoid().numpy() * crop.inside
+    quality = float(inside.sum()) / (runs.area + 1e-6)
     return FoundMask(quality, runs.box, runs.to_rle())

@@ -39,22 +39,24 @@ class Runs:
     def to_rle(self) -> Rle:
         """Compress as COCO does."""
         height, width = self.size
-        edges = np.stack([self.column * height + self.first, self.column * height + self.stop], 1).ravel()
+        start, stop = self.column * height + self.first, self.column * height + self.stop
         # A run that reaches the bottom of the image goes on at the top of the next column.
-        apart = np.ones(len(edges), dtype=bool)
-        apart[1:-1:2] = apart[2::2] = edges[1:-1:2] != edges[2::2]
-        ends = np.concatenate([[0], edges[apart], [height * width]])
-        counts = (ends[1:] - ends[:-1]).tolist()
-        return counts_to_rle(counts if counts[-1] else counts[:-1], height, width)
+        goes_on = np.flatnonzero(start[1:] == stop[:-1])
+        if len(goes_on):
+            start, stop = np.delete(start, goes_on + 1), np.delete(stop, goes_on)
+        counts = np.empty(2 * len(start) + 1, dtype=np.int64)
+        counts[0], counts[2:-1:2], counts[-1] = start[0], start[1:] - stop[:-1], height * width - stop[-1]
+        counts[1::2] = stop - start
+        return counts_to_rle((counts if counts[-1] else counts[:-1]).tolist(), height, width)
 
 
-def crop_runs(crop: Bool[ndarray, "h w"], top: int, left: int, height: int, width: int) -> Runs | None:
+def crop_runs(crop: Bool[ndarray, "w h"], top: int, left: int, height: int, width: int) -> Runs | None:
     """Find the runs of a mask of which only a part is given; the rest is background.
 
     The work grows with the part, not with the image.
 
     Args:
-        crop: The part.
+        crop: The part, column by column.
         top: Row of the image where it starts.
         left: Column of the image where it starts.
         height: Rows of the image.
@@ -63,10 +65,10 @@ def crop_runs(crop: Bool[ndarray, "h w"], top: int, left: int, height: int, widt
     Returns:
         The runs; None where the mask has no pixel.
     """
-    rows, columns = crop.shape
-    # Column by column, with a background pixel before the first and after each: starts and stops take turns.
+    columns, rows = crop.shape
+    # With a background pixel before the first column and after each, starts and stops take turns.
     fenced = np.zeros(columns * (rows + 1) + 1, dtype=bool)
-    fenced[1:].reshape(columns, rows + 1)[:, :-1] = crop.T
+    fenced[1:].reshape(columns, rows + 1)[:, :-1] = crop
     edges = np.flatnonzero(fenced[1:] != fenced[:-1])
     if not len(edges):
         return None
