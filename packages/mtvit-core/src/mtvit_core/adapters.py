@@ -175,19 +175,22 @@ def mix(
 
 
 def feed(block: PlainBlock, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
-    """What the feed-forward part adds to the tokens.
+    """Return the tokens with what the feed-forward part adds to them.
 
-    Each token is fed alone. Without gradients a CPU feeds some at a time (Kitaev et al. 2020, Reformer,
+    Each token is fed alone. At evaluation a CPU feeds some at a time (Kitaev et al. 2020, Reformer,
     section 3): the hidden numbers then stay in its cache.
     """
-    normed = block.norm2(x)
-    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
-        fed = block.mlp(normed)
-    else:
-        tokens = normed.flatten(0, 1)
-        parts = tokens.chunk(math.ceil(4 * tokens.numel() / HIDDEN_AT_ONCE))
-        fed = torch.cat([block.mlp(part) for part in parts]).view_as(x)
-    return _damped(fed, block.gamma_2 if isinstance(block, EvaBlock) else block.ls2, block.drop_path2)
+    learns = torch.is_grad_enabled() or block.training
+    if x.device.type != "cpu" or learns or torch.compiler.is_compiling():
+        return _fed(block, x)
+    tokens = x.flatten(0, 1)
+    parts = tokens.chunk(math.ceil(4 * tokens.numel() / HIDDEN_AT_ONCE))
+    return torch.cat([_fed(block, part) for part in parts]).view_as(x)
+
+
+def _fed(block: PlainBlock, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any D"]:
+    fed = block.mlp(block.norm2(x))
+    return x + _damped(fed, block.gamma_2 if isinstance(block, EvaBlock) else block.ls2, block.drop_path2)
 
 
 def _damped(branch: Tensor, scale: nn.Module | Tensor | None, drop: nn.Module) -> Tensor:

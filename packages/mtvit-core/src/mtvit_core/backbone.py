@@ -48,8 +48,7 @@ def step(
     first: int,
 ) -> Float[Tensor, "B rest D"]:
     """Run one block over the tokens of all groups; return those from index ``first`` on."""
-    x = tokens[:, first:] + _attention(block, tokens, rope, layout, masks, first)
-    return x + adapters.feed(block, x)
+    return adapters.feed(block, tokens[:, first:] + _attention(block, tokens, rope, layout, masks, first))
 
 
 def _attention(
