@@ -11,6 +11,8 @@ twice in a row, or at the cap. The same seed gives the same images in the same o
     transformers   YolosForObjectDetection with transformers' own loss, fed and scored as the others
 
 EoMT fades its masked attention out over the cap of updates, so the cap is part of its recipe.
+
+A race that was stopped goes on, when the same command is given, from its last score.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -27,11 +30,13 @@ from transformers_yolos import TransformersYolos
 
 from mtvit_core.model import MultiTaskViT
 from mtvit_train.assemble import make_model, make_split, task_names
+from mtvit_train.checkpoints import Checkpoints
 from mtvit_train.config import RunConfig, read_run
 from mtvit_train.evaluate import evaluate
 from mtvit_train.loop import Trainer
 from mtvit_train.read import read_data, read_split
 from mtvit_train.scenes import write_scenes
+from mtvit_train.state_tree import read
 from mtvit_train.task_weights import make_weighting
 
 #: Task, and what differs from its default head.
@@ -106,7 +111,7 @@ def settings(arm: str, data: Path, steps: int, every: int, seed: int, more: Sequ
     task, own = ARMS[arm]
     given = {"plugins": (task,), "data": str(data), "steps": steps}
     rest = (f"tasks.{task}.queries={QUERIES}", f"train.seed={seed}", "train.threads=1")
-    times = (f"train.evaluate_every={every}", f"train.log_every={every}")
+    times = [f"train.{what}_every={every}" for what in ("evaluate", "log", "checkpoint")]
     return read_run(None, given, (*SETTINGS, *rest, *times, *own, *more))
 
 
@@ -135,14 +140,26 @@ def race(
     split = make_split(config, model, packed, training=True)
     truth = make_split(config, model, read_split(config, data, "val"), training=False)
     trainer = Trainer(model, split, config.train, make_weighting(config, task_names(config)))
-    curve, since = Curve(path.stem), time.process_time()
+    kept = config.model_dump(mode="json")
+    checkpoints = Checkpoints(path.with_suffix(""), keep=1, tell=click.echo)
+    checkpoints.folder.mkdir(parents=True, exist_ok=True)
+    curve, since = take_up(trainer, checkpoints, kept) or Curve(path.stem), time.process_time()
+
+    def count() -> None:
+        nonlocal since
+        now = time.process_time()
+        curve.seconds, since = curve.seconds + now - since, now
+
+    def save() -> None:
+        count()
+        checkpoints.save(trainer.step, {**trainer.state_dict(), "curve": asdict(curve), "config": kept})
 
     def score(step: int) -> None:
         nonlocal since
-        curve.seconds += time.process_time() - since
+        count()
         curve.add(step, evaluate(trainer.average.whole(), truth))
-        kept = {**asdict(curve), "reached": curve.reached, "config": config.model_dump(mode="json")}
-        path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        shown = {**asdict(curve), "reached": curve.reached, "config": kept}
+        path.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
         now = "  ".join(f"{name} {curve.scores[name][-1]:.3f}" for name in ("AP", "AP50", "AR"))
         now += f"  loss {curve.losses[-1]:.3f}"
         click.echo(f"{curve.run} step {step}: {now}  {curve.seconds / step:.3f} s an update")
@@ -151,7 +168,26 @@ def race(
         since = time.process_time()
 
     with suppress(TargetReachedError):
-        trainer.run(lambda report: curve.losses.append(round(report.losses["loss"], 4)), score)
+        trainer.run(lambda report: curve.losses.append(round(report.losses["loss"], 4)), score, save)
+    return curve
+
+
+def take_up(trainer: Trainer, checkpoints: Checkpoints, config: dict[str, Any]) -> Curve | None:
+    """Put the trainer where a race was stopped, and return its curve so far; None where it never began.
+
+    Raises:
+        SystemExit: that race had other settings.
+    """
+    state = checkpoints.newest()
+    if state is None:
+        return None
+    if read(state["config"]) != config:
+        raise SystemExit(
+            f"{checkpoints.folder}: this race was begun with other settings; give another --out or --name."
+        )
+    trainer.load_state_dict(state)
+    curve = Curve(**read(state["curve"]))
+    trainer.evaluated = max(curve.steps, default=0)
     return curve
 
 
