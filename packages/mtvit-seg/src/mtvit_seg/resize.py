@@ -2,8 +2,7 @@
 
 The way is mask map -> canvas -> cut off the padding -> original, bilinear. Each step is separable and linear,
 so the whole way is one matrix per axis: y = R x C^T. A pixel of y is a weighted mean of a few of x, and
-exceeds a threshold only if one of them does: a mask needs work only near where it is. Parts are small, so
-numpy does this work: its calls cost less.
+exceeds a threshold only if one of them does: a mask needs work only near where it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,23 +52,22 @@ class Axis:
         last: Last map pixel that an original pixel is made of; never falls.
     """
 
-    weights: Float[ndarray, "H h"]
+    weights: Float[Tensor, "H h"]
     first: Int64[ndarray, " H"]
     last: Int64[ndarray, " H"]
 
     @classmethod
     def of(cls, weights: Float[Tensor, "h H"]) -> "Axis":
         """Find where the weights are."""
-        turned = weights.T.contiguous().numpy()
-        used = turned > 0
-        return cls(turned, used.argmax(1), turned.shape[1] - 1 - used[:, ::-1].argmax(1))
+        used = weights.T.numpy() > 0
+        return cls(weights.T.contiguous(), used.argmax(1), used.shape[1] - 1 - used[:, ::-1].argmax(1))
 
     def reached(self, start: Int64[ndarray, " Q"], stop: Int64[ndarray, " Q"]) -> tuple[list[int], list[int]]:
         """Ranges of original pixels that ranges of map pixels reach, first and past the last."""
         low, high = np.searchsorted(self.last, start), np.searchsorted(self.first, stop - 1, side="right")
         return low.tolist(), high.tolist()
 
-    def part(self, start: int, stop: int) -> tuple[Float[ndarray, "H h"], slice]:
+    def part(self, start: int, stop: int) -> tuple[Float[Tensor, "H h"], slice]:
         """Weights of a range of original pixels, and the map pixels they read."""
         source = slice(int(self.first[start]), int(self.last[stop - 1]) + 1)
         return self.weights[start:stop, source], source
@@ -134,12 +132,12 @@ def crops(
     x0, y0, x1, y1 = boxes.long().T.numpy()
     found = (x1 > x0).tolist()
     ranges = list(zip(*rows.reached(y0, y1), *columns.reached(x0, x1), strict=True))
-    maps = logits.numpy()
     for query in chosen:
         top, bottom, left, right = ranges[query]
         if not found[query] or top >= bottom or left >= right:
             yield Crop(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.bool_), 0, 0)
             continue
         (down, from_rows), (along, from_columns) = rows.part(top, bottom), columns.part(left, right)
-        part = along @ (down @ maps[query, from_rows, from_columns]).T
+        # Products by torch: numpy's start threads of their own, which get in the way of torch's.
+        part = (along @ (down @ logits[query, from_rows, from_columns]).T).numpy()
         yield Crop(part, part > threshold, top, left)
