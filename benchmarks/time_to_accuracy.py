@@ -12,7 +12,8 @@ twice in a row, or at the cap. The same seed gives the same images in the same o
 
 EoMT fades its masked attention out over the cap of updates, so the cap is part of its recipe.
 
-A race that was stopped goes on, when the same command is given, from its last score.
+A race that was stopped goes on from its last score when the same command is given, with the weights that it had:
+after a change of the code give another --out or --name.
 """
 
 import argparse
@@ -140,10 +141,10 @@ def race(
     split = make_split(config, model, packed, training=True)
     truth = make_split(config, model, read_split(config, data, "val"), training=False)
     trainer = Trainer(model, split, config.train, make_weighting(config, task_names(config)))
-    kept = config.model_dump(mode="json")
+    given = config.model_dump(mode="json")
     checkpoints = Checkpoints(path.with_suffix(""), keep=1, tell=click.echo)
     checkpoints.folder.mkdir(parents=True, exist_ok=True)
-    curve, since = take_up(trainer, checkpoints, kept) or Curve(path.stem), time.process_time()
+    curve, since = take_up(trainer, checkpoints, given) or Curve(path.stem), time.process_time()
 
     def count() -> None:
         nonlocal since
@@ -152,13 +153,13 @@ def race(
 
     def save() -> None:
         count()
-        checkpoints.save(trainer.step, {**trainer.state_dict(), "curve": asdict(curve), "config": kept})
+        checkpoints.save(trainer.step, {**trainer.state_dict(), "curve": asdict(curve), "config": given})
 
     def score(step: int) -> None:
         nonlocal since
         count()
         curve.add(step, evaluate(trainer.average.whole(), truth))
-        shown = {**asdict(curve), "reached": curve.reached, "config": kept}
+        shown = {**asdict(curve), "reached": curve.reached, "config": given}
         path.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
         now = "  ".join(f"{name} {curve.scores[name][-1]:.3f}" for name in ("AP", "AP50", "AR"))
         now += f"  loss {curve.losses[-1]:.3f}"
@@ -188,6 +189,7 @@ def take_up(trainer: Trainer, checkpoints: Checkpoints, config: dict[str, Any]) 
     trainer.load_state_dict(state)
     curve = Curve(**read(state["curve"]))
     trainer.evaluated = max(curve.steps, default=0)
+    click.echo(f"{curve.run}: going on from update {trainer.step}.")
     return curve
 
 

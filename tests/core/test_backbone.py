@@ -107,6 +107,16 @@ def test_feeding_some_tokens_at_a_time_changes_nothing(family: str, monkeypatch:
     torch.testing.assert_close(in_parts, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_in_training_branches_are_dropped_for_whole_images_without_gradients_too() -> None:
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 64), options={"depth": 3, "drop_path_rate": 0.5})
+    images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    torch.manual_seed(3)
+    expected = tokens(backbone.train()(images).last).detach()
+    torch.manual_seed(3)
+    with torch.no_grad():
+        assert torch.equal(tokens(backbone(images).last), expected)
+
+
 def test_a_backbone_built_for_another_size_resizes_its_positions() -> None:
     small = make("ImageNet", (64, 128))
     assert small.spec.grid == (4, 8)

@@ -178,7 +178,7 @@ def feed(block: PlainBlock, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]
     """Return the tokens with what the feed-forward part adds to them.
 
     Each token is fed alone. At evaluation a CPU feeds some at a time (Kitaev et al. 2020, Reformer,
-    section 3): the hidden numbers then stay in its cache.
+    section 3): the hidden numbers then stay in its cache. In training a branch is dropped for whole images.
     """
     learns = torch.is_grad_enabled() or block.training
     if x.device.type != "cpu" or learns or torch.compiler.is_compiling():
