@@ -12,7 +12,7 @@ twice in a row, or at the cap. The same seed gives the same images in the same o
 
 EoMT fades its masked attention out over the cap of updates, so the cap is part of its recipe.
 
-A race that was stopped goes on from its last score when the same command is given, with the weights that it had:
+A race that was stopped goes on from its last score when the same command is given, with the weights it had:
 after a change of the code give another --out or --name.
 """
 
