@@ -88,7 +88,9 @@ def test_gradients_are_those_of_timm(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["ImageNet", "DINOv3, SwiGLU", "EVA-02"])
-def test_feeding_some_tokens_at_a_time_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_some_tokens_at_a_time_give_what_all_at_once_give(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backbone = make(family)
     images = torch.randint(0, 256, (2, 3, *backbone.spec.canvas), dtype=torch.uint8)
     mlp, fed = backbone.vit.blocks[0].mlp, []

@@ -26,7 +26,7 @@ PlainViT: TypeAlias = VisionTransformer | Eva
 PlainBlock: TypeAlias = Block | EvaBlock
 #: Modules of timm whose models are of these families.
 MODULES = ("vision_transformer", "deit", "eva")
-#: Most hidden numbers of a feed-forward part at once (4 MiB in fp32): more do not stay in a CPU's cache.
+#: Most hidden numbers of a block at once (4 MiB in fp32): more do not stay in a CPU's cache.
 HIDDEN_AT_ONCE = 2**20
 #: What to do where a model is not of them.
 ALLOWED = "take a plain pre-norm ViT, as timm's vit_small_patch14_reg4_dinov2 or vit_small_patch16_dinov3."
@@ -131,7 +131,9 @@ def project(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values B A S d of every token; rotary positions on the patch tokens only."""
     attention = block.attn
-    q, k, v = _qkv(attention, block.norm1(x))
+    parts = [_qkv(attention, block.norm1(part)) for part in x.chunk(_parts(block, x), 1)]
+    # Numbers that one head reads then lie together, too.
+    q, k, v = parts[0] if len(parts) == 1 else (torch.cat(each, 2) for each in zip(*parts, strict=True))
     q, k = attention.q_norm(q), attention.k_norm(k)
     if rope is not None:
         half = attention.rotate_half
@@ -162,33 +164,44 @@ def _rotate(x: Tensor, rope: Tensor, patches: slice, half: bool) -> Tensor:
     return torch.cat([x[:, :, : patches.start], turned, x[:, :, patches.stop :]], 2)
 
 
-def mix(
+def finish(
     block: PlainBlock, x: Float[Tensor, "B S D"], attended: Float[Tensor, "B A S d"]
 ) -> Float[Tensor, "B S D"]:
+    """Add to tokens what they attended to, projected, and what the feed-forward part makes of the sum."""
+    heads_joined = attended.transpose(1, 2).flatten(2)
+    count = _parts(block, x)
+    if count == 1:
+        return _fed(block, x + _mixed(block, x, heads_joined))
+    parts = zip(x.flatten(0, 1).chunk(count), heads_joined.flatten(0, 1).chunk(count), strict=True)
+    return torch.cat([_fed(block, part + _mixed(block, part, seen)) for part, seen in parts]).view_as(x)
+
+
+def _parts(block: PlainBlock, x: Float[Tensor, "B S D"]) -> int:
+    """In how many parts tokens go through what looks at each of them alone.
+
+    At evaluation on a CPU in several (Kitaev et al. 2020, Reformer, section 3): the hidden numbers then stay
+    in its cache. In training in one, for a branch is dropped for whole images.
+    """
+    learns = torch.is_grad_enabled() or block.training
+    if x.device.type != "cpu" or learns or torch.compiler.is_compiling():
+        return 1
+    return math.ceil(4 * x.numel() / HIDDEN_AT_ONCE)
+
+
+def _mixed(
+    block: PlainBlock, x: Float[Tensor, "*any D"], attended: Float[Tensor, "*any D"]
+) -> Float[Tensor, "*any D"]:
     """What attention adds to the tokens: its output, projected."""
     attention = block.attn
-    mixed = attention.norm(attended.transpose(1, 2).flatten(2))
+    mixed = attention.norm(attended)
     if attention.gate is not None:
         mixed = mixed * attention.gate(block.norm1(x)).sigmoid()
     mixed = attention.proj_drop(attention.proj(mixed))
     return _damped(mixed, block.gamma_1 if isinstance(block, EvaBlock) else block.ls1, block.drop_path1)
 
 
-def feed(block: PlainBlock, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
-    """Return the tokens with what the feed-forward part adds to them.
-
-    Each token is fed alone. At evaluation a CPU feeds some at a time (Kitaev et al. 2020, Reformer,
-    section 3): the hidden numbers then stay in its cache. In training a branch is dropped for whole images.
-    """
-    learns = torch.is_grad_enabled() or block.training
-    if x.device.type != "cpu" or learns or torch.compiler.is_compiling():
-        return _fed(block, x)
-    tokens = x.flatten(0, 1)
-    parts = tokens.chunk(math.ceil(4 * tokens.numel() / HIDDEN_AT_ONCE))
-    return torch.cat([_fed(block, part) for part in parts]).view_as(x)
-
-
 def _fed(block: PlainBlock, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any D"]:
+    """Return the tokens with what the feed-forward part adds to them."""
     fed = block.mlp(block.norm2(x))
     return x + _damped(fed, block.gamma_2 if isinstance(block, EvaBlock) else block.ls2, block.drop_path2)
 

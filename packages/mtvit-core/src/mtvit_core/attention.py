@@ -109,13 +109,18 @@ def attend(
     for span in layout.spans:
         if span.visibility == "joint":
             continue
-        own = slice(span.start, span.stop)
         asking = q[:, :, span.start - first : span.stop - first]
-        keys = torch.cat([k[:, :, : layout.context], k[:, :, own]], 2)
-        values = torch.cat([v[:, :, : layout.context], v[:, :, own]], 2)
+        keys, values = (_seen(part, layout.context, span) for part in (k, v))
         mask = _mask(q, layout, keys.shape[2], range(span.start, span.stop), [span], masks)
         parts.append(_softmax_attention(asking, keys, values, mask))
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
+
+
+def _seen(x: Float[Tensor, "B A S d"], context: int, span: Span) -> Float[Tensor, "B A seen d"]:
+    """Keys or values of context and isolated group; not copied where the group stands right behind."""
+    if span.start == context:
+        return x[:, :, : span.stop]
+    return torch.cat([x[:, :, :context], x[:, :, span.start : span.stop]], 2)
 
 
 def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

@@ -48,10 +48,10 @@ def step(
     first: int,
 ) -> Float[Tensor, "B rest D"]:
     """Run one block over the tokens of all groups; return those from index ``first`` on."""
-    return adapters.feed(block, tokens[:, first:] + _attention(block, tokens, rope, layout, masks, first))
+    return adapters.finish(block, tokens[:, first:], _attended(block, tokens, rope, layout, masks, first))
 
 
-def _attention(
+def _attended(
     block: adapters.PlainBlock,
     tokens: Tensor,
     rope: Tensor | None,
@@ -59,9 +59,9 @@ def _attention(
     masks: Mapping[str, Tensor],
     first: int,
 ) -> Tensor:
-    """What attention adds; queries, keys and values are gone before the feed-forward part needs memory."""
+    """What tokens attend to; queries, keys and values are gone before the rest of the block needs memory."""
     q, k, v = adapters.project(block, tokens, rope, slice(layout.prefix, layout.context))
-    return adapters.mix(block, tokens[:, first:], attend(q[:, :, first:], k, v, layout, masks))
+    return attend(q[:, :, first:], k, v, layout, masks)
 
 
 class Backbone(nn.Module):
