@@ -1,8 +1,9 @@
 """Latency of det + seg + pose in one pass against the bare timm backbone, in one run, decoding included.
 
-    python benchmarks/one_pass.py --queries task instance --rounds 12
+    python benchmarks/one_pass.py --queries task instance --rounds 30
 
 Bare and multi-task passes alternate, so that both see the same machine; the ratio of medians is what counts.
+Where the rounds of a run differ much, as their quartiles tell, more of them are needed.
 On a busy machine, --cpu-time with --threads 1 counts the processor's time.
 """
 
@@ -62,13 +63,13 @@ def main() -> None:
     base = times["timm backbone"]
     click.echo(
         f"{options.backbone}, {options.tasks}, {canvas[0]} x {canvas[1]}, {torch.get_num_threads()} threads, "
-        "fp32: median, its ratio, median of the ratios of each round"
+        "fp32: median, its ratio, quartiles of the ratios of each round"
     )
     for name, values in times.items():
-        median, ratio = statistics.median(values), statistics.median(map(truediv, values, base))
-        click.echo(
-            f"{name:30s} {median * 1e3:8.1f} ms {median / statistics.median(base):6.2f} x {ratio:6.2f} x"
-        )
+        median = statistics.median(values)
+        quartiles = statistics.quantiles(map(truediv, values, base), n=4)
+        spread = " ".join(f"{ratio:6.2f} x" for ratio in quartiles)
+        click.echo(f"{name:30s} {median * 1e3:8.1f} ms {median / statistics.median(base):6.2f} x  {spread}")
 
 
 def decoded(model: MultiTaskViT, image: torch.Tensor) -> None:
