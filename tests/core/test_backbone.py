@@ -93,18 +93,20 @@ def test_some_tokens_at_a_time_give_what_all_at_once_give(
 ) -> None:
     backbone = make(family)
     images = torch.randint(0, 256, (2, 3, *backbone.spec.canvas), dtype=torch.uint8)
-    mlp, fed = backbone.vit.blocks[0].mlp, []
-    mlp.register_forward_hook(lambda module, given, found: fed.append(given[0].shape[:-1].numel()))
+    block, fed, mixed, normed = backbone.vit.blocks[0], [], [], []
+    for module, seen in ((block.mlp, fed), (block.attn.proj, mixed), (block.norm1, normed)):
+        module.register_forward_hook(lambda _, given, __, seen=seen: seen.append(given[0].shape[:-1].numel()))
     expected = tokens(backbone(images).last).detach()  # with gradients all at once
     with torch.inference_mode():
         at_once = tokens(backbone(images).last)
         monkeypatch.setattr(adapters, "HIDDEN_AT_ONCE", 4 * backbone.spec.width * 50)
         in_parts = tokens(backbone(images).last)
     count = expected.shape[:2].numel()
-    assert fed[:2] == [count, count]
-    assert len(fed) > 4
-    assert sum(fed[2:]) == count
-    assert max(fed[2:]) <= 50
+    for seen in (fed, mixed, normed):
+        assert seen[:2] == [count, count]
+        assert len(seen) > 4
+        assert sum(seen[2:]) == count
+        assert max(seen[2:]) <= 50
     torch.testing.assert_close(at_once, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(in_parts, expected, rtol=1e-5, atol=1e-5)
 
