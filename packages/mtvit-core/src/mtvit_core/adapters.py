@@ -131,9 +131,8 @@ def project(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values B A S d of every token; rotary positions on the patch tokens only."""
     attention = block.attn
-    parts = [_qkv(attention, block.norm1(part)) for part in x.chunk(_parts(block, x), 1)]
-    # Numbers that one head reads then lie together, too.
-    q, k, v = parts[0] if len(parts) == 1 else (torch.cat(each, 2) for each in zip(*parts, strict=True))
+    count = _parts(block, x)
+    q, k, v = _qkv(attention, block.norm1(x)) if count == 1 else _qkv_in_parts(block, x, count)
     q, k = attention.q_norm(q), attention.k_norm(k)
     if rope is not None:
         half = attention.rotate_half
@@ -157,6 +156,21 @@ def _qkv(attention: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         fused = fused + torch.cat([bias, attention.k_bias, attention.v_bias])
     q, k, v = fused.view(images, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
     return q, k, v
+
+
+def _qkv_in_parts(block: PlainBlock, x: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Queries, keys and values, each laid head by head, a part at a time while it is in the cache."""
+    whole: tuple[Tensor, ...] = ()
+    start = 0
+    for part in x.chunk(count, 1):
+        made = _qkv(block.attn, block.norm1(part))
+        if not whole:
+            whole = tuple(each.new_empty(*each.shape[:2], x.shape[1], each.shape[3]) for each in made)
+        stop = start + part.shape[1]
+        for into, each in zip(whole, made, strict=True):
+            into[:, :, start:stop] = each
+        start = stop
+    return whole
 
 
 def _rotate(x: Tensor, rope: Tensor, patches: slice, half: bool) -> Tensor:
