@@ -2,12 +2,14 @@
 
     python benchmarks/one_pass.py --queries task instance --rounds 30
 
-Bare and multi-task passes alternate, so that both see the same machine; the ratio of medians is what counts.
+Bare and multi-task passes alternate, so that both see the same machine, in an order drawn anew for each round, so
+that none always runs behind the same one; the ratio of medians is what counts.
 Where the rounds of a run differ much, as their quartiles tell, more of them are needed.
 On a busy machine, --cpu-time with --threads 1 counts the processor's time.
 """
 
 import argparse
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -83,12 +85,13 @@ def decoded(model: MultiTaskViT, image: torch.Tensor) -> None:
 def alternate(
     passes: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
-    """Time every pass once per round, after one round of warming up."""
+    """Time every pass once per round, in any order, after one round of warming up."""
     times: dict[str, list[float]] = {name: [] for name in passes}
+    order = random.Random(0)
     for round_ in range(rounds + 1):
-        for name, run in passes.items():
+        for name in order.sample(list(passes), len(passes)):
             started = clock()
-            run()
+            passes[name]()
             if round_:
                 times[name].append(clock() - started)
     return times
