@@ -2,8 +2,8 @@
 
     python benchmarks/one_pass.py --queries task instance --rounds 30
 
-Bare and multi-task passes alternate, so that both see the same machine, in an order drawn anew for each round, so
-that none always runs behind the same one; the ratio of medians is what counts.
+Bare and multi-task passes alternate, so that both see the same machine, in an order drawn anew for each
+round, so that none always runs behind the same one; the ratio of medians is what counts.
 Where the rounds of a run differ much, as their quartiles tell, more of them are needed.
 On a busy machine, --cpu-time with --threads 1 counts the processor's time.
 """
