@@ -17,6 +17,9 @@ from mtvit_train.gallery import Exhibit, save_gallery
 mpl.use("Agg")
 from matplotlib.figure import Figure
 
+#: Lines of one colour in a picture, one after the other.
+DASHES = ("-", "--", ":")
+
 
 def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) -> None:
     """Draw the first training samples, augmented, with all that is labelled."""
@@ -89,12 +92,14 @@ def draw_losses(records: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw every loss term over the steps, one panel per task."""
     names = sorted({key for record in records for key in record if "/" in key})
     tasks = sorted({name.split("/")[0] for name in names})
-    figure = Figure(figsize=(4.5 * max(1, len(tasks)), 3.6), layout="constrained")
+    figure = Figure(figsize=(5.5 * max(1, len(tasks)), 3.6), layout="constrained")
     for panel, task in enumerate(tasks):
         axes = figure.add_subplot(1, len(tasks), panel + 1, title=task, xlabel="step", ylabel="weighted loss")
-        for name in (name for name in names if name.startswith(task + "/")):
+        for i, name in enumerate(name for name in names if name.startswith(task + "/")):
             steps, values = _series(records, name)
-            axes.plot(steps, values, label=name.split("/", 1)[1], linewidth=1.4)
+            # Of ten colours each comes again with another dash.
+            dash = DASHES[i // 10 % len(DASHES)]
+            axes.plot(steps, values, dash, color=f"C{i % 10}", label=name.split("/", 1)[1], linewidth=1.4)
         axes.set_yscale("log")
         _tidy(axes)
     figure.savefig(path, dpi=120)
@@ -103,7 +108,7 @@ def draw_losses(records: Sequence[dict[str, Any]], path: Path) -> None:
 def draw_metrics(records: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw AP and AP50 of every task over the steps."""
     names = sorted({key for record in records for key in record if key.endswith(("/AP", "/AP50"))})
-    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.add_subplot(1, 1, 1, xlabel="step", ylabel="average precision", ylim=(0, 1))
     colours = {task: f"C{i}" for i, task in enumerate(sorted({name.split("/")[0] for name in names}))}
     for name in names:
@@ -122,7 +127,9 @@ def _series(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], li
 
 
 def _tidy(axes: Any) -> None:
+    """Name the lines beside the axes, in the order in which they end."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, frameon=False)
+    lines = sorted(axes.get_lines(), key=lambda line: [*line.get_ydata()[-1:]], reverse=True)
+    if lines:
+        axes.legend(handles=lines, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
