@@ -72,7 +72,9 @@ def predictions(images: int, queries: int, classes: int, layers: int = 1, patche
     if patches:
         logits = torch.randn(images, patches, classes).requires_grad_()
         boxes = (torch.rand(images, patches, 4) * 0.4 + 0.1).requires_grad_()
-        pick = Pick(logits, boxes, torch.stack([torch.randperm(patches)[:queries] for _ in range(images)]))
+        pick = Pick.among(
+            logits, boxes, torch.stack([torch.randperm(patches)[:queries] for _ in range(images)])
+        )
     return DetPredictions(
         (torch.randn(layers, images, queries, classes) * 2).requires_grad_(),
         (torch.rand(layers, images, queries, 4) * 0.4 + 0.1).requires_grad_(),

@@ -63,7 +63,7 @@ def predictions(
     canvas: tuple[int, int] = (64, 96),
 ) -> PosePredictions:
     """Random predictions without refinement; every tensor wants a gradient."""
-    pick = Pick(
+    pick = Pick.among(
         torch.randn(images, 2 * queries, classes).requires_grad_(),
         (0.2 + 0.3 * torch.rand(images, 2 * queries, 4)).requires_grad_(),
         torch.arange(queries).expand(images, -1),

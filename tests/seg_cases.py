@@ -72,7 +72,7 @@ def picked(
 ) -> SegPredictions:
     """Random predictions of the picked variant."""
     patches = 4 * queries
-    pick = Pick(
+    pick = Pick.among(
         torch.randn(images, patches, len(CATEGORIES)).requires_grad_(),
         torch.rand(images, patches, 4).requires_grad_(),
         torch.arange(queries).expand(images, -1),

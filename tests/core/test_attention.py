@@ -233,6 +233,17 @@ def test_isolated_groups_change_no_gradient_of_another_task() -> None:
         torch.testing.assert_close(a, b, atol=1e-6 * max(1.0, float(b.abs().max())), rtol=0)
 
 
+def test_tokens_are_the_same_whether_gradients_are_recorded_or_not() -> None:
+    backbone = make().eval()
+    groups = [group(f"g{i}", count=count) for i, count in enumerate((3, 9, 20, 4))]
+    groups.insert(1, group("joint", visibility="joint", count=6))
+    images = images_for(backbone)
+    recorded = flat(backbone(images, groups))
+    with torch.no_grad():
+        found = flat(backbone(images, groups))
+    assert all(torch.equal(found[name], value) for name, value in recorded.items())
+
+
 def test_joint_groups_do_change_the_context() -> None:
     backbone = make().eval()
     images = images_for(backbone)

@@ -112,11 +112,11 @@ def test_box_losses_by_hand() -> None:
 
 
 def test_proposals_of_the_same_patch_are_compared() -> None:
-    teacher = Pick(logits_of(PROBABILITIES), BOXES, torch.zeros(2, 1, dtype=torch.int64))
+    teacher = Pick.among(logits_of(PROBABILITIES), BOXES, torch.zeros(2, 1, dtype=torch.int64))
     moved = BOXES.clone()
     moved[0, 2, 0] += 0.1  # sure: 0.9
     moved[0, 1, 0] += 0.1  # not sure: 0.05
-    student = Pick(torch.zeros(2, 3, 2), moved, teacher.index)
+    student = Pick.among(torch.zeros(2, 3, 2), moved, teacher.index)
     terms = soft_proposal_losses(student, teacher, 1.0)
     classes = ((PROBABILITIES - 0.5) ** 2 * math.log(2)).sum().item()
     assert terms["proposal_class"].item() == pytest.approx(classes / 1.5, rel=1e-4)

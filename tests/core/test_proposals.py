@@ -1,10 +1,14 @@
 """Queries picked from context: what is picked, where gradients go, and that the proposals learn."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
 from mtvit_core.boxes import box_iou, cxcywh_to_xyxy
+from mtvit_core.errors import PluginError
 from mtvit_core.proposals import (
     ANCHOR,
     DUPLICATE_IOU,
@@ -42,7 +46,7 @@ def proposals(images: int = 2) -> Pick:
     boxes = torch.rand(images, PATCHES, 4) * 0.4 + 0.1
     logits = torch.randn(images, PATCHES, CLASSES) * 2
     index = torch.zeros(images, 1, dtype=torch.int64)
-    return Pick(logits.requires_grad_(), boxes.requires_grad_(), index)
+    return Pick.among(logits.requires_grad_(), boxes.requires_grad_(), index)
 
 
 def objects(images: int = 2, most: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -51,6 +55,11 @@ def objects(images: int = 2, most: int = 3) -> tuple[Tensor, Tensor, Tensor, Ten
     boxes = torch.rand(images, most, 4) * 0.3 + 0.2
     labels = torch.randint(0, CLASSES, (images, most))
     return labels * valid, boxes * valid[..., None], valid, torch.ones(images, dtype=torch.bool)
+
+
+def rows(values: Tensor, index: Tensor) -> Tensor:
+    """Return the rows of every image that an index names."""
+    return torch.stack([value[at] for value, at in zip(values, index, strict=True)])
 
 
 def distinct(boxes: Tensor, scores: Tensor) -> Tensor:
@@ -67,7 +76,8 @@ def test_duplicates_are_picked_after_all_distinct_patches_and_the_best_come_firs
     boxes = torch.rand(3, 12, 4) * 0.3 + 0.2
     boxes = boxes.repeat_interleave(4, 1) + torch.randn(3, 48, 4) * 0.005
     logits = torch.randn(3, 48, CLASSES) * sharpness
-    order = pick_distinct(logits, boxes, 48)
+    order, found = pick_distinct(logits, partial(rows, boxes), 48)
+    assert torch.equal(found, rows(boxes, order))
     for image in range(3):
         scores = logits[image].max(-1).values
         is_distinct = distinct(cxcywh_to_xyxy(boxes[image]), scores)
@@ -82,9 +92,41 @@ def test_duplicates_are_picked_after_all_distinct_patches_and_the_best_come_firs
 
 def test_images_are_picked_apart() -> None:
     logits, boxes = torch.randn(3, 20, CLASSES), torch.rand(3, 20, 4) * 0.2 + 0.3
-    together = pick_distinct(logits, boxes, 7)
+    together = pick_distinct(logits, partial(rows, boxes), 7)
     for i in range(3):
-        assert torch.equal(together[i : i + 1], pick_distinct(logits[i : i + 1], boxes[i : i + 1], 7))
+        alone = pick_distinct(logits[i : i + 1], partial(rows, boxes[i : i + 1]), 7)
+        assert all(torch.equal(a[i : i + 1], b) for a, b in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("objects", [20, 3])
+def test_few_patches_are_searched_where_they_hold_enough_and_all_else(objects: int) -> None:
+    boxes = torch.rand(2, objects, 4) * 0.3 + 0.2
+    boxes = boxes.repeat(1, 120 // objects, 1) + torch.randn(2, 120, 4) * 1e-4
+    logits = torch.randn(2, 120, CLASSES)
+    searched: list[int] = []
+
+    def boxes_of(index: Tensor) -> Tensor:
+        searched.append(index.shape[1])
+        return rows(boxes, index)
+
+    order, _ = pick_distinct(logits, boxes_of, 5)
+    assert searched == ([10] if objects == 20 else [10, 30])
+    best = logits.amax(-1).topk(40, 1).indices
+    for image in range(2):
+        scores = logits[image].amax(-1)[best[image]]
+        is_distinct = distinct(cxcywh_to_xyxy(boxes[image, best[image]]), scores)
+        wanted = torch.cat([best[image][is_distinct], best[image][~is_distinct]])[:5]
+        assert torch.equal(order[image], wanted)
+
+
+def test_without_readers_of_proposals_the_same_patches_are_picked() -> None:
+    made, given = source(), context()
+    (whole, pick), (lean, alone) = entered(made, given), entered(made, replace(given, proposals=False))
+    assert torch.equal(alone.index, pick.index)
+    torch.testing.assert_close(alone.picked_boxes, pick.picked_boxes)
+    torch.testing.assert_close(lean.content, whole.content)
+    with pytest.raises(PluginError, match="picked_boxes"):
+        _ = alone.boxes
 
 
 def test_a_query_carries_what_it_was_picked_for() -> None:
@@ -170,7 +212,7 @@ def test_an_unlabelled_image_changes_nothing_for_the_others() -> None:
     pick, (labels, boxes, valid, labelled) = proposals(), objects()
     labelled[1] = False
     losses = proposal_loss(pick, labels, boxes, valid, labelled)
-    first = Pick(pick.logits[:1], pick.boxes[:1], pick.index[:1])
+    first = Pick.among(pick.logits[:1], pick.boxes[:1], pick.index[:1])
     alone = proposal_loss(first, labels[:1], boxes[:1], valid[:1], labelled[:1])
     for name, value in losses.items():
         torch.testing.assert_close(value, alone[name])
@@ -206,7 +248,7 @@ def test_padding_changes_nothing() -> None:
 
 def test_only_patches_near_an_object_are_taught_its_box() -> None:
     boxes = anchors(GRID, torch.zeros(0))[None].clone().requires_grad_()
-    pick = Pick(
+    pick = Pick.among(
         torch.zeros(1, PATCHES, CLASSES, requires_grad=True), boxes, torch.zeros(1, 1, dtype=torch.int64)
     )
     target = torch.tensor([[[0.2, 0.3, 0.2, 0.2]]])
@@ -224,7 +266,7 @@ def test_only_patches_near_an_object_are_taught_its_box() -> None:
 @pytest.mark.parametrize("side", [1e-4, 1e-2, 1.0])
 def test_every_object_has_a_teacher_however_small(side: float) -> None:
     boxes = anchors(GRID, torch.zeros(0))[None].clone().requires_grad_()
-    pick = Pick(
+    pick = Pick.among(
         torch.full((1, PATCHES, CLASSES), -5.0, requires_grad=True),
         boxes,
         torch.zeros(1, 1, dtype=torch.int64),

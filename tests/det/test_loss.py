@@ -42,7 +42,7 @@ def inputs(found: DetPredictions) -> list[Tensor]:
 
 def of_image(found: DetPredictions, i: int) -> DetPredictions:
     """Return the predictions for one image of a batch."""
-    pick = found.pick and Pick(
+    pick = found.pick and Pick.among(
         *(part[i : i + 1] for part in (found.pick.logits, found.pick.boxes, found.pick.index))
     )
     return replace(found, logits=found.logits[:, i : i + 1], boxes=found.boxes[:, i : i + 1], pick=pick)
@@ -101,7 +101,9 @@ def test_the_order_of_images_and_objects_changes_nothing(variant: str) -> None:
     together = losses_of(task(variant=variant), found, targets_of(images))
     rows = torch.tensor([2, 0, 1])
     shuffled = replace(images[0], boxes=images[0].boxes[rows], labels=images[0].labels[rows])
-    pick = found.pick and Pick(found.pick.logits.flip(0), found.pick.boxes.flip(0), found.pick.index.flip(0))
+    pick = found.pick and Pick.among(
+        found.pick.logits.flip(0), found.pick.boxes.flip(0), found.pick.index.flip(0)
+    )
     turned = replace(found, logits=found.logits.flip(1), boxes=found.boxes.flip(1), pick=pick)
     other = losses_of(task(variant=variant), turned, targets_of([images[1], shuffled]))
     for name, value in together.items():
@@ -142,7 +144,7 @@ def picked_by_hand() -> tuple[DetPredictions, DetTargets]:
     """Return two queries and one object of class 2, which the second query fits in part."""
     boxes = torch.tensor([[0.8, 0.8, 0.1, 0.1], [0.3, 0.25, 0.2, 0.5]])
     logits = torch.tensor([[0.5, -1.0, 0.0, -2.0], [1.0, 0.0, -0.5, 2.0]])
-    pick = Pick(torch.zeros(1, 2, CLASSES), boxes[None], torch.tensor([[0, 1]]))
+    pick = Pick.among(torch.zeros(1, 2, CLASSES), boxes[None], torch.tensor([[0, 1]]))
     return (
         DetPredictions(logits[None, None], boxes[None, None], pick, (64, 96)),
         targets_of([annotate([[0.2 * 96, 0.0, 0.6 * 96, 0.5 * 64]], [2])]),

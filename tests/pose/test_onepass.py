@@ -9,6 +9,7 @@ from mtvit_core.boxes import xyxy_to_cxcywh
 from mtvit_core.categories import Categories, Category
 from mtvit_core.errors import ConfigError
 from mtvit_core.matching import match_all
+from mtvit_core.tokens import Pick
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.head import PosePredictions
 from mtvit_pose.oks import DEFAULT_SIGMA
@@ -121,9 +122,7 @@ def test_unlabelled_images_do_not_change_the_loss_of_others():
             name: getattr(found, name)[:, :1]
             for name in ("logits", "boxes", "points", "visibility", "quality")
         },
-        pick=replace(
-            found.pick, logits=found.pick.logits[:1], boxes=found.pick.boxes[:1], index=found.pick.index[:1]
-        ),
+        pick=Pick.among(found.pick.logits[:1], found.pick.boxes[:1], found.pick.index[:1]),
     )
 
     both = losses(found, labelled, people(1, has=frozenset({"boxes"})))
@@ -186,7 +185,7 @@ def test_queries_picked_on_a_person_learn_its_pose_but_not_its_class():
     targets = TASK.targets([person], CANVAS, torch.device("cpu"))
     found = predictions()
     boxes = torch.cat([targets.boxes[:, :1].expand(1, 3, 4), torch.full((1, 9, 4), 0.01)], 1)
-    found = replace(found, pick=replace(found.pick, boxes=boxes))
+    found = replace(found, pick=Pick.among(found.pick.logits, boxes, found.pick.index))
 
     grads = {}
     for many in (True, False):

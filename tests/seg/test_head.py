@@ -140,7 +140,7 @@ def test_logits_of_the_cells_are_those_of_the_prior_at_their_centres() -> None:
 def test_picked_head_starts_with_class_and_box_of_the_pick() -> None:
     head = task().head(SPEC)
     assert isinstance(head, PickedHead)
-    pick = Pick(torch.randn(2, 24, 3), torch.rand(2, 24, 4), torch.randint(0, 24, (2, 7)))
+    pick = Pick.among(torch.randn(2, 24, 3), torch.rand(2, 24, 4), torch.randint(0, 24, (2, 7)))
     found: SegPredictions = head(features({5: (torch.randn(2, 7, 24), torch.randn(2, 24, 4, 6))}, pick))
     assert found.boxes is not None
     torch.testing.assert_close(found.logits[0], pick.picked_logits)

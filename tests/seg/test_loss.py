@@ -12,6 +12,7 @@ from mtvit_core.annotations import Annotations
 from mtvit_core.batch import Batch
 from mtvit_core.geometry import ImageMeta
 from mtvit_core.matching import Match
+from mtvit_core.tokens import Pick
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.loss import map_iou, quality_targets
 from mtvit_seg.task import Segmentation
@@ -142,7 +143,7 @@ def image_of(predictions: SegPredictions, image: int) -> SegPredictions:
     pick = predictions.pick
     if pick is not None:
         rows = slice(image, image + 1)
-        pick = replace(pick, logits=pick.logits[rows], boxes=pick.boxes[rows], index=pick.index[rows])
+        pick = Pick.among(pick.logits[rows], pick.boxes[rows], pick.index[rows])
     return replace(predictions, pick=pick, **cut)
 
 

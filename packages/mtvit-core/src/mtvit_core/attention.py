@@ -91,8 +91,8 @@ def attend(
 
     Args:
         q: Queries per head, of all tokens or of the last ones in the sequence.
-        k: Keys.
-        v: Values.
+        k: Keys; those of groups are overwritten where no gradient is recorded.
+        v: Values; the same.
         layout: Where each group stands.
         masks: Per masked group, the patches that each of its queries may see.
 
@@ -117,10 +117,14 @@ def attend(
 
 
 def _seen(x: Float[Tensor, "B A S d"], context: int, span: Span) -> Float[Tensor, "B A seen d"]:
-    """Keys or values of context and isolated group; not copied where the group stands right behind."""
-    if span.start == context:
-        return x[:, :, : span.stop]
-    return torch.cat([x[:, :, :context], x[:, :, span.start : span.stop]], 2)
+    """Keys or values of context and isolated group, the group right behind the context."""
+    own, stop = x[:, :, span.start : span.stop], context + span.stop - span.start
+    if span.start > context:
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return torch.cat([x[:, :, :context], own], 2)
+        # What stood there belongs to groups that have attended; to copy the context takes a tenth of a block.
+        x[:, :, context:stop] = own.clone()
+    return x[:, :, :stop]
 
 
 def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

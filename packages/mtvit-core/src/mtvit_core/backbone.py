@@ -130,6 +130,7 @@ class Backbone(nn.Module):
         groups: Sequence[TokenGroup] = (),
         maskers: dict[str, QueryMasker] | None = None,
         patches: bool = True,
+        proposals: bool = True,
     ) -> Features:
         """Run the trunk once, with every group's queries beside the context from its entry block on.
 
@@ -139,6 +140,8 @@ class Backbone(nn.Module):
             maskers: Heads that supply attention masks, by group name; used in training only.
             patches: Whether anybody reads the context at the output; else the last block leaves it out, and
                 ``patches`` and ``prefix`` of the output are empty.
+            proposals: Whether anybody reads what is proposed at patches that become no query; else sources
+                may leave it out.
 
         Returns:
             Features at the output and, in training, at every depth that a group asks for.
@@ -158,7 +161,8 @@ class Backbone(nn.Module):
         between = [None, *self.variation.tables_between(self.vit, grid)]
         for i, block in enumerate(self.vit.blocks):
             tokens = _add_positions(tokens, layout, between[i], groups, i)
-            tokens, layout = self._enter(tokens, layout, [g for g in groups if g.enter == i], grid, picks)
+            entering = [group for group in groups if group.enter == i]
+            tokens, layout = self._enter(tokens, layout, entering, grid, picks, proposals)
             masked = [g for g in groups if g.masked and g.enter <= i] if self.training and maskers else []
             if i in wanted or masked:
                 layers[i] = self._read(tokens, layout, grid)
@@ -184,10 +188,12 @@ class Backbone(nn.Module):
         groups: list[TokenGroup],
         grid: tuple[int, int],
         picks: dict[str, Pick],
+        proposals: bool,
     ) -> tuple[Tensor, Layout]:
         if not groups:
             return tokens, layout
-        context = Context(tokens[:, layout.prefix : layout.context], tokens[:, : layout.prefix], grid)
+        patches, prefix = tokens[:, layout.prefix : layout.context], tokens[:, : layout.prefix]
+        context = Context(patches, prefix, grid, proposals)
         for group in groups:
             entry = group.source(context)
             if entry.pick is not None:

@@ -159,7 +159,9 @@ class MultiTaskViT(nn.Module):
         """Return the tasks that see this view."""
         return tuple(task for task in self.task_list if task.view == view)
 
-    def features(self, images: UInt8[Tensor, "B 3 H W"], view: View = "image") -> Features:
+    def features(
+        self, images: UInt8[Tensor, "B 3 H W"], view: View = "image", proposals: bool = True
+    ) -> Features:
         """Run the trunk once with the token groups of every task of this view."""
         groups: list[TokenGroup] = []
         maskers: dict[str, QueryMasker] = {}
@@ -172,17 +174,21 @@ class MultiTaskViT(nn.Module):
             if isinstance(modules.head, QueryMasker):
                 maskers.update({group.name: modules.head for group in modules.groups if group.masked})
         read = not tasks or any(task.reads_patches for task in tasks)
-        return self.backbone(images, groups, maskers, read)  # type: ignore[no-any-return]  # modules are untyped callables
+        return self.backbone(images, groups, maskers, read, proposals)  # type: ignore[no-any-return]  # modules are untyped callables
 
-    def forward(self, images: UInt8[Tensor, "B 3 H W"], view: View | None = None) -> dict[str, Any]:
+    def forward(
+        self, images: UInt8[Tensor, "B 3 H W"], view: View | None = None, proposals: bool = True
+    ) -> dict[str, Any]:
         """Return raw predictions by task name.
 
         Args:
             images: RGB, 0 to 255, on canvases of this view; sides are multiples of the patch.
             view: ``image`` or ``person``; by default the one view that the tasks ask for, images first.
+            proposals: Whether anybody reads what is proposed at patches that become no query: a loss or a
+                lesson does, results do not.
         """
         shown = view or (self.views[0] if self.views else "image")
-        features = self.features(images.to(self.device), shown)
+        features = self.features(images.to(self.device), shown, proposals)
         predictions: dict[str, Any] = {}
         for task in self.of_view(shown):
             group = self.instance_group if self.shares(task.name) else None
@@ -196,10 +202,10 @@ class MultiTaskViT(nn.Module):
 
         Tasks that share queries agree on class and box of each, see ``mtvit_core.agreement``.
         """
-        predictions = self.forward(images, view)
+        predictions = self.forward(images, view, proposals=False)
         mirroring = [task for task in self.of_view(view) if task.mirrors]
         if mirroring:
-            mirrored = self.forward(images.flip(-1), view)
+            mirrored = self.forward(images.flip(-1), view, proposals=False)
             averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
             predictions |= averages
         if self.instance_group is not None and view == "image":

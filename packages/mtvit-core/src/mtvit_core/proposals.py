@@ -12,6 +12,8 @@ from few steps.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -30,8 +32,9 @@ from mtvit_core.tokens import Context, Entry, Pick, QuerySource, TokenGroup
 ANCHOR = 0.25
 #: Overlap from which the weaker of two proposals is a duplicate; any threshold of 0.7 to 0.8 works in DDQ.
 DUPLICATE_IOU = 0.8
-#: Best patches among which distinct ones are searched, for each one to pick.
-SEARCHED = 8
+#: Best patches among which distinct ones are searched, for each one to pick: so many at first, which mostly
+#: hold enough, else so many.
+SEARCHED_FIRST, SEARCHED = 2, 8
 #: Patches that each object teaches.
 POSITIVES = 6
 #: Probability that an untrained patch gives each class; steadies the first steps (Lin et al. 2017, 4.1).
@@ -62,13 +65,22 @@ class PickedQueries(QuerySource):
 
     def forward(self, context: Context) -> Entry:
         """Propose, pick, and make the tokens, through which no gradient reaches the scores and boxes."""
-        x = self.norm(context.patches)
-        deltas = self.box(x)
-        boxes = apply_deltas(anchors(context.grid, x).expand_as(deltas), deltas)
-        logits = self.score(x)
-        index = pick_distinct(logits.detach(), boxes.detach(), min(self.count, x.shape[1]))
-        pick = Pick(logits, boxes, index)
+        pick = self._pick(context)
         return Entry(self.position(sine_embedding(pick.picked_boxes.detach())) + self.group, pick)
+
+    def _pick(self, context: Context) -> Pick:
+        x = self.norm(context.patches)
+        start = anchors(context.grid, x).expand(len(x), -1, -1)
+        logits, count = self.score(x), min(self.count, x.shape[1])
+        if context.proposals:
+            boxes = apply_deltas(start, self.box(x))
+            index, _ = pick_distinct(logits.detach(), partial(_rows, boxes.detach()), count)
+            return Pick.among(logits, boxes, index)
+
+        def boxes_of(patches: Tensor) -> Tensor:
+            return apply_deltas(_rows(start, patches), self.box(_rows(x, patches))).detach()
+
+        return Pick(logits, *pick_distinct(logits.detach(), boxes_of, count))
 
 
 def picked_group(name: str, joining: Joining, width: int) -> TokenGroup:
@@ -96,31 +108,48 @@ def anchors(grid: tuple[int, int], like: Tensor) -> Float[Tensor, "N 4"]:
 
 
 def pick_distinct(
-    logits: Float[Tensor, "B N C"], boxes: Float[Tensor, "B N 4"], count: int
-) -> Int64[Tensor, "B Q"]:
+    logits: Float[Tensor, "B N C"],
+    boxes_of: Callable[[Int64[Tensor, "B S"]], Float[Tensor, "B S 4"]],
+    count: int,
+) -> tuple[Int64[Tensor, "B Q"], Float[Tensor, "B Q 4"]]:
     """Return the best patches, those that repeat a better one last.
 
     Args:
         logits: Class logits of every patch.
-        boxes: Boxes cx cy w h.
+        boxes_of: Gives the boxes cx cy w h of some patches.
         count: How many to return, at most N.
 
     Returns:
-        Patch indices, best first.
+        Patch indices, best first, and their boxes.
     """
     # Who repeats a better one is settled among better ones, so the best suffice while enough are distinct.
-    patches = min(logits.shape[1], SEARCHED * count)
-    scores, searched = logits.max(-1).values.float().topk(patches, 1)
-    boxes = boxes.gather(1, searched[..., None].expand(-1, -1, 4))
-    images = len(boxes)
+    most = min(logits.shape[1], SEARCHED * count)
+    few = most if torch.compiler.is_compiling() else min(most, SEARCHED_FIRST * count)
+    scores, searched = logits.max(-1).values.float().topk(most, 1)
+    boxes = boxes_of(searched[:, :few])
+    distinct = _distinct(boxes, scores[:, :few])
+    if few < most and int(distinct.sum(1).min()) < count:
+        boxes = torch.cat([boxes, boxes_of(searched[:, few:])], 1)
+        distinct = _distinct(boxes, scores)
+    scores = scores[:, : boxes.shape[1]]
+    # A duplicate ranks below every distinct patch, whatever its score.
+    span = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
+    best = torch.where(distinct, scores, scores - span).topk(count, 1).indices
+    return searched.gather(1, best), _rows(boxes, best)
+
+
+def _distinct(boxes: Float[Tensor, "B S 4"], scores: Float[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
+    """Which boxes no better one of their image overlaps."""
+    images, patches = scores.shape
     image = torch.arange(images, device=boxes.device).repeat_interleave(patches)
     kept = batched_nms(cxcywh_to_xyxy(boxes).flatten(0, 1).float(), scores.flatten(), image, DUPLICATE_IOU)
     distinct = torch.zeros(images * patches, dtype=torch.bool, device=boxes.device)
     distinct[kept] = True
-    # A duplicate ranks below every distinct patch, whatever its score.
-    span = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
-    rank = torch.where(distinct.view(images, patches), scores, scores - span)
-    return searched.gather(1, rank.topk(count, 1).indices)
+    return distinct.view(images, patches)
+
+
+def _rows(values: Float[Tensor, "B N D"], index: Int64[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
+    return values.take_along_dim(index[..., None], 1)
 
 
 def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any features"]:

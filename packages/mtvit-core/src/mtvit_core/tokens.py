@@ -7,6 +7,8 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from mtvit_core.errors import PluginError
+
 Visibility = Literal["isolated", "joint"]
 
 
@@ -18,26 +20,52 @@ class Context:
         patches: Patch tokens, row-major.
         prefix: Class and register tokens.
         grid: Rows h and columns w of patches.
+        proposals: Whether what a source proposes at patches that become no query is read: by a loss, or by a
+            model that learns from this one.
     """
 
     patches: Float[Tensor, "B N D"]
     prefix: Float[Tensor, "B R D"]
     grid: tuple[int, int]
+    proposals: bool = True
 
 
 @dataclass(frozen=True)
 class Pick:
-    """Dense proposals of every patch, and the ones picked to become queries.
+    """Proposals of patches, and the ones picked to become queries.
 
     Attributes:
         logits: Class logits of every patch.
-        boxes: Box of every patch, cx cy w h relative to the canvas.
         index: Patches picked, best first.
+        picked_boxes: Their boxes, cx cy w h relative to the canvas.
+        proposed: Box of every patch; None where nobody reads them.
     """
 
     logits: Float[Tensor, "B N C"]
-    boxes: Float[Tensor, "B N 4"]
     index: Int64[Tensor, "B Q"]
+    picked_boxes: Float[Tensor, "B Q 4"]
+    proposed: Float[Tensor, "B N 4"] | None = None
+
+    @classmethod
+    def among(
+        cls, logits: Float[Tensor, "B N C"], boxes: Float[Tensor, "B N 4"], index: Int64[Tensor, "B Q"]
+    ) -> "Pick":
+        """Pick among patches that all have a box."""
+        return cls(logits, index, boxes.take_along_dim(index[..., None], 1), boxes)
+
+    @property
+    def boxes(self) -> Float[Tensor, "B N 4"]:
+        """Box of every patch, cx cy w h relative to the canvas.
+
+        Raises:
+            PluginError: they were not made.
+        """
+        if self.proposed is None:
+            raise PluginError(
+                "pick: boxes of patches that became no query are not made for results; read picked_boxes, or "
+                "call the model itself, which makes them unless told proposals=False."
+            )
+        return self.proposed
 
     def of(self, columns: Sequence[int]) -> "Pick":
         """Return the same proposals with some of the classes alone, in the order given."""
@@ -48,12 +76,7 @@ class Pick:
     @property
     def picked_logits(self) -> Float[Tensor, "B Q C"]:
         """Class logits of the picked patches."""
-        return self.logits.gather(1, self.index[..., None].expand(-1, -1, self.logits.shape[-1]))
-
-    @property
-    def picked_boxes(self) -> Float[Tensor, "B Q 4"]:
-        """Boxes of the picked patches, cx cy w h relative to the canvas."""
-        return self.boxes.gather(1, self.index[..., None].expand(-1, -1, 4))
+        return self.logits.take_along_dim(self.index[..., None], 1)
 
 
 @dataclass(frozen=True)
