@@ -5,7 +5,15 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from mtvit_core.errors import DataError
-from mtvit_core.masks import Rle, counts_to_rle, decode_rle, encode_rle, rle_area, run_lengths
+from mtvit_core.masks import (
+    Rle,
+    compress_runs,
+    counts_to_rle,
+    decode_rle,
+    encode_rle,
+    rle_area,
+    run_lengths,
+)
 
 
 def random_masks():
@@ -34,6 +42,18 @@ def test_run_lengths_are_those_that_were_compressed():
         runs = rng.integers(0, 10 ** rng.integers(1, 6), rng.integers(1, 40)).tolist()
         rle = counts_to_rle(runs, 1, sum(runs))
         assert run_lengths(rle.counts).tolist() == runs
+
+
+def test_many_masks_are_compressed_at_once_as_pycocotools_compresses_each():
+    rng = np.random.default_rng(0)
+    masks = [rng.integers(0, 10 ** rng.integers(1, 9), rng.integers(1, 40)) for _ in range(200)]
+    masks += [np.array([0, 1]), np.array([2**31 - 40, 0, 1, 0, 30, 0, 9])]
+    texts = compress_runs(np.concatenate(masks), np.array([len(mask) for mask in masks]))
+    for mask, text in zip(masks, texts, strict=True):
+        assert run_lengths(text).tolist() == mask.tolist()
+        if mask.sum() < 2**31:  # theirs are of 32 bits
+            assert counts_to_rle(mask.tolist(), 1, int(mask.sum())).counts == text
+    assert compress_runs(np.zeros(0, np.int64), np.zeros(0, np.int64)) == []
 
 
 def test_area_is_the_number_of_pixels():

@@ -14,8 +14,9 @@ from mtvit_core.masks import Rle, decode_rle, encode_rle
 from mtvit_seg.decode import decode_instances
 from mtvit_seg.extent import mask_boxes
 from mtvit_seg.head import SegPredictions
-from mtvit_seg.resize import at_original, crops
-from mtvit_seg.runs import crop_runs
+from mtvit_seg.resize import at_original
+from mtvit_seg.runs import find_runs
+from mtvit_seg.sheet import Place, Sheet, sheets
 from seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
 
 
@@ -146,9 +147,22 @@ def test_boxes_of_masks_lie_on_pixel_edges() -> None:
     assert mask_boxes(masks[:0]).shape == (0, 4)
 
 
+def parts_of(sheet: Sheet) -> list[tuple[Tensor, tuple[slice, slice]]]:
+    """Each part of a sheet, rows first, and the rows and columns of the image where it is from."""
+    at, parts = sheet.place, []
+    for i, (begin, end) in enumerate(zip(sheet.start[:-1], sheet.start[1:], strict=True)):
+        top, left, height, width = (int(each[i]) for each in (at.top, at.left, at.height, at.width))
+        assert end - begin == width * (height + 1)
+        columns = sheet.logits[begin:end].view(width, height + 1)
+        assert bool((columns[:, -1] == -torch.inf).all())
+        parts.append((columns[:, :-1].T, (slice(top, top + height), slice(left, left + width))))
+    return parts
+
+
 @pytest.mark.parametrize("size", [(64, 96), (50, 60), (200, 31), (7, 140)])
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -4.0])
-def test_crops_are_the_masks_where_they_are(size: tuple[int, int], threshold: float) -> None:
+@pytest.mark.parametrize("pixels", [1, 1000, 2**20])
+def test_sheets_hold_the_masks_where_they_are(size: tuple[int, int], threshold: float, pixels: int) -> None:
     logits = torch.full((9, 16, 24), -3.0)
     for mask in logits:
         top, left = int(torch.randint(0, 14, ())), int(torch.randint(0, 20, ()))
@@ -156,37 +170,53 @@ def test_crops_are_the_masks_where_they_are(size: tuple[int, int], threshold: fl
     logits[4] = -9.0
     meta = Letterbox(64, 96).meta(*size)
     whole = torch.cat(list(at_original(logits, (64, 96), meta)))
-    for mask, crop in zip(whole, crops(logits, range(len(logits)), (64, 96), meta, threshold), strict=True):
+    chosen = [7, 0, 4, 3, 8]
+    laid = list(sheets(logits, chosen, (64, 96), meta, threshold, pixels))
+    for sheet in laid:
+        assert sheet.logits[0] == -torch.inf
+        assert len(sheet.logits) == sheet.start[-1]
+        assert len(sheet.logits) <= pixels + 1 or len(sheet.place.top[sheet.place.width > 0]) == 1
+    parts = [part for sheet in laid for part in parts_of(sheet)]
+    for mask, (part, at) in zip(whole[chosen], parts, strict=True):
         pasted = torch.full_like(mask, -torch.inf)
-        part, inside = torch.from_numpy(crop.logits).T, torch.from_numpy(crop.inside).T
-        rows = slice(crop.top, crop.top + part.shape[0])
-        columns = slice(crop.left, crop.left + part.shape[1])
-        pasted[rows, columns] = part
-        torch.testing.assert_close(part, mask[rows, columns], atol=1e-5, rtol=1e-5)
-        assert torch.equal(part > threshold, inside)
+        pasted[at] = part
+        torch.testing.assert_close(part, mask[at], atol=1e-5, rtol=1e-5)
         assert torch.equal(pasted > threshold, mask > threshold)
 
 
-def test_crops_of_small_masks_are_small() -> None:
+def test_parts_of_small_masks_are_small() -> None:
     logits = torch.full((1, 16, 24), -3.0)
     logits[0, 5:7, 8:11] = 3.0
-    (crop,) = crops(logits, [0], (64, 96), Letterbox(64, 96).meta(128, 192), 0.0)
+    (sheet,) = sheets(logits, [0], (64, 96), Letterbox(64, 96).meta(128, 192), 0.0)
     # Two rows and three columns of 8 pixels, and at most 8 pixels on each side that a bilinear step reaches.
-    assert crop.logits.shape[0] <= 3 * 8 + 16
-    assert crop.logits.shape[1] <= 2 * 8 + 16
+    assert sheet.place.width[0] <= 3 * 8 + 16
+    assert sheet.place.height[0] <= 2 * 8 + 16
+
+
+def laid(masks: Tensor, boxes: list[tuple[int, int, int, int]]) -> Sheet:
+    """A sheet of parts top, left, bottom, right of masks, with logits of 1 inside and -1 outside."""
+    top, left, bottom, right = np.array(boxes).T
+    pixels = [torch.tensor([-torch.inf])]
+    for mask, (y0, x0, y1, x1) in zip(masks, boxes, strict=True):
+        pixels.append(F.pad(2.0 * mask[y0:y1, x0:x1].T - 1, (0, 1), value=-torch.inf).flatten())
+    start = np.cumsum([len(part) for part in pixels])
+    return Sheet(torch.cat(pixels), Place(top, left, bottom - top, right - left), start)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 0.95, 1.0])
-@pytest.mark.parametrize("box", [(0, 0, 9, 7), (2, 1, 5, 6), (0, 3, 9, 4), (8, 6, 9, 7)])
-def test_run_lengths_of_a_part_are_those_of_the_whole(density: float, box: tuple[int, int, int, int]) -> None:
-    top, left, bottom, right = box
+def test_runs_of_parts_are_those_of_whole_masks(density: float) -> None:
+    boxes = [(0, 0, 9, 7), (2, 1, 5, 6), (4, 4, 4, 4), (0, 3, 9, 4), (8, 6, 9, 7), (0, 0, 9, 7), (3, 3, 3, 3)]
     for _ in range(20):
-        mask = torch.zeros(9, 7, dtype=torch.bool)
-        mask[top:bottom, left:right] = torch.rand(bottom - top, right - left) < density
-        crop = mask[top:bottom, left:right].T.numpy()
-        runs = crop_runs(crop, top, left, 9, 7)
-        assert (runs is None) == (not mask.any())
-        if runs is not None:
-            assert runs.to_rle() == encode_rle(mask.numpy())
-            assert runs.area == int(mask.sum())
-            assert runs.box == tuple(mask_boxes(mask[None])[0].tolist())
+        masks = torch.zeros(len(boxes), 9, 7, dtype=torch.bool)
+        for mask, (top, left, bottom, right) in zip(masks, boxes, strict=True):
+            mask[top:bottom, left:right] = torch.rand(bottom - top, right - left) < density
+        sheet = laid(masks, boxes)
+        runs = find_runs(sheet, 0.0, (9, 7))
+        wanted = [encode_rle(mask.numpy()) if mask.any() else None for mask in masks]
+        assert runs.to_rles() == wanted
+        assert runs.areas.tolist() == masks.sum((1, 2)).tolist()
+        assert runs.boxes.tolist() == mask_boxes(masks).tolist()
+        values = torch.rand(len(sheet.logits))
+        inside = values * (sheet.logits > 0)
+        sums = [float(inside[a:b].sum()) for a, b in zip(sheet.start[:-1], sheet.start[1:], strict=True)]
+        assert runs.sums(values.numpy()).tolist() == pytest.approx(sums, abs=1e-5)

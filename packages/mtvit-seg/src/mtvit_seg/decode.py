@@ -6,11 +6,13 @@ The rule is that of Kerssies et al. 2025, from Cheng et al. 2022:
     score = p_q(c) * mean of s(logit) inside the mask;  masks without a pixel are left out
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
+from numpy import ndarray
 from torch import Tensor
 
 from mtvit_core.categories import Categories
@@ -18,8 +20,8 @@ from mtvit_core.geometry import ImageMeta
 from mtvit_core.instances import Instances
 from mtvit_core.masks import Rle
 from mtvit_seg.head import SegPredictions
-from mtvit_seg.resize import Crop, crops
-from mtvit_seg.runs import crop_runs
+from mtvit_seg.runs import find_runs
+from mtvit_seg.sheet import Sheet, sheets
 
 
 def class_scores(predictions: SegPredictions) -> Float[Tensor, "B Q C"]:
@@ -52,7 +54,8 @@ def decode_instances(
     for i, at in enumerate(meta):
         distinct, row = torch.unique(query[i], return_inverse=True)
         logits = predictions.mask_logits[-1, i]
-        masks = crops(logits, distinct.tolist(), predictions.canvas, at, threshold)
+        laid = sheets(logits, distinct.tolist(), predictions.canvas, at, threshold)
+        masks = FoundMasks.on(laid, threshold, (at.height, at.width))
         results.append(_instances(best[i], labels[i], query[i], row, masks, at, categories))
     return results
 
@@ -62,26 +65,25 @@ def _instances(
     labels: Tensor,
     query: Tensor,
     row: Tensor,
-    masks: Iterator[Crop],
+    masks: "FoundMasks",
     at: ImageMeta,
     categories: Categories,
 ) -> Instances:
     """Instances of one image; ``row`` is the place of each one's mask among ``masks``."""
-    found = [_describe(crop, at) for crop in masks]
-    quality = torch.tensor([mask.quality for mask in found])
-    scores, row = scores.float().cpu() * quality[row.cpu()], row.cpu()
+    row = row.cpu()
+    scores = scores.float().cpu() * torch.from_numpy(masks.quality)[row]
     order = scores.argsort(descending=True, stable=True)
-    order = order[torch.tensor([found[i].rle is not None for i in row[order].tolist()], dtype=torch.bool)]
-    chosen = [found[i] for i in row[order].tolist()]
+    order = order[torch.tensor([masks.rles[i] is not None for i in row[order].tolist()], dtype=torch.bool)]
+    chosen = row[order]
     return Instances(
         height=at.height,
         width=at.width,
         categories=categories,
         labels=labels.cpu()[order],
         scores=scores[order],
-        boxes=torch.tensor([mask.box for mask in chosen]).reshape(-1, 4),
+        boxes=torch.from_numpy(masks.boxes)[chosen],
         tasks=("seg",) * len(chosen),
-        rles=tuple(mask.rle for mask in chosen),
+        rles=tuple(masks.rles[i] for i in chosen.tolist()),
         keypoints=torch.full((len(chosen), categories.max_keypoints, 3), torch.nan),
         queries=tuple(query.cpu()[order].tolist()),
         image_id=at.image_id,
@@ -90,25 +92,26 @@ def _instances(
 
 
 @dataclass(frozen=True)
-class FoundMask:
-    """A mask at original size.
+class FoundMasks:
+    """Masks at original size.
 
     Attributes:
-        quality: Mean probability of its pixels.
-        box: Tight box x0 y0 x1 y1 in pixels.
-        rle: Its run lengths; None where it has no pixel.
+        quality: Mean probability of the pixels of each.
+        boxes: Tight boxes x0 y0 x1 y1 in pixels.
+        rles: Their run lengths; None for a mask without a pixel.
     """
 
-    quality: float
-    box: tuple[float, float, float, float]
-    rle: Rle | None
+    quality: Float32[ndarray, " M"]
+    boxes: Float32[ndarray, "M 4"]
+    rles: list[Rle | None]
 
-
-def _describe(crop: Crop, at: ImageMeta) -> FoundMask:
-    runs = crop_runs(crop.inside, crop.top, crop.left, at.height, at.width)
-    if runs is None:
-        return FoundMask(0.0, (0.0, 0.0, 0.0, 0.0), None)
-    # A product with zeros and ones is four times as fast as picking the pixels.
-    inside = torch.from_numpy(crop.logits).sigmoid().numpy() * crop.inside
-    quality = float(inside.sum()) / (runs.area + 1e-6)
-    return FoundMask(quality, runs.box, runs.to_rle())
+    @classmethod
+    def on(cls, laid: Iterable[Sheet], threshold: float, size: tuple[int, int]) -> "FoundMasks":
+        """Describe the masks on all sheets, for an image of so many rows and columns."""
+        quality, boxes, rles = [], [], []
+        for sheet in laid:
+            runs = find_runs(sheet, threshold, size)
+            quality.append(runs.sums(sheet.logits.sigmoid().numpy()) / (runs.areas + 1e-6))
+            boxes.append(runs.boxes)
+            rles += runs.to_rles()
+        return cls(np.concatenate(quality, dtype=np.float32), np.concatenate(boxes), rles)

@@ -5,18 +5,18 @@ so the whole way is one matrix per axis: y = R x C^T. A pixel of y is a weighted
 exceeds a threshold only if one of them does: a mask needs work only near where it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.geometry import ImageMeta
-from mtvit_seg.extent import span_boxes
 
 #: Bytes that upscaled masks of one image may take at a time.
 BUDGET = 64 * 2**20
@@ -56,16 +56,11 @@ class Axis:
     first: Int64[ndarray, " H"]
     last: Int64[ndarray, " H"]
 
-    @classmethod
-    def of(cls, weights: Float[Tensor, "h H"]) -> "Axis":
-        """Find where the weights are."""
-        used = weights.T.numpy() > 0
-        return cls(weights.T.contiguous(), used.argmax(1), used.shape[1] - 1 - used[:, ::-1].argmax(1))
-
-    def reached(self, start: Int64[ndarray, " Q"], stop: Int64[ndarray, " Q"]) -> tuple[list[int], list[int]]:
+    def reached(
+        self, start: Int64[ndarray, " Q"], stop: Int64[ndarray, " Q"]
+    ) -> tuple[Int64[ndarray, " Q"], Int64[ndarray, " Q"]]:
         """Ranges of original pixels that ranges of map pixels reach, first and past the last."""
-        low, high = np.searchsorted(self.last, start), np.searchsorted(self.first, stop - 1, side="right")
-        return low.tolist(), high.tolist()
+        return np.searchsorted(self.last, start), np.searchsorted(self.first, stop - 1, side="right")
 
     def part(self, start: int, stop: int) -> tuple[Float[Tensor, "H h"], slice]:
         """Weights of a range of original pixels, and the map pixels they read."""
@@ -81,63 +76,16 @@ def axes(size: tuple[int, int], canvas: tuple[int, int], meta: ImageMeta) -> tup
         canvas: Rows and columns of the canvas.
         meta: The original image.
     """
-    rows, columns = meta.content
+    lengths = (meta.height, meta.width)
+    rows, columns = map(_axis, size, canvas, meta.content, lengths)
+    return rows, columns
+
+
+@lru_cache(maxsize=8)  # images of a data set or a video share few lengths
+def _axis(pixels: int, canvas: int, content: int, length: int) -> Axis:
     # The way of single lines: one line per pixel of the map that is 1 there and 0 elsewhere.
-    lines = F.interpolate(torch.eye(size[0])[None, :, :, None], size=(canvas[0], 1), mode="bilinear")[0]
-    down = replace(meta, width=1, content=(rows, 1)).masks_to_original(lines)[:, :, 0]
-    lines = F.interpolate(torch.eye(size[1])[None, :, None, :], size=(1, canvas[1]), mode="bilinear")[0]
-    along = replace(meta, height=1, content=(1, columns)).masks_to_original(lines)[:, 0, :]
-    return Axis.of(down), Axis.of(along)
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A part of a mask at original size, column by column; all of the mask above the threshold lies in it.
-
-    Attributes:
-        logits: The part.
-        inside: Where they exceed the threshold.
-        top: Row of the original image where it starts.
-        left: Column of the original image where it starts.
-    """
-
-    logits: Float[ndarray, "W H"]
-    inside: Bool[ndarray, "W H"]
-    top: int
-    left: int
-
-
-def crops(
-    logits: Float[Tensor, "Q h w"],
-    chosen: Sequence[int],
-    canvas: tuple[int, int],
-    meta: ImageMeta,
-    threshold: float,
-) -> Iterator[Crop]:
-    """Resize masks on the CPU, each only where it may exceed the threshold.
-
-    Args:
-        logits: Masks of one image.
-        chosen: Those that are wanted.
-        canvas: Rows and columns of the canvas.
-        meta: The original image.
-        threshold: Logit that the pixels of a mask exceed.
-
-    Yields:
-        One crop per chosen mask; empty where no pixel of the map exceeds the threshold.
-    """
-    logits = logits.detach().float().cpu()
-    rows, columns = axes((logits.shape[1], logits.shape[2]), canvas, meta)
-    boxes = span_boxes(logits.amax(1) > threshold, logits.amax(2) > threshold)
-    x0, y0, x1, y1 = boxes.long().T.numpy()
-    found = (x1 > x0).tolist()
-    ranges = list(zip(*rows.reached(y0, y1), *columns.reached(x0, x1), strict=True))
-    for query in chosen:
-        top, bottom, left, right = ranges[query]
-        if not found[query] or top >= bottom or left >= right:
-            yield Crop(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.bool_), 0, 0)
-            continue
-        (down, from_rows), (along, from_columns) = rows.part(top, bottom), columns.part(left, right)
-        # Products by torch: numpy's start threads of their own, which get in the way of torch's.
-        part = (along @ (down @ logits[query, from_rows, from_columns]).T).numpy()
-        yield Crop(part, part > threshold, top, left)
+    lines = F.interpolate(torch.eye(pixels)[None, :, :, None], size=(canvas, 1), mode="bilinear")[0]
+    way = replace(ImageMeta.whole(length, 1), content=(content, 1))
+    weights = way.masks_to_original(lines)[:, :, 0].T.contiguous()
+    used = weights.numpy() > 0
+    return Axis(weights, used.argmax(1), used.shape[1] - 1 - used[:, ::-1].argmax(1))

@@ -1,76 +1,103 @@
-"""A mask as runs of pixels down the columns of its image: area, box and COCO's encoding follow from them."""
+"""Masks as runs of pixels down the columns of their image: area, box, sums and COCO's encoding follow."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Float32, Int64
 from numpy import ndarray
 
-from mtvit_core.masks import Rle, counts_to_rle
+from mtvit_core.masks import Rle, compress_runs
+from mtvit_seg.sheet import Sheet
 
 
 @dataclass(frozen=True)
 class Runs:
-    """A mask with at least one pixel.
+    """Runs of the masks on a sheet, in its order.
 
     Attributes:
-        column: Column of each run.
+        mask: Which mask each run belongs to.
+        column: Its column in the image.
         first: Its first row.
         stop: The row after its last.
+        begin: Where it begins on the sheet.
+        masks: Number of masks M, with or without pixels.
         size: Rows and columns of the image.
     """
 
+    mask: Int64[ndarray, " runs"]
     column: Int64[ndarray, " runs"]
     first: Int64[ndarray, " runs"]
     stop: Int64[ndarray, " runs"]
+    begin: Int64[ndarray, " runs"]
+    masks: int
     size: tuple[int, int]
 
     @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int((self.stop - self.first).sum())
+    def areas(self) -> Int64[ndarray, " M"]:
+        """Number of pixels of each mask."""
+        return np.bincount(self.mask, self.stop - self.first, self.masks).astype(np.int64)
+
+    def sums(self, values: Float32[ndarray, " P"]) -> Float32[ndarray, " M"]:
+        """Sum of the values that the pixels of each mask have on the sheet."""
+        ends = np.stack([self.begin, self.begin + self.stop - self.first], 1).ravel()
+        of_runs = np.add.reduceat(values, ends)[::2] if len(ends) else np.zeros(0)
+        return np.bincount(self.mask, of_runs, self.masks).astype(np.float32)
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
-        """Tight box x0 y0 x1 y1 in pixels, on pixel edges."""
-        left, right = self.column[0], self.column[-1] + 1
-        return float(left), float(self.first.min()), float(right), float(self.stop.max())
+    def boxes(self) -> Float32[ndarray, "M 4"]:
+        """Tight boxes x0 y0 x1 y1 in pixels, on pixel edges; zeros for masks without a pixel."""
+        boxes = np.zeros((self.masks, 4), np.float32)
+        mask, start = np.unique(self.mask, return_index=True)
+        if len(mask):
+            last = np.append(start[1:], len(self.mask)) - 1
+            top, bottom = np.minimum.reduceat(self.first, start), np.maximum.reduceat(self.stop, start)
+            boxes[mask] = np.stack([self.column[start], top, self.column[last] + 1, bottom], 1)
+        return boxes
 
-    def to_rle(self) -> Rle:
-        """Compress as COCO does."""
+    def to_rles(self) -> list[Rle | None]:
+        """Compress as COCO does; None for masks without a pixel."""
         height, width = self.size
         start, stop = self.column * height + self.first, self.column * height + self.stop
         # A run that reaches the bottom of the image goes on at the top of the next column.
-        goes_on = np.flatnonzero(start[1:] == stop[:-1])
-        if len(goes_on):
-            start, stop = np.delete(start, goes_on + 1), np.delete(stop, goes_on)
-        counts = np.empty(2 * len(start) + 1, dtype=np.int64)
-        counts[0], counts[2:-1:2], counts[-1] = start[0], start[1:] - stop[:-1], height * width - stop[-1]
-        counts[1::2] = stop - start
-        return counts_to_rle((counts if counts[-1] else counts[:-1]).tolist(), height, width)
+        goes_on = np.flatnonzero((start[1:] == stop[:-1]) & (self.mask[1:] == self.mask[:-1]))
+        start, stop, mask = (
+            np.delete(start, goes_on + 1),
+            np.delete(stop, goes_on),
+            np.delete(self.mask, goes_on),
+        )
+        found, count = np.unique(mask, return_counts=True)
+        end = np.cumsum(count)
+        # Edges of a mask: 0, its starts and stops, and the end of the image where background is before it.
+        open_ = stop[end - 1] < height * width
+        places = np.concatenate([2 * end[open_], 2 * (end - count)])
+        edges = np.insert(
+            np.stack([start, stop], 1).ravel(),
+            places,
+            np.repeat([height * width, 0], [open_.sum(), len(end)]),
+        )
+        lengths = np.diff(edges)
+        texts = compress_runs(lengths[lengths >= 0], 2 * count + open_)
+        rles: list[Rle | None] = [None] * self.masks
+        for i, text in zip(found.tolist(), texts, strict=True):
+            rles[i] = Rle(self.size, text)
+        return rles
 
 
-def crop_runs(crop: Bool[ndarray, "w h"], top: int, left: int, height: int, width: int) -> Runs | None:
-    """Find the runs of a mask of which only a part is given; the rest is background.
-
-    The work grows with the part, not with the image.
+def find_runs(sheet: Sheet, threshold: float, size: tuple[int, int]) -> Runs:
+    """Find the runs of the masks on a sheet; the work grows with the sheet, not with the image.
 
     Args:
-        crop: The part, column by column.
-        top: Row of the image where it starts.
-        left: Column of the image where it starts.
-        height: Rows of the image.
-        width: Columns of the image.
-
-    Returns:
-        The runs; None where the mask has no pixel.
+        sheet: The masks.
+        threshold: Logit that the pixels of a mask exceed.
+        size: Rows and columns of the image.
     """
-    columns, rows = crop.shape
-    # With a background pixel before the first column and after each, starts and stops take turns.
-    fenced = np.zeros(columns * (rows + 1) + 1, dtype=bool)
-    fenced[1:].reshape(columns, rows + 1)[:, :-1] = crop
-    edges = np.flatnonzero(fenced[1:] != fenced[:-1])
-    if not len(edges):
-        return None
-    column, row = np.divmod(edges, rows + 1)
-    return Runs(column[::2] + left, row[::2] + top, row[1::2] + top, (height, width))
+    inside = sheet.logits.numpy() > threshold
+    # With background before the first column and behind each, starts and stops take turns.
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    begin, end = edges[::2], edges[1::2]
+    mask = np.searchsorted(sheet.start, begin, side="right") - 1
+    column, row = np.divmod(begin - sheet.start[mask], sheet.place.height[mask] + 1)
+    first = row + sheet.place.top[mask]
+    return Runs(
+        mask, column + sheet.place.left[mask], first, first + end - begin, begin, len(sheet.place.top), size
+    )
