@@ -60,23 +60,17 @@ class Runs:
         start, stop = self.column * height + self.first, self.column * height + self.stop
         # A run that reaches the bottom of the image goes on at the top of the next column.
         goes_on = np.flatnonzero((start[1:] == stop[:-1]) & (self.mask[1:] == self.mask[:-1]))
-        start, stop, mask = (
-            np.delete(start, goes_on + 1),
-            np.delete(stop, goes_on),
-            np.delete(self.mask, goes_on),
-        )
-        found, count = np.unique(mask, return_counts=True)
-        end = np.cumsum(count)
+        start, stop = np.delete(start, goes_on + 1), np.delete(stop, goes_on)
+        found, count = np.unique(np.delete(self.mask, goes_on), return_counts=True)
+        behind = np.cumsum(count)
         # Edges of a mask: 0, its starts and stops, and the end of the image where background is before it.
-        open_ = stop[end - 1] < height * width
-        places = np.concatenate([2 * end[open_], 2 * (end - count)])
-        edges = np.insert(
-            np.stack([start, stop], 1).ravel(),
-            places,
-            np.repeat([height * width, 0], [open_.sum(), len(end)]),
-        )
-        lengths = np.diff(edges)
-        texts = compress_runs(lengths[lengths >= 0], 2 * count + open_)
+        # One mask's last edge and the next one's 0 are inserted at the same place, in this order.
+        is_open = stop[behind - 1] < height * width
+        places = np.concatenate([2 * behind[is_open], 2 * (behind - count)])
+        values = np.repeat([height * width, 0], [is_open.sum(), len(count)])
+        lengths = np.diff(np.insert(np.stack([start, stop], 1).ravel(), places, values))
+        # Edges rise within a mask, and fall to the 0 of the next.
+        texts = compress_runs(lengths[lengths >= 0], 2 * count + is_open)
         rles: list[Rle | None] = [None] * self.masks
         for i, text in zip(found.tolist(), texts, strict=True):
             rles[i] = Rle(self.size, text)

@@ -118,16 +118,12 @@ def _sheet(
 ) -> Sheet:
     start = 1 + np.concatenate([[0], np.cumsum(place.pixels)])
     sheet = torch.full((int(start[-1]),), -torch.inf)
-    corners = zip(
-        *(each.tolist() for each in (place.top, place.left, place.height, place.width)), strict=True
-    )
-    for query, (top, left, height, width), begin in zip(chosen, corners, start.tolist(), strict=False):
+    each = [values.tolist() for values in (start[:-1], place.top, place.left, place.height, place.width)]
+    for query, begin, top, left, height, width in zip(chosen, *each, strict=True):
         if not width:
             continue
-        (down, from_rows), (along, from_columns) = (
-            rows.part(top, top + height),
-            columns.part(left, left + width),
-        )
+        down, from_rows = rows.part(top, top + height)
+        along, from_columns = columns.part(left, left + width)
         part = sheet[begin : begin + width * (height + 1)].view(width, height + 1)[:, :-1]
         # Products by torch: numpy's start threads of their own, which get in the way of torch's.
         torch.mm(along, (down @ logits[query, from_rows, from_columns]).T, out=part)
