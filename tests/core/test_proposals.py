@@ -98,6 +98,17 @@ def test_images_are_picked_apart() -> None:
         assert all(torch.equal(a[i : i + 1], b) for a, b in zip(together, alone, strict=True))
 
 
+def test_the_same_image_gives_the_same_patches_wherever_it_stands_in_a_batch() -> None:
+    boxes = torch.rand(40, 4) * 0.3 + 0.2
+    beside = boxes.clone()  # of the same size and moved, so that the overlap is almost the limit
+    beside[:, 0] += boxes[:, 2] * (1 - DUPLICATE_IOU) / (1 + DUPLICATE_IOU) * (1 + 1e-6 * torch.randn(40))
+    boxes = torch.cat([boxes, beside]).expand(16, -1, -1)
+    logits = torch.randn(1, 80, CLASSES).expand(16, -1, -1)
+    for count in (10, 70):
+        order, _ = pick_distinct(logits, partial(rows, boxes), count)
+        assert torch.equal(order, order[:1].expand_as(order))
+
+
 @pytest.mark.parametrize("objects", [20, 3])
 def test_few_patches_are_searched_where_they_hold_enough_and_all_else(objects: int) -> None:
     boxes = torch.rand(2, objects, 4) * 0.3 + 0.2

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_box_iou
 from mtvit_core.counts import shared_count
@@ -140,12 +140,11 @@ def pick_distinct(
 
 def _distinct(boxes: Float[Tensor, "B S 4"], scores: Float[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
     """Which boxes no better one of their image overlaps."""
-    images, patches = scores.shape
-    image = torch.arange(images, device=boxes.device).repeat_interleave(patches)
-    kept = batched_nms(cxcywh_to_xyxy(boxes).flatten(0, 1).float(), scores.flatten(), image, DUPLICATE_IOU)
-    distinct = torch.zeros(images * patches, dtype=torch.bool, device=boxes.device)
-    distinct[kept] = True
-    return distinct.view(images, patches)
+    distinct = torch.zeros_like(scores, dtype=torch.bool)
+    # torchvision's batched_nms moves the images apart in one plane, where overlaps are less exact.
+    for row, corners, score in zip(distinct, cxcywh_to_xyxy(boxes).float(), scores, strict=True):
+        row[nms(corners, score, DUPLICATE_IOU)] = True
+    return distinct
 
 
 def _rows(values: Float[Tensor, "B N D"], index: Int64[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
