@@ -1,4 +1,4 @@
-"""Masks as COCO run lengths (RLE), through pycocotools."""
+"""Masks as COCO run lengths (RLE): by pycocotools, and by numpy where it takes one number at a time."""
 
 import itertools
 from collections.abc import Sequence
