@@ -14,12 +14,12 @@ import torch
 from time_to_accuracy import options_of, path_of, race, settings, show_table
 from torch import Tensor, nn
 
-from mtvit_core import proposals
-from mtvit_core.mlp import Hidden
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.proposals import PickedQueries
-from mtvit_core.regions import Cells, GridReader
-from mtvit_core.tokens import Context, Entry
+from mtvit_core.backbones.tokens import Context, Entry
+from mtvit_core.heads import proposals
+from mtvit_core.heads.mlp import Hidden
+from mtvit_core.heads.proposals import PickedQueries
+from mtvit_core.heads.roi import Cells, GridReader
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_det import loss
 
 

@@ -13,12 +13,12 @@ import click
 import torch
 from ablations import ABLATIONS, TASKS, settings_of, shipped
 
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.evaluate import evaluate
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data, read_split
-from mtvit_train.task_weights import make_weighting
+from mtvit_train.build.data import read_data, read_split
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.evaluate import evaluate
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.weighting.fixed import make_weighting
 
 RECIPE = "coco-overfit"
 Curve = dict[int, dict[str, float]]

@@ -19,14 +19,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.evaluate import evaluate
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data
-from mtvit_train.scenes import write_scenes
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.evaluate import evaluate
+from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.scene import LARGEST_SIZE
-from mtvit_train.task_weights import make_weighting
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import make_weighting
 
 ROLES = ("train", "evaluate")
 

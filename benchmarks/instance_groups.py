@@ -25,17 +25,17 @@ from ablations import ABLATIONS, TASKS, settings_of, shipped
 from one_pass import alternate
 from rich.console import Console
 
-from mtvit_core.checkpoint import save
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.modes import evaluating
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.display import Display
-from mtvit_train.evaluate import evaluate_in_detail
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data, read_split
-from mtvit_train.scenes import write_scenes
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.model.checkpoint import save
+from mtvit_core.model.modes import evaluating
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_train.build.data import read_data, read_split
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.evaluate import evaluate_in_detail
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.recording.terminal import Display
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import make_weighting
 
 #: Least score of results that are linked; after so few updates few skeletons have more.
 MIN_SCORE = 0.1

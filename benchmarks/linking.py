@@ -13,10 +13,10 @@ import click
 import numpy as np
 import torch
 
-from mtvit_core.coco import COCO_CATEGORIES
-from mtvit_core.instances import Instances, concatenate
-from mtvit_core.linking import link
-from mtvit_core.masks import Rle, encode_rle
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.instances import Instances, concatenate
+from mtvit_core.structures.linking import link
+from mtvit_core.structures.masks import Rle, encode_rle
 
 SIDE = 640
 PERSON = 0

@@ -21,13 +21,13 @@ from rich.table import Table
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from mtvit_core.geometry import Letterbox
-from mtvit_core.images import read_image
-from mtvit_core.masks import Rle, decode_rle
-from mtvit_train.data import read_coco
-from mtvit_train.data.augment import AugmentConfig
-from mtvit_train.data.dataset import ImageDataset
+from mtvit_core.structures.framing import Letterbox
+from mtvit_core.structures.image_files import read_image
+from mtvit_core.structures.masks import Rle, decode_rle
+from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.samples.augment import AugmentConfig
+from mtvit_train.data.samples.images import ImageDataset
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ import click
 import torch
 
 import mtvit_core
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.modes import evaluating
+from mtvit_core.model.modes import evaluating
+from mtvit_core.model.multitask_vit import MultiTaskViT
 
 
 def main() -> None:

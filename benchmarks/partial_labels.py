@@ -32,16 +32,16 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from mtvit_core.annotations import Annotations
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.display import Display
-from mtvit_train.evaluate import Evaluation, evaluate_in_detail
-from mtvit_train.exposure import exposures, show_exposures
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data, read_split
-from mtvit_train.scenes import write_scenes
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.structures.annotations import Annotations
+from mtvit_train.build.data import read_data, read_split
+from mtvit_train.build.label_counts import exposures, show_exposures
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.evaluate import Evaluation, evaluate_in_detail
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.recording.terminal import Display
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import make_weighting
 
 ARMS = ("full", "partial", "empty")
 #: What is printed of each arm.

@@ -31,7 +31,7 @@ from transformers import (
 )
 
 import mtvit_core
-from mtvit_core.modes import evaluating
+from mtvit_core.model.modes import evaluating
 
 #: Width and heads of the two sizes.
 SIZES = {"S": (384, 6), "B": (768, 12)}

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import click
 
-import mtvit_train.run  # noqa: F401  (loaded once, for all processes)
-from mtvit_train.cli import main as mtvit_train_command
-from mtvit_train.meter import Pace
-from mtvit_train.scenes import write_scenes
+import mtvit_train.runs.run  # noqa: F401  (loaded once, for all processes)
+from mtvit_train.cli.main import main as mtvit_train_command
+from mtvit_train.engine.meter import Pace
+from mtvit_train.scenes.writer import write_scenes
 
 SETTINGS = {
     "model.backbone": "vit_tiny_patch16_224",

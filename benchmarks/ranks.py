@@ -20,21 +20,21 @@ from typing import Any
 import click
 import torch
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.batch import Batch
-from mtvit_core.categories import Categories
-from mtvit_core.model import View
+from mtvit_core.model.multitask_vit import View
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.categories import Categories
 from mtvit_core.testing.sample import take
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig
-from mtvit_train.data.dataset import collate
-from mtvit_train.loop import Trainer
-from mtvit_train.meter import Report
-from mtvit_train.ranks import joined
-from mtvit_train.read import read_data
-from mtvit_train.scenes import write_scenes
-from mtvit_train.task_weights import make_weighting
-from mtvit_train.teacher import Teacher
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig
+from mtvit_train.data.samples.images import collate
+from mtvit_train.distillation.teacher import Teacher
+from mtvit_train.distributed.ranks import joined
+from mtvit_train.engine.meter import Report
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import make_weighting
 
 #: Images of a batch; the first half of it is what the first half of the processes sees.
 BATCH = 4

@@ -22,8 +22,8 @@ from ranks import Case, make_trainer
 from torch import distributed
 from trainer_overhead import show
 
-from mtvit_train.ranks import joined
-from mtvit_train.scenes import write_scenes
+from mtvit_train.distributed.ranks import joined
+from mtvit_train.scenes.writer import write_scenes
 
 #: Images of a batch.
 BATCH = 8

@@ -21,7 +21,7 @@ from published_speed import SIZES, eomt, vitpose, yolos
 from transformers import EomtImageProcessor, VitPoseImageProcessor, YolosImageProcessor
 
 import mtvit_core
-from mtvit_core.modes import evaluating
+from mtvit_core.model.modes import evaluating
 
 #: Rows and columns of the image.
 CANVAS = (640, 640)
@@ -33,7 +33,7 @@ TARGET = 1 / 3
 
 def ours(queries: str) -> Callable[[], None]:
     """Return a pass of ours with its results made; ``queries`` are those of the tasks or of instances."""
-    by: mtvit_core.model.Queries = "instance" if queries == "instance" else "task"
+    by: mtvit_core.model.multitask_vit.Queries = "instance" if queries == "instance" else "task"
     model = mtvit_core.build(
         "vit_small_patch16_224", ["det", "seg", "pose"], canvas=CANVAS, queries=by
     ).eval()

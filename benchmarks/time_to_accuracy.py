@@ -29,16 +29,16 @@ import click
 import torch
 from transformers_yolos import TransformersYolos
 
-from mtvit_core.model import MultiTaskViT
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.checkpoints import Checkpoints
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.evaluate import evaluate
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data, read_split
-from mtvit_train.scenes import write_scenes
-from mtvit_train.state_tree import read
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_train.build.data import read_data, read_split
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.evaluate import evaluate
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.state.checkpoints import Checkpoints
+from mtvit_train.state.state_tree import read
+from mtvit_train.weighting.fixed import make_weighting
 
 #: Task, and what differs from its default head.
 ARMS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -19,14 +19,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtvit_core.batch import Batch
-from mtvit_core.model import MultiTaskViT, View
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import read_run
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data
-from mtvit_train.scenes import write_scenes
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.structures.batch import Batch
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import read_run
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import make_weighting
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.cli import main
-from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.cli.main import main
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import COCO_PERSON
 
 # A task without queries: it scores the mean patch, and its box is the middle half of what it sees.
 MIDDLE = """
@@ -55,7 +55,7 @@ def mtvit_task(): return Middle
 COMMAND = """
 import click
 from mtvit_core.errors import DataError
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 @click.command("measure")
 def measure():

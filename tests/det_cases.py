@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.backbone import create_backbone
-from mtvit_core.batch import Batch
-from mtvit_core.categories import Categories, Category
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.keypoints import COCO_PERSON
-from mtvit_core.matching import Match, match_all
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.tokens import Pick
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.losses.matching import Match, match_all
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_det.config import DetConfig
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets, make_targets

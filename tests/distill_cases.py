@@ -7,16 +7,16 @@ from typing import Any
 import torch
 
 import mtvit_core
-from mtvit_core.batch import Batch
-from mtvit_core.model import MultiTaskViT
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig
-from mtvit_train.data.loader import load
-from mtvit_train.data.sampler import EpochSampler
-from mtvit_train.gradients import Objective
-from mtvit_train.read import read_data
-from mtvit_train.task_weights import make_weighting
-from mtvit_train.teacher import Teacher
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.batch import Batch
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig
+from mtvit_train.data.loading.loader import load
+from mtvit_train.data.loading.sampler import EpochSampler
+from mtvit_train.distillation.teacher import Teacher
+from mtvit_train.engine.gradients import Objective
+from mtvit_train.weighting.fixed import make_weighting
 
 SMALL: dict[str, Any] = {
     "backbone": "vit_tiny_patch16_224",

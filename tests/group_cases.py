@@ -5,10 +5,10 @@ from typing import Any
 import torch
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories, Category
-from mtvit_core.keypoints import KeypointSchema
-from mtvit_core.model import MultiTaskViT
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import KeypointSchema
 
 CATEGORIES = Categories(
     (

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from jaxtyping import install_import_hook
 
-from mtvit_core import plugins
+from mtvit_core.plugins import registry
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
@@ -51,8 +51,8 @@ def installed(
         archive.extractall(folder / "site")
     with pytest.MonkeyPatch.context() as patch, install_import_hook(package, "shape_checker.check"):
         patch.syspath_prepend(str(folder / "site"))
-        plugins.registry.cache_clear()
+        registry.registry.cache_clear()
         yield importlib.import_module(f"{package}.{module}")
-    plugins.registry.cache_clear()
+    registry.registry.cache_clear()
     for loaded in [loaded for loaded in sys.modules if loaded.startswith(package)]:
         del sys.modules[loaded]

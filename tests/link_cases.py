@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.instances import Instances
-from mtvit_core.keypoints import KeypointSchema
-from mtvit_core.masks import encode_rle
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.keypoints import KeypointSchema
+from mtvit_core.structures.masks import encode_rle
 
 POSE = KeypointSchema(("head", "left_hand", "right_hand"), flip_pairs=((1, 2),))
 CATEGORIES = Categories((Category(1, "person", POSE), Category(7, "cup")))

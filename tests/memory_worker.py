@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 import rank_worker
-from mtvit_train.checkpoints import Checkpoints
-from mtvit_train.parts import own
-from mtvit_train.ranks import joined
-from mtvit_train.state_tree import split
-from mtvit_train.stored import Stored
+from mtvit_train.distributed.ranks import joined
+from mtvit_train.state.checkpoints import Checkpoints
+from mtvit_train.state.shards import own
+from mtvit_train.state.state_tree import split
+from mtvit_train.state.stored_tensors import Stored
 from shard_worker import make_trainer, updates
 
 WIDE = {"patch_size": 16, "embed_dim": 1024, "depth": 2, "num_heads": 8}

@@ -16,10 +16,10 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from mtvit_core.errors import CheckpointError
-from mtvit_train import safe_folder
-from mtvit_train.checkpoints import Checkpoints
-from mtvit_train.ranks import Ranks, joined
-from mtvit_train.state_tree import read
+from mtvit_train.distributed.ranks import Ranks, joined
+from mtvit_train.state import atomic_folder
+from mtvit_train.state.checkpoints import Checkpoints
+from mtvit_train.state.state_tree import read
 
 #: Rows that two processes share out evenly, unevenly, and not at all.
 ROWS = (20_000, 7, 1)
@@ -41,7 +41,7 @@ def state(step: int, mesh: DeviceMesh) -> dict[str, Any]:
 
 def same(found: Any, step: int) -> bool:
     """Whether what was read is what was written at a step."""
-    (ours, plain), (theirs, rest) = (safe_folder.split(tree) for tree in (read(found), values(step)))
+    (ours, plain), (theirs, rest) = (atomic_folder.split(tree) for tree in (read(found), values(step)))
     return plain == rest and all(torch.equal(ours[path], theirs[path]) for path in theirs)
 
 
@@ -64,16 +64,16 @@ class Session:
 
     def save_unflushed(self, step: int, refused: int, call: int) -> dict[str, Any]:
         """Save while the disk of one process turns out to be full when it is flushed for the n-th time."""
-        flush, count = safe_folder.flush, iter(range(1, 100))
+        flush, count = atomic_folder.flush, iter(range(1, 100))
 
         def full(path: Path) -> None:
             if next(count) == call and self.ranks.rank == refused:
                 raise NO_SPACE
             flush(path)
 
-        safe_folder.flush = full
+        atomic_folder.flush = full
         saved = self.made.save(step, state(step, self.mesh))
-        safe_folder.flush = flush
+        atomic_folder.flush = flush
         return self.outcome(saved)
 
     def newest(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Session:
         whole = []
         for step in self.made.steps():
             with suppress(CheckpointError):
-                whole += [step] if same(safe_folder.open_folder(self.made.path(step)), step) else []
+                whole += [step] if same(atomic_folder.open_folder(self.made.path(step)), step) else []
         names = [path.name for path in self.made.folder.glob(".*")]
         told, self.said[:] = list(self.said), []
         distributed.barrier()

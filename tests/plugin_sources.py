@@ -1,7 +1,7 @@
 """Sources of small plugins, for tests that install them on the spot."""
 
 TASK = """
-from mtvit_core.task import Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 
 class {name}Config(TaskConfig):
     size: int = 3
@@ -21,7 +21,7 @@ class {name}Task(Task):
     def evaluator(self): raise NotImplementedError
 """
 HOOK = """
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 @hookimpl
 def mtvit_task():

@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories, Category
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.tokens import Pick
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_pose.config import PoseConfig
-from mtvit_pose.head import PosePredictions
+from mtvit_pose.onepass.head import PosePredictions
 from mtvit_pose.task import PoseTask
 
 PEOPLE = Categories((Category(18, "dog"), Category(1, "person", COCO_PERSON)))

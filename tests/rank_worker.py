@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from mtvit_core.batch import Batch
-from mtvit_core.counts import shared_count
 from mtvit_core.errors import ConfigError, DataError
-from mtvit_train.assemble import make_model, make_split
-from mtvit_train.config import RunConfig
-from mtvit_train.evaluate import evaluate, evaluate_tasks
-from mtvit_train.gradients import Gradients, Objective
-from mtvit_train.ranks import Ranks, joined
-from mtvit_train.read import read_data
-from mtvit_train.stop import StopAsked, StopRequest
-from mtvit_train.task_weights import FixedConfig, FixedWeights
+from mtvit_core.losses.global_batch import shared_count
+from mtvit_core.structures.batch import Batch
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split
+from mtvit_train.config.run import RunConfig
+from mtvit_train.distributed.ranks import Ranks, joined
+from mtvit_train.distributed.stop_signals import StopAsked, StopRequest
+from mtvit_train.engine.evaluate import evaluate, evaluate_tasks
+from mtvit_train.engine.gradients import Gradients, Objective
+from mtvit_train.weighting.fixed import FixedConfig, FixedWeights
 
 MODEL = {
     "backbone": "vit_tiny_patch16_224",

@@ -8,14 +8,14 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_train.assemble import make_split
-from mtvit_train.cli import main
-from mtvit_train.config import RunConfig, TrainConfig
-from mtvit_train.data import read_coco
-from mtvit_train.loop import Trainer
-from mtvit_train.meter import Pace
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_train.build.splits import make_split
+from mtvit_train.cli.main import main
+from mtvit_train.config.run import RunConfig, TrainConfig
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.engine.meter import Pace
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.weighting.fixed import make_weighting
 
 OPTIONS: dict[str, bool | int | float | str] = {
     "patch_size": 16,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.keypoints import KeypointSchema
-from mtvit_core.masks import encode_rle
-from mtvit_train.data import Member, PackedAnnotations
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import KeypointSchema
+from mtvit_core.structures.masks import encode_rle
+from mtvit_train.data.packed import Member, PackedAnnotations
 
 #: A class with sides, a class without keypoints, and a class with more keypoints whose sides are unknown.
 CATEGORIES = Categories(

@@ -9,15 +9,15 @@ import torch
 from torch.distributed.tensor import DTensor
 
 import rank_worker
-from mtvit_core import checkpoint
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig
-from mtvit_train.evaluate import evaluate
-from mtvit_train.loop import Trainer
-from mtvit_train.ranks import joined
-from mtvit_train.read import read_data
-from mtvit_train.safe_folder import open_folder, write_folder
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.model import checkpoint
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig
+from mtvit_train.distributed.ranks import joined
+from mtvit_train.engine.evaluate import evaluate
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.state.atomic_folder import open_folder, write_folder
+from mtvit_train.weighting.fixed import make_weighting
 
 #: Images of a batch, which two and three processes can share out.
 BATCH = 6

@@ -5,8 +5,8 @@ import signal
 import sys
 from typing import Any
 
-from mtvit_train.cli import main
-from mtvit_train.loop import Trainer
+from mtvit_train.cli.main import main
+from mtvit_train.engine.trainer import Trainer
 
 
 def signal_at(step: int) -> None:

@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.features import Features
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.matching import Match
-from mtvit_core.task import BackboneSpec, Task, TaskConfig
-from mtvit_core.tokens import LearnedQueries, TokenGroup
+from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.losses.matching import Match
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
 
 
 class SpotConfig(TaskConfig):

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 import rank_worker
-from mtvit_train.assemble import make_model, make_split, task_names
-from mtvit_train.config import RunConfig
-from mtvit_train.loop import Trainer
-from mtvit_train.read import read_data
-from mtvit_train.task_weights import make_weighting
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.config.run import RunConfig
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.weighting.fixed import make_weighting
 
 STEPS = 3
 TOGETHER: dict[str, Any] = {"checkpointing": True, "compile": True, "ema": 0.9, "layer_decay": 0.5}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtvit_core.categories import Categories
 from mtvit_core.errors import DataError
-from mtvit_train.data import CocoConfig, read_coco
+from mtvit_core.structures.categories import Categories
+from mtvit_train.data.formats.coco import CocoConfig, read_coco
 
 Documents = dict[str, dict[str, Any]]
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from broken_tasks.form import Results
-from mtvit_core.annotations import Annotations
-from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.instances import Instances
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.instances import Instances
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection

@@ -7,9 +7,9 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from mtvit_core.features import Features
-from mtvit_core.matching import Match
-from mtvit_core.task import BackboneSpec, TaskConfig
+from mtvit_core.backbones.features import Features
+from mtvit_core.losses.matching import Match
+from mtvit_core.tasks.task import BackboneSpec, TaskConfig
 from mtvit_det.config import DetConfig
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.targets import DetTargets

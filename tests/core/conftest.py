@@ -10,8 +10,8 @@ from PIL import Image
 
 import mtvit_core
 from command_cases import CATEGORIES, MIDDLE
-from mtvit_core import plugins
-from mtvit_core.plugins import Registry
+from mtvit_core.plugins import registry as plugin_registry
+from mtvit_core.plugins.registry import Registry
 
 Install = Callable[..., None]
 
@@ -55,10 +55,10 @@ def registry(entries: Callable[[], list[EntryPoint]]) -> Callable[[], Registry]:
 @pytest.fixture
 def only_these(entries: Callable[[], list[EntryPoint]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let mtvit see the packages installed by this test, and only these."""
-    monkeypatch.setattr(plugins, "entry_points", lambda group: entries())
-    plugins.registry.cache_clear()
+    monkeypatch.setattr(plugin_registry, "entry_points", lambda group: entries())
+    plugin_registry.registry.cache_clear()
     yield
-    plugins.registry.cache_clear()
+    plugin_registry.registry.cache_clear()
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from group_cases import SETTINGS, images, model_of
-from mtvit_core.agreement import QueryObjects, agree
 from mtvit_core.errors import PluginError
+from mtvit_core.tasks.consensus import QueryObjects, agree
 
 
 def test_queries_are_what_their_tasks_agree_on() -> None:

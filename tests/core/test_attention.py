@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.attention import Layout, Span
-from mtvit_core.backbone import Backbone, create_backbone
-from mtvit_core.features import Features
-from mtvit_core.proposals import PickedQueries
-from mtvit_core.tokens import LearnedQueries, QuerySource, TokenGroup
+from mtvit_core.backbones.attention import Layout, Span
+from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.tokens import LearnedQueries, QuerySource, TokenGroup
+from mtvit_core.heads.proposals import PickedQueries
 
 Visibility = Literal["isolated", "joint"]
 

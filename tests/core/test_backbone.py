@@ -7,11 +7,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from mtvit_core import adapters
-from mtvit_core.backbone import Backbone, create_backbone
+from mtvit_core.backbones.features import LayerFeatures
+from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError, ShapeError
-from mtvit_core.features import LayerFeatures
-from mtvit_core.tokens import LearnedQueries, TokenGroup
 
 FAMILIES = {
     "ImageNet": ("vit_tiny_patch16_224", {}),
@@ -99,7 +98,7 @@ def test_some_tokens_at_a_time_give_what_all_at_once_give(
     expected = tokens(backbone(images).last).detach()  # with gradients all at once
     with torch.inference_mode():
         at_once = tokens(backbone(images).last)
-        monkeypatch.setattr(adapters, "HIDDEN_AT_ONCE", 4 * backbone.spec.width * 50)
+        monkeypatch.setattr(timm_blocks, "HIDDEN_AT_ONCE", 4 * backbone.spec.width * 50)
         in_parts = tokens(backbone(images).last)
     count = expected.shape[:2].numel()
     for seen in (fed, mixed, normed):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision import ops
 
-from mtvit_core import boxes
+from mtvit_core.structures import boxes
 
 
 def random_boxes(count: int) -> Tensor:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import DataError
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 
 HAND = KeypointSchema(("palm", "thumb"), skeleton=((0, 1),))
 MIXED = Categories((Category(7, "cup"), Category(3, "person", COCO_PERSON), Category(12, "hand", HAND)))

@@ -11,13 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mtvit_core import checkpoint
-from mtvit_core.backbone import Backbone, create_backbone
-from mtvit_core.categories import Categories, Category
-from mtvit_core.checkpoint import build, load, read_header, save
+from mtvit_core.backbones.plain.vit import Backbone, create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
-from mtvit_core.keypoints import COCO_PERSON
-from mtvit_core.model import MultiTaskViT
+from mtvit_core.model import checkpoint
+from mtvit_core.model.checkpoint import build, load, read_header, save
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import COCO_PERSON
 from spot_task import Spot, spot_class
 
 CATEGORIES = Categories((Category(7, "cup"), Category(3, "person", COCO_PERSON)))

@@ -31,7 +31,7 @@ def loaded_by(statements: str) -> str:
 
 def test_help_needs_no_torch(tmp_path):
     alone = "import importlib.metadata as m; m.entry_points = lambda group: []; "
-    help_ = alone + "from mtvit_core.cli import main; main(['--help'], standalone_mode=False)"
+    help_ = alone + "from mtvit_core.cli.main import main; main(['--help'], standalone_mode=False)"
     assert loaded_by(help_).splitlines()[-1] == "[]"
 
 

@@ -16,14 +16,14 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.categories import Categories, Category
-from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.errors import DataError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
-from mtvit_core.masks import Rle, counts_to_rle, decode_rle, encode_rle, polygons_to_rle
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_core.structures.masks import Rle, counts_to_rle, decode_rle, encode_rle, polygons_to_rle
 
 FILES = {"bbox": "instances_val2017", "segm": "instances_val2017", "keypoints": "person_keypoints_val2017"}
 HAS = {"bbox": "boxes", "segm": "masks", "keypoints": "keypoints"}

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from link_cases import BOX, CUP, FAR, det, pose, row, seg
-from mtvit_core import consistency
-from mtvit_core.annotations import Annotations
-from mtvit_core.consistency import Consistency
-from mtvit_core.instances import Instances, concatenate
-from mtvit_core.linking import link
+from mtvit_core.evaluation import consistency
+from mtvit_core.evaluation.consistency import Consistency
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.instances import Instances, concatenate
+from mtvit_core.structures.linking import link
 
 NEEDS = {"det": frozenset({"boxes"}), "seg": frozenset({"masks"}), "pose": frozenset({"keypoints"})}
 

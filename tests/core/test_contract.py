@@ -4,16 +4,16 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core import plugins
-from mtvit_core.annotations import Annotations
-from mtvit_core.backbone import create_backbone
-from mtvit_core.batch import Batch
-from mtvit_core.contract import own_metrics
+from mtvit_core.backbones.plain.vit import create_backbone
 from mtvit_core.errors import PluginError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.plugin_trial import try_building
-from mtvit_core.plugins import broken_plugins
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.trial import try_building
+from mtvit_core.plugins import registry
+from mtvit_core.plugins.registry import broken_plugins
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.tasks.contract import own_metrics
 from plugin_sources import of_parts
 from spot_task import Spot, SpotConfig, SpotHead
 
@@ -70,7 +70,7 @@ def test_a_builder_that_raises_ends_only_the_run_that_names_its_task(install, ti
 @pytest.mark.usefixtures("only_these")
 def test_a_task_that_wants_other_settings_is_not_broken(install, tiny):
     install("acme", of_parts().replace("size: int = 3", "size: int"))
-    found = plugins.installed_tasks()["odd"]
+    found = registry.installed_tasks()["odd"]
     assert try_building(found) is None
     with pytest.raises(
         mtvit_core.ConfigError, match=r"config: tasks\.odd\.size is missing; it has no default\."

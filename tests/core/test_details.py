@@ -9,14 +9,14 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.coco_details import keypoint_tables, mistakes, precision_charts
-from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.coco_pairs import pair_up, similarity
-from mtvit_core.contract import own_details
-from mtvit_core.details import Chart, Details, Line, Matrix, Mistakes, Table
 from mtvit_core.errors import PluginError
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_core.evaluation.coco_details import keypoint_tables, mistakes, precision_charts
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.evaluation.coco_pairs import pair_up, similarity
+from mtvit_core.evaluation.details import Chart, Details, Line, Matrix, Mistakes, Table
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_core.tasks.contract import own_details
 
 CLASSES = Categories((Category(1, "cat"), Category(2, "dog"), Category(7, "cow")))
 
@@ -216,7 +216,7 @@ def test_json_keeps_all_but_nan_in_tables() -> None:
         ),
         (
             lambda: own_details("det", {"tables": []}),
-            "task 'det': its evaluator's details are {'tables': []}, not mtvit_core.details.Details; "
+            "task 'det': its evaluator's details are {'tables': []}, not mtvit_core.Details; "
             "return such an object.",
         ),
     ],

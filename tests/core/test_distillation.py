@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtvit_core.counts import Counts
-from mtvit_core.distillation import (
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.losses.classification import sigmoid_focal
+from mtvit_core.losses.distillation import (
     binary_divergence,
     expected_focal_cost,
     expected_softmax_cost,
@@ -17,10 +18,9 @@ from mtvit_core.distillation import (
     soft_softmax_loss,
     soft_targets,
 )
-from mtvit_core.losses import sigmoid_focal
-from mtvit_core.matching import Match
-from mtvit_core.soft_objects import TAUGHT_SCORE, SoftObjects, soft_objects
-from mtvit_core.tokens import Pick
+from mtvit_core.losses.global_batch import Counts
+from mtvit_core.losses.matching import Match
+from mtvit_core.losses.soft_objects import TAUGHT_SCORE, SoftObjects, soft_objects
 
 #: Two images, three queries, two classes; the second image has one object, the first two.
 PROBABILITIES = torch.tensor(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtvit_core.doubling import Doubling
+from mtvit_core.heads.upsample import Doubling
 
 
 @pytest.mark.parametrize("size", [(2, 5, 3, 4), (1, 8, 1, 1), (3, 4, 7, 2)])

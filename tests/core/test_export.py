@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import mtvit_core
+from mtvit_core.deploy.program import TensorsOnly, export
 from mtvit_core.errors import ConfigError
-from mtvit_core.exported import TensorsOnly, export
 
 CASES: dict[str, tuple[Any, Any]] = {
     "det, seg, pose": (["det", "seg", "pose"], "image"),

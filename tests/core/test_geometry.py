@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtvit_core.geometry import ImageMeta, Letterbox
+from mtvit_core.structures.framing import ImageMeta, Letterbox
 
 SIZES = [(480, 640), (640, 480), (37, 1000), (1, 1), (1, 5000), (64, 96), (333, 500)]
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mtvit_core.errors import DataError
-from mtvit_core.images import find_images, image_size, read_image
+from mtvit_core.structures.image_files import find_images, image_size, read_image
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.instances import Instances, concatenate
-from mtvit_core.keypoints import KeypointSchema
-from mtvit_core.masks import encode_rle
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.instances import Instances, concatenate
+from mtvit_core.structures.keypoints import KeypointSchema
+from mtvit_core.structures.masks import encode_rle
 
 HAND = KeypointSchema(("palm", "thumb"))
 CATEGORIES = Categories((Category(7, "cup"), Category(3, "hand", HAND)))

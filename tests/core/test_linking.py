@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from link_cases import BOX, CATEGORIES, CUP, FAR, NEAR, SIDE, det, pose, row, seg
-from mtvit_core.instances import Instances, concatenate
-from mtvit_core.linking import assign, link
+from mtvit_core.structures.instances import Instances, concatenate
+from mtvit_core.structures.linking import assign, link
 
 
 def linked(*rows: Instances, min_link: float = 0.5) -> Instances:

@@ -3,8 +3,8 @@
 import torch
 
 from link_cases import BOX, CUP, FAR, NEAR, row
-from mtvit_core.instances import Instances, concatenate
-from mtvit_core.linking import link
+from mtvit_core.structures.instances import Instances, concatenate
+from mtvit_core.structures.linking import link
 
 MIDDLE = [(30.0, 26.0, 0.9), (30.0, 50.0, 0.9), (30.0, 74.0, 0.9)]
 

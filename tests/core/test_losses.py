@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torchvision import ops
 
-from mtvit_core.losses import open_cross_entropy, quality_focal, sigmoid_focal
+from mtvit_core.losses.classification import open_cross_entropy, quality_focal, sigmoid_focal
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 0.0), (0.75, 1.5)])

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from mtvit_core.errors import DataError
-from mtvit_core.masks import (
+from mtvit_core.structures.masks import (
     Rle,
     compress_runs,
     counts_to_rle,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtvit_core.errors import DivergedError
-from mtvit_core.matching import Match, match_all
+from mtvit_core.losses.matching import Match, match_all
 
 
 def least(cost: Tensor) -> float:

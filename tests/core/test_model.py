@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.backbone import Backbone, create_backbone
-from mtvit_core.batch import Batch
-from mtvit_core.coco import COCO_CATEGORIES
+from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.modes import evaluating
-from mtvit_core.task import BackboneSpec
-from mtvit_core.tokens import LearnedQueries, TokenGroup
+from mtvit_core.model.modes import evaluating
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.tasks.task import BackboneSpec
 from spot_task import Spot, SpotConfig, SpotHead, spot_class
 
 

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from installed_example import EXAMPLES, installed
-from mtvit_core import plugins
-from mtvit_core.cli import main
+from mtvit_core.cli.main import main
+from mtvit_core.cli.new_plugin import write_plugin
 from mtvit_core.errors import ConfigError
-from mtvit_core.new_plugin_command import write_plugin
+from mtvit_core.plugins import registry
 from mtvit_core.testing import TaskSuite
 
 
@@ -69,8 +69,8 @@ def marks(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_it_is_found(marks) -> None:
-    assert plugins.installed_tasks()["marks"].cls is marks.Marks
-    assert plugins.broken_plugins() == ()
+    assert registry.installed_tasks()["marks"].cls is marks.Marks
+    assert registry.broken_plugins() == ()
 
 
 @pytest.mark.usefixtures("marks")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mtvit_core.boxes import apply_deltas, box_iou, cxcywh_to_xyxy
-from mtvit_core.denoising import (
+from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.losses.denoising import (
     NOISED,
     SHIFT,
     STRETCH,
@@ -13,7 +13,7 @@ from mtvit_core.denoising import (
     noised_boxes,
     noised_weight,
 )
-from mtvit_core.object_reader import ObjectReader, Reading
+from mtvit_core.structures.boxes import apply_deltas, box_iou, cxcywh_to_xyxy
 
 TRUTH = torch.tensor([[[0.3, 0.4, 0.2, 0.3], [0.6, 0.5, 0.5, 0.4]], [[0.5, 0.5, 0.1, 0.1], [0.0] * 4]])
 LABELS = torch.tensor([[2, 0], [1, 0]])

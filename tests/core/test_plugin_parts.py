@@ -3,9 +3,9 @@
 import pytest
 
 HOOK = """
-from mtvit_core.hookspecs import hookimpl
-from mtvit_core.task import TaskConfig
-from mtvit_core.transform import Transform
+from mtvit_core.plugins.hookspecs import hookimpl
+from mtvit_core.tasks.task import TaskConfig
+from mtvit_core.plugins.sample_transform import Transform
 
 class Blur(Transform):
     name = "blur"
@@ -26,7 +26,8 @@ def mtvit_transforms():
             "return [Blur]",
             "return Blur",
             "mtvit_transforms returned <class 'acme.Blur'>, not a list of subclasses of "
-            "mtvit_core.transform.Transform. Return a list of classes, for instance `return [MyTransform]`.",
+            "mtvit_core.plugins.sample_transform.Transform. Return a list of classes, for instance "
+            "`return [MyTransform]`.",
         ),
         (
             "    api = 1\n",
@@ -45,7 +46,7 @@ def mtvit_transforms():
         (
             "def __call__",
             "def call",
-            "Blur lacks __call__. Define what mtvit_core.transform.Transform asks for.",
+            "Blur lacks __call__. Define what mtvit_core.plugins.sample_transform.Transform asks for.",
         ),
         (
             "Config = TaskConfig",

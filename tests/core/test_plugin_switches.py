@@ -2,8 +2,8 @@
 
 import pytest
 
-from mtvit_core import plugins
 from mtvit_core.errors import PluginError
+from mtvit_core.plugins import registry
 from plugin_sources import HOOK, task_plugin
 
 pytestmark = pytest.mark.usefixtures("only_these")
@@ -13,11 +13,11 @@ def test_strict_makes_any_broken_plugin_fatal(install, monkeypatch):
     install("acme", "import not_there")
     install("acme-lines", "raise SystemExit", "lines")
     install("zebra-depth", task_plugin("depth"), "depth")
-    assert list(plugins.tasks(["depth"])) == ["depth"]
-    plugins.registry.cache_clear()
+    assert list(registry.tasks(["depth"])) == ["depth"]
+    registry.registry.cache_clear()
     monkeypatch.setenv("MTVIT_STRICT_PLUGINS", "1")
     with pytest.raises(PluginError) as error:
-        plugins.tasks(["depth"])
+        registry.tasks(["depth"])
     assert str(error.value) == (
         "plugins: strict, but one is broken: acme 1.2, entry point 'odd': import failed: "
         "ModuleNotFoundError: "
@@ -32,7 +32,7 @@ def test_strict_is_off_where_the_variable_says_so(install, monkeypatch, value):
     install("acme", "import not_there")
     install("zebra-depth", task_plugin("depth"), "depth")
     monkeypatch.setenv("MTVIT_STRICT_PLUGINS", value)
-    assert list(plugins.tasks(["depth"])) == ["depth"]
+    assert list(registry.tasks(["depth"])) == ["depth"]
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_a_variable_limits_what_is_loaded(install, monkeypatch, chosen, tasks):
     install("acme-lines", task_plugin("lines"), "lines")
     install("zebra-depth", task_plugin("depth"), "depth")
     monkeypatch.setenv("MTVIT_PLUGINS", chosen)
-    assert list(plugins.installed_tasks()) == tasks
-    assert plugins.registry().broken == ()
+    assert list(registry.installed_tasks()) == tasks
+    assert registry.registry().broken == ()
 
 
 def test_the_variable_must_name_what_is_installed(install, monkeypatch):
     install("zebra-depth", task_plugin("depth"), "depth")
     monkeypatch.setenv("MTVIT_PLUGINS", "dept")
     with pytest.raises(PluginError) as error:
-        plugins.installed_tasks()
+        registry.installed_tasks()
     assert str(error.value) == (
         "MTVIT_PLUGINS: no plugin is called 'dept'; installed: depth, zebra-depth. Did you mean 'depth'? "
         "Give "
@@ -64,7 +64,7 @@ def test_a_variable_shows_the_calls_of_hooks(install, monkeypatch, capsys):
     install("acme", HOOK.format(body="raise RuntimeError('luck')"))
     install("zebra-depth", task_plugin("depth"), "depth")
     monkeypatch.setenv("MTVIT_TRACE_PLUGINS", "1")
-    assert list(plugins.installed_tasks()) == ["depth"]
+    assert list(registry.installed_tasks()) == ["depth"]
     first, second = capsys.readouterr().err.splitlines()
     start = "trace: acme 1.2, entry point 'odd': mtvit_task() raised RuntimeError('luck') in "
     assert first.startswith(start)

@@ -3,7 +3,7 @@
 import pytest
 
 from mtvit_core.errors import PluginError
-from mtvit_core.plugins import Registry
+from mtvit_core.plugins.registry import Registry
 from plugin_sources import HOOK, returning, task_plugin
 
 
@@ -53,7 +53,7 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
             HOOK.format(body="return 1").replace("mtvit_task()", "mtvit_task(config)"),
             "acme 1.2, entry point 'odd': hooks failed: hookimpl definition: mtvit_task(config), Argument(s) "
             "{'config'} are declared in the hookimpl but can not be found in the hookspec. "
-            "Use the signatures of mtvit_core.hookspecs: mtvit_task(), mtvit_commands(), "
+            "Use the signatures of mtvit_core.plugins.hookspecs: mtvit_task(), mtvit_commands(), "
             "mtvit_published(), mtvit_readers(), mtvit_transforms(), mtvit_weightings().",
             id="arguments",
         ),
@@ -144,7 +144,7 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             returning("OddTask").replace("    Config = OddConfig\n", "").replace("def loss", "def lose"),
             "acme 1.2, entry point 'odd': task failed: OddTask lacks Config, loss. "
-            "Define what mtvit_core.task.Task asks for.",
+            "Define what mtvit_core.tasks.task.Task asks for.",
             id="incomplete",
         ),
         pytest.param(

@@ -3,8 +3,8 @@
 import json
 
 from command_cases import COMMAND, MIDDLE, refusal, run
-from mtvit_core.cli import main
-from mtvit_core.plugin_checks import CORE_COMMANDS
+from mtvit_core.cli.main import main
+from mtvit_core.plugins.validation import CORE_COMMANDS
 
 
 def test_plugins_lists_tasks_and_commands(middle, install):

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories, Category
-from mtvit_core.coco import COCO_CATEGORIES
-from mtvit_core.crops import crop_person, person_meta
+from mtvit_core.backbones.plain.vit import create_backbone
 from mtvit_core.errors import DataError, ShapeError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.predict import predict
+from mtvit_core.inference.predict import predict
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
 from spot_task import SpotConfig, SpotPredictions, spot_class
 
 

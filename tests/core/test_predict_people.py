@@ -7,9 +7,9 @@ import pytest
 
 import mtvit_core
 from command_cases import CATEGORIES, refusal, run
-from mtvit_core.categories import Categories, Category
 from mtvit_core.errors import DataError
-from mtvit_core.person_boxes import read_person_boxes
+from mtvit_core.inference.people import read_person_boxes
+from mtvit_core.structures.categories import Categories, Category
 
 
 def write_boxes(tmp_path, entries) -> Path:

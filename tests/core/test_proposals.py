@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtvit_core.boxes import box_iou, cxcywh_to_xyxy
+from mtvit_core.backbones.tokens import Context, Entry, Pick
 from mtvit_core.errors import PluginError
-from mtvit_core.proposals import (
+from mtvit_core.heads.proposals import (
     ANCHOR,
     DUPLICATE_IOU,
     PRIOR,
@@ -19,7 +19,7 @@ from mtvit_core.proposals import (
     proposal_loss,
     sine_embedding,
 )
-from mtvit_core.tokens import Context, Entry, Pick
+from mtvit_core.structures.boxes import box_iou, cxcywh_to_xyxy
 
 WIDTH, CLASSES = 16, 5
 GRID = (6, 8)

@@ -15,16 +15,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import mtvit_core
-from mtvit_core import checkpoint
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories, Category
-from mtvit_core.cli import main
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.cli.main import main
 from mtvit_core.errors import CheckpointError, ConfigError, MtvitError
-from mtvit_core.geometry import ShortSide
-from mtvit_core.published import convert as conversion
+from mtvit_core.model import checkpoint
+from mtvit_core.model import convert as conversion
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.recipe import Recipe, copied, on_base, reshaped, stacked
 from mtvit_core.published.source import Source, Stored, open_source
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.framing import ShortSide
 from spot_task import Spot, spot_class
 
 CATEGORIES = Categories((Category(7, "cup"),))
@@ -355,7 +355,7 @@ def test_convert_command(tmp_path: Path, weights: dict[str, Tensor]) -> None:
 
 
 def test_models_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtvit_core.plugins.published_formats", lambda: (Toy(),))
+    monkeypatch.setattr("mtvit_core.plugins.registry.published_formats", lambda: (Toy(),))
     result = CliRunner().invoke(main, ["models", "--json"])
     assert json.loads(result.output) == [
         {

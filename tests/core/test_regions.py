@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtvit_core.regions import CELLS, Cells, GridReader, at_places, region_class_loss
+from mtvit_core.heads.roi import CELLS, Cells, GridReader, at_places, region_class_loss
 
 
 class Regions(nn.Module):

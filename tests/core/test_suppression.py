@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mtvit_core.categories import Categories, Category
-from mtvit_core.instances import Instances
-from mtvit_core.suppression import without_repeats
+from mtvit_core.heads.nms import without_repeats
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.instances import Instances
 
 CATEGORIES = Categories((Category(id=1, name="cup"), Category(id=2, name="hand")))
 

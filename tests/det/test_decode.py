@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from det_cases import CANVAS, CATEGORIES, annotate, predictions, task
-from mtvit_core.boxes import xyxy_to_cxcywh
-from mtvit_core.geometry import ImageMeta, Letterbox
+from mtvit_core.structures.boxes import xyxy_to_cxcywh
+from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_det.head import DetPredictions
 
 CLASSES = len(CATEGORIES)

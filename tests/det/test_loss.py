@@ -17,8 +17,8 @@ from det_cases import (
     targets_of,
     task,
 )
-from mtvit_core.boxes import cxcywh_to_xyxy
-from mtvit_core.tokens import Pick
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_det.cost import box_cost, focal_cost
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets

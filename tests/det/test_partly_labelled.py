@@ -16,8 +16,8 @@ from det_cases import (
     targets_of,
     task,
 )
-from mtvit_core.annotations import Annotations
-from mtvit_core.categories import Categories, Category
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.categories import Categories, Category
 
 CLASSES = len(CATEGORIES)
 UNKNOWN = 2

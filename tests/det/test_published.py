@@ -13,18 +13,18 @@ from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcess
 
 import mtvit_core
 from det_cases import random_annotations
-from mtvit_core.batch import Batch
-from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import ImageMeta, ShortSide
-from mtvit_core.images import read_image
-from mtvit_train.assemble import make_model, make_split
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.data import collate
-from mtvit_train.data.coco import CocoConfig, read_coco
-from mtvit_train.evaluate import evaluate
-from mtvit_train.read import read_data
-from mtvit_train.start import known_categories, read_start
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.framing import ImageMeta, ShortSide
+from mtvit_core.structures.image_files import read_image
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, make_split
+from mtvit_train.build.warm_start import known_categories, read_start
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.data.formats.coco import CocoConfig, read_coco
+from mtvit_train.data.samples.images import collate
+from mtvit_train.engine.evaluate import evaluate
 from published_cases import complaint, first_and_last, off, randomise, saved
 
 SIZE = (96, 160)

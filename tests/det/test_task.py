@@ -7,15 +7,15 @@ import torch
 from pydantic import ValidationError
 
 from det_cases import CANVAS, CATEGORIES, losses_of, model_of, scene_batch, task
-from mtvit_core.boxes import apply_deltas
-from mtvit_core.categories import Categories, Category
-from mtvit_core.features import Features
-from mtvit_core.keypoints import COCO_PERSON
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.plugins import tasks as installed
-from mtvit_core.predict import predict
-from mtvit_core.task import BackboneSpec, Task
-from mtvit_core.tokens import LearnedQueries
+from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.tokens import LearnedQueries
+from mtvit_core.inference.predict import predict
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.plugins.registry import tasks as installed
+from mtvit_core.structures.boxes import apply_deltas
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import COCO_PERSON
+from mtvit_core.tasks.task import BackboneSpec, Task
 from mtvit_det.config import DetConfig
 from mtvit_det.head import DetPredictions
 

@@ -18,7 +18,7 @@ from det_cases import (
     targets_of,
     task,
 )
-from mtvit_core.geometry import ImageMeta
+from mtvit_core.structures.framing import ImageMeta
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 

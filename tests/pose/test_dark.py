@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mtvit_core.crops import person_meta, points_to_crop
-from mtvit_pose.codec import TOKENPOSE, centred_grid
-from mtvit_pose.dark import decode_dark, whole_map_targets
+from mtvit_core.structures.crops import person_meta, points_to_crop
+from mtvit_pose.topdown.codec import TOKENPOSE, centred_grid
+from mtvit_pose.topdown.dark import decode_dark, whole_map_targets
 
 SHAPE, CANVAS = (64, 48), (256, 192)
 

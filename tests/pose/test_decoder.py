@@ -4,9 +4,9 @@ from torch import nn
 from transformers import VitPoseBackboneConfig, VitPoseConfig
 from transformers.models.vitpose import modeling_vitpose as reference
 
-from mtvit_core.features import Features, LayerFeatures
-from mtvit_pose.decoder import ClassicDecoder, SimpleDecoder
-from mtvit_pose.keypoint_token import TokenPoseHead
+from mtvit_core.backbones.features import Features, LayerFeatures
+from mtvit_pose.topdown.decoder import ClassicDecoder, SimpleDecoder
+from mtvit_pose.topdown.keypoint_token import TokenPoseHead
 
 WIDTH, KEYPOINTS = 48, 17
 

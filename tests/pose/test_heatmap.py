@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mtvit_pose.heatmap import decode_heatmaps, heatmap_stride, heatmap_targets, joints_mse
+from mtvit_pose.topdown.heatmap import decode_heatmaps, heatmap_stride, heatmap_targets, joints_mse
 
 SHAPE = (64, 48)
 

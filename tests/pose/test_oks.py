@@ -4,9 +4,9 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_pose.oks import oks
-from mtvit_pose.suppression import oks_nms
+from mtvit_pose.oks_nms import oks_nms
 
 SIGMAS = torch.tensor(COCO_PERSON.sigmas, dtype=torch.float64)
 

@@ -3,17 +3,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.batch import Batch
-from mtvit_core.boxes import xyxy_to_cxcywh
-from mtvit_core.categories import Categories, Category
+from mtvit_core.backbones.tokens import Pick
 from mtvit_core.errors import ConfigError
-from mtvit_core.matching import match_all
-from mtvit_core.tokens import Pick
+from mtvit_core.losses.matching import match_all
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.boxes import xyxy_to_cxcywh
+from mtvit_core.structures.categories import Categories, Category
 from mtvit_pose.config import PoseConfig
-from mtvit_pose.head import PosePredictions
 from mtvit_pose.oks import DEFAULT_SIGMA
-from mtvit_pose.targets import pose_targets
+from mtvit_pose.onepass.head import PosePredictions
+from mtvit_pose.onepass.targets import pose_targets
 from mtvit_pose.task import PoseTask
 from pose_cases import (
     PEOPLE,

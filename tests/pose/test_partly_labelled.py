@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import torch
 
-from mtvit_core.annotations import UNASKED
-from mtvit_core.keypoints import COCO_PERSON
-from mtvit_core.matching import match_all
+from mtvit_core.losses.matching import match_all
+from mtvit_core.structures.annotations import UNASKED
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_pose.config import PoseConfig
-from mtvit_pose.dense import dense_targets, dense_weights
-from mtvit_pose.loss import match_cost, pose_losses
-from mtvit_pose.targets import pose_targets
+from mtvit_pose.onepass.dense_heatmaps import dense_targets, dense_weights
+from mtvit_pose.onepass.loss import match_cost, pose_losses
+from mtvit_pose.onepass.targets import pose_targets
 from pose_cases import PEOPLE, TWO_SCHEMAS, people, predictions
 
 CPU, CANVAS = torch.device("cpu"), (64, 96)

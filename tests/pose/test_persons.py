@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from mtvit_core.crops import Roi, person_roi, points_to_crop
 from mtvit_core.errors import DataError
-from mtvit_core.geometry import ImageMeta, Letterbox
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
-from mtvit_train.data import AugmentConfig, read_coco
+from mtvit_core.structures.crops import Roi, person_roi, points_to_crop
+from mtvit_core.structures.framing import ImageMeta, Letterbox
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.packed import PackedAnnotations
-from mtvit_train.data.person_augment import draw_roi, mirrored
-from mtvit_train.data.persons import PersonDataset
-from mtvit_train.scenes import write_scenes
+from mtvit_train.data.samples.augment import AugmentConfig
+from mtvit_train.data.samples.person_augment import draw_roi, mirrored
+from mtvit_train.data.samples.persons import PersonDataset
+from mtvit_train.scenes.writer import write_scenes
 from tiny_coco import documents, write
 
 CANVAS = Letterbox(64, 48)

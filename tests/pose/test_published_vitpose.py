@@ -10,8 +10,8 @@ from torch import Tensor
 
 import mtvit_core
 from mtvit_core.errors import CheckpointError, ConfigError
-from mtvit_core.model import MultiTaskViT
-from mtvit_pose.datasets import DATASETS
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_pose.published.datasets import DATASETS
 from published_pose_cases import SIZES, official_keys, relative, saved, vitpose
 
 LIMIT = 1e-4

@@ -5,22 +5,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.batch import Batch
-from mtvit_core.categories import Categories, Category
-from mtvit_core.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.keypoints import COCO_PERSON
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.modes import evaluating
-from mtvit_core.predict import predict
+from mtvit_core.inference.predict import predict
+from mtvit_core.model.modes import evaluating
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_pose.config import PoseConfig
-from mtvit_pose.dark import whole_map_targets
-from mtvit_pose.decoder import Heatmaps
-from mtvit_pose.heatmap import heatmap_stride, heatmap_targets
 from mtvit_pose.task import PoseTask
+from mtvit_pose.topdown.dark import whole_map_targets
+from mtvit_pose.topdown.decoder import Heatmaps
+from mtvit_pose.topdown.heatmap import heatmap_stride, heatmap_targets
 from pose_cases import HAND, PEOPLE, TWO_SCHEMAS, images, make_model, people, task_of
 from spot_task import SpotConfig, spot_class
 

@@ -12,12 +12,12 @@ from scipy import ndimage
 from torch import Tensor
 from transformers.models.vitpose import image_processing_vitpose as reference
 
-from mtvit_core.crops import crop_person, person_meta
-from mtvit_core.images import read_image
+from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.image_files import read_image
 from mtvit_pose.config import PoseConfig
-from mtvit_pose.decoder import Heatmaps
-from mtvit_pose.heatmap import heatmap_targets
 from mtvit_pose.task import PoseTask
+from mtvit_pose.topdown.decoder import Heatmaps
+from mtvit_pose.topdown.heatmap import heatmap_targets
 from pose_cases import PEOPLE
 
 CANVAS, SHAPE = (256, 192), (64, 48)

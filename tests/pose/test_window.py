@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from mtvit_pose.window import windows
+from mtvit_pose.onepass.window import windows
 from pose_cases import images, make_model
 
 FIRST = torch.tensor([0])

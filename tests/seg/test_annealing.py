@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mtvit_seg.annealing import mask_probability, window
 from mtvit_seg.head import MaskHead
+from mtvit_seg.mask_annealing import mask_probability, window
 from seg_cases import SPEC, task
 
 #: Steps at which the fading starts, and the steps it lasts, in the published DINOv2 configurations.

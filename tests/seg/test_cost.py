@@ -10,9 +10,9 @@ from transformers.models.eomt.modeling_eomt import (
     sample_point,
 )
 
-from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
-from mtvit_core.losses import sigmoid_focal
-from mtvit_seg.cost import box_cost, focal_cost, pair_dice, pair_entropy, point_values
+from mtvit_core.losses.classification import sigmoid_focal
+from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
+from mtvit_seg.losses.cost import box_cost, focal_cost, pair_dice, pair_entropy, point_values
 from seg_cases import CATEGORIES, learned, match_of, picked, random_annotations, targets_of, task
 
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.geometry import ImageMeta, Letterbox
-from mtvit_core.masks import Rle, decode_rle, encode_rle
-from mtvit_seg.decode import decode_instances
-from mtvit_seg.extent import mask_boxes
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.framing import ImageMeta, Letterbox
+from mtvit_core.structures.masks import Rle, decode_rle, encode_rle
+from mtvit_seg.decoding.extent import mask_boxes
+from mtvit_seg.decoding.instances import decode_instances
+from mtvit_seg.decoding.mask_runs import find_runs
+from mtvit_seg.decoding.mask_sheet import Place, Sheet, sheets
+from mtvit_seg.decoding.resize import at_original
 from mtvit_seg.head import SegPredictions
-from mtvit_seg.resize import at_original
-from mtvit_seg.runs import find_runs
-from mtvit_seg.sheet import Place, Sheet, sheets
 from seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from transformers import EomtConfig, EomtForUniversalSegmentation
 
-from mtvit_core.backbone import create_backbone
-from mtvit_core.model import MultiTaskViT
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from seg_cases import CATEGORIES, task
 
 DEPTH, BLOCKS, WIDTH, SIDE = 4, 3, 24, 64

@@ -7,12 +7,12 @@ from torch.nn import functional as F
 from transformers import EomtConfig
 from transformers.models.eomt import modeling_eomt
 
-from mtvit_core.boxes import cxcywh_to_xyxy
-from mtvit_core.features import Features, LayerFeatures
-from mtvit_core.tokens import Pick
+from mtvit_core.backbones.features import Features, LayerFeatures
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
-from mtvit_seg.prior import SHAPE, box_prior, shape_axis, shape_logits
-from mtvit_seg.scale import doublings
+from mtvit_seg.mask_prior import SHAPE, box_prior, shape_axis, shape_logits
+from mtvit_seg.upscale import doublings
 from seg_cases import SPEC, task, tiny_model
 
 CONFIG = EomtConfig(hidden_size=24, num_attention_heads=2, num_upscale_blocks=2, num_labels=3)

@@ -8,13 +8,13 @@ from torch import Tensor
 from transformers import EomtConfig
 from transformers.models.eomt.modeling_eomt import EomtLoss
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.batch import Batch
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.matching import Match
-from mtvit_core.tokens import Pick
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.losses.matching import Match
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.framing import ImageMeta
 from mtvit_seg.head import SegPredictions
-from mtvit_seg.loss import map_iou, quality_targets
+from mtvit_seg.losses.loss import map_iou, quality_targets
 from mtvit_seg.task import Segmentation
 from seg_cases import (
     annotate,

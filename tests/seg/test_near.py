@@ -3,11 +3,11 @@
 import torch
 from torch.nn import functional as F
 
-from mtvit_core.object_reader import ObjectReader, Reading
+from mtvit_core.heads.roi_cascade import ObjectReader, Reading
 from mtvit_seg.config import SegConfig
-from mtvit_seg.near import masks_in, noised_losses
-from mtvit_seg.prior import SHAPE
-from mtvit_seg.targets import SegTargets, make_targets
+from mtvit_seg.losses.denoising import masks_in, noised_losses
+from mtvit_seg.losses.targets import SegTargets, make_targets
+from mtvit_seg.mask_prior import SHAPE
 from seg_cases import annotate
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import ImageMeta
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_seg.decoding.panoptic import PanopticResult
+from mtvit_seg.decoding.resize import BUDGET
 from mtvit_seg.head import SegPredictions
-from mtvit_seg.panoptic import PanopticResult
-from mtvit_seg.resize import BUDGET
 from seg_cases import CATEGORIES, learned, metas, picked, task
 
 SKY = 2  # label of the category with id 20
@@ -98,7 +98,7 @@ def test_masks_in_parts_give_the_same_map(monkeypatch: pytest.MonkeyPatch) -> No
     whole = seg.panoptic(predictions, meta)
     bytes_each = 4 * (64 * 96 + 64 * 96)
     assert bytes_each * 8 < BUDGET
-    monkeypatch.setattr("mtvit_seg.resize.at_original.__defaults__", (3 * bytes_each,))
+    monkeypatch.setattr("mtvit_seg.decoding.resize.at_original.__defaults__", (3 * bytes_each,))
     for a, b in zip(whole, seg.panoptic(predictions, meta), strict=True):
         assert torch.equal(a.map, b.map)
         assert a.segments == b.segments

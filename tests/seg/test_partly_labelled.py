@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from mtvit_core.annotations import Annotations
+from mtvit_core.structures.annotations import Annotations
 from seg_cases import (
     CATEGORIES,
     annotate,

@@ -5,7 +5,7 @@ import torch
 from transformers import EomtConfig
 from transformers.models.eomt.modeling_eomt import EomtLoss, sample_point
 
-from mtvit_seg.points import Sampling, at_points, uncertain_points
+from mtvit_seg.losses.points import Sampling, at_points, uncertain_points
 
 
 @pytest.mark.parametrize(

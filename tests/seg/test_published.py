@@ -19,11 +19,11 @@ from transformers import (
 )
 
 import mtvit_core
-from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import Letterbox
-from mtvit_core.model import MultiTaskViT
-from mtvit_seg.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.framing import Letterbox
+from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from published_cases import complaint, off, randomise, saved
 
 SIDE = 64
@@ -348,8 +348,8 @@ SIZES: dict[str, dict[str, Any]] = {
 MEASURE = """
 import re, sys
 from pathlib import Path
-from mtvit_core.checkpoint import save
-from mtvit_core.published.convert import convert
+from mtvit_core.model.checkpoint import save
+from mtvit_core.model.convert import convert
 
 def peak():
     # Of this program alone: getrusage tells the peak of the one that started it, where that is higher.

@@ -14,14 +14,14 @@ from transformers import EomtConfig, EomtDinov3Config, EomtDinov3ForUniversalSeg
 from transformers import EomtForUniversalSegmentation as Eomt
 
 import mtvit_core
-from mtvit_core.batch import Batch
-from mtvit_core.coco import COCO_CATEGORIES
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.images import read_image
-from mtvit_core.masks import decode_rle
-from mtvit_core.model import MultiTaskViT
-from mtvit_seg.windows import semantic_map, window_starts
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_files import read_image
+from mtvit_core.structures.masks import decode_rle
+from mtvit_seg.decoding.windows import semantic_map, window_starts
 from published_cases import complaint, first_and_last, off, randomise, saved
 from seg_cases import random_annotations
 

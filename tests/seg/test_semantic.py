@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mtvit_seg.semantic import decode_semantic, semantic_scores
+from mtvit_seg.decoding.semantic import decode_semantic, semantic_scores
 from seg_cases import learned, metas, picked, task
 
 

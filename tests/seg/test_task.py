@@ -4,11 +4,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mtvit_core.batch import Batch
+from mtvit_core.backbones.tokens import LearnedQueries, QueryMasker
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError
-from mtvit_core.predict import predict
-from mtvit_core.tokens import LearnedQueries, QueryMasker
+from mtvit_core.inference.predict import predict
+from mtvit_core.structures.batch import Batch
 from mtvit_seg import plugin
 from mtvit_seg.config import SegConfig
 from mtvit_seg.task import Segmentation

@@ -17,27 +17,20 @@ from PIL import Image
 from pydantic import BaseModel
 
 import mtvit_core
-from mtvit_core import (
-    attention,
-    cli,
-    hookspecs,
-    matching,
-    plugins,
-    proposals,
-    reader,
-    task,
-    transform,
-    weighting,
-)
-from mtvit_core.backbone import create_backbone
-from mtvit_core.images import MAX_PIXELS
-from mtvit_train.cli import main as train_command
-from mtvit_train.config import RunConfig, read_run, recipes
-from mtvit_train.data import read_coco
-from mtvit_train.data.table import DataTable
-from mtvit_train.scenes import CATEGORIES, render_scene
+from mtvit_core.backbones import attention
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.cli import main
+from mtvit_core.heads import proposals
+from mtvit_core.losses import matching
+from mtvit_core.plugins import dataset_reader, hookspecs, loss_weighting, registry, sample_transform
+from mtvit_core.structures.image_files import MAX_PIXELS
+from mtvit_core.tasks import task
+from mtvit_train.cli.main import main as train_command
+from mtvit_train.config.run import RunConfig, read_run, recipes
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.merging.table import DataTable
 from mtvit_train.scenes.layout import LEAST_VISIBLE, TRIES
-from mtvit_train.scenes.scene import LARGEST_SIZE, SMALLEST_SIZE
+from mtvit_train.scenes.scene import CATEGORIES, LARGEST_SIZE, SMALLEST_SIZE, render_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -100,7 +93,7 @@ def settings_tables() -> dict[str, type[BaseModel]]:
     inner = {name: field.annotation for name, field in RunConfig.model_fields.items()}
     tables = {f"`[{name}]`": kind for name, kind in inner.items() if _is_table(kind)}
     tables["`[[data]]`"] = DataTable
-    ours = {f"`[tasks.{name}]`": found.cls.Config for name, found in plugins.installed_tasks().items()}
+    ours = {f"`[tasks.{name}]`": found.cls.Config for name, found in registry.installed_tasks().items()}
     return {"A run": RunConfig, **tables, **ours}
 
 
@@ -135,7 +128,7 @@ def test_every_setting_of_a_run_is_listed_with_its_default(title: str) -> None:
 
 @pytest.mark.parametrize("name", ["det", "seg", "pose"])
 def test_every_setting_of_a_task_is_listed_with_its_default(name: str) -> None:
-    check_table(plugins.installed_tasks()[name].cls.Config, described()[f"`[tasks.{name}]`"])
+    check_table(registry.installed_tasks()[name].cls.Config, described()[f"`[tasks.{name}]`"])
 
 
 def check_table(model: type[BaseModel], table: dict[str, list[str]]) -> None:
@@ -183,7 +176,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("shown", commands())
 def test_every_command_that_is_shown_exists(shown: str) -> None:
     line = shlex.split(shown, comments=True)
-    command: click.Command = train_command if line[0] == "mtvit-train" else cli.main
+    command: click.Command = train_command if line[0] == "mtvit-train" else main.main
     arguments = line[1:]
     if isinstance(command, click.Group) and not arguments[0].startswith("-"):
         found = command.get_command(click.Context(command), arguments[0])
@@ -234,7 +227,7 @@ def test_signatures_of_the_contract_are_as_shown() -> None:
 
 def test_signatures_of_parts_are_as_shown() -> None:
     shown = stubs("Extend the trainer")
-    for base in (reader.Reader, transform.Transform, weighting.Weighting):
+    for base in (dataset_reader.Reader, sample_transform.Transform, loss_weighting.Weighting):
         actual = signatures(inspect.getsource(base))
         own = {name: text for name, text in actual.items() if name != "__init__"}
         assert own

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from installed_example import EXAMPLES, installed
-from mtvit_core import plugins
-from mtvit_core.cli import main as mtvit
-from mtvit_train.cli import main as train_command
+from mtvit_core.cli.main import main as mtvit
+from mtvit_core.plugins import registry
+from mtvit_train.cli.main import main as train_command
 
 SPEC = importlib.util.spec_from_file_location(
     "depth_kit_tests", EXAMPLES / "mtvit-depth" / "tests" / "test_depth.py"
@@ -40,7 +40,7 @@ class TestDepth(own_tests.TestDepth):
 def test_depth_learns_beside_det_and_is_written_to_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert plugins.installed_tasks()["depth"].distribution == "mtvit-depth"
+    assert registry.installed_tasks()["depth"].distribution == "mtvit-depth"
     monkeypatch.chdir(tmp_path)
     settings = (
         "scenes.train=4", "scenes.val=2", "scenes.size=64", "train.batch_size=4", "train.steps=12",

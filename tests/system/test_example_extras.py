@@ -14,22 +14,22 @@ from click.testing import CliRunner
 from PIL import Image
 
 from installed_example import installed
-from mtvit_core.annotations import Annotations
-from mtvit_core.categories import Categories, Category
-from mtvit_core.cli import main as mtvit
+from mtvit_core.cli.main import main as mtvit
 from mtvit_core.errors import ConfigError, DataError, PluginError
-from mtvit_core.masks import encode_rle
-from mtvit_core.part import Part
-from mtvit_core.reader import LabelledImage, LabelledObject, LabelledSplit, MapFolder, Reader
-from mtvit_core.task import TaskConfig
-from mtvit_core.transform import Transform
-from mtvit_train.assemble import make_transforms
-from mtvit_train.cli import main as train_command
-from mtvit_train.config import RunConfig
-from mtvit_train.data.changes import change
-from mtvit_train.data.packing import read_with
-from mtvit_train.read import read_split
-from mtvit_train.task_weights import make_weighting
+from mtvit_core.plugins.dataset_reader import LabelledImage, LabelledObject, LabelledSplit, MapFolder, Reader
+from mtvit_core.plugins.extension import Part
+from mtvit_core.plugins.sample_transform import Transform
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.masks import encode_rle
+from mtvit_core.tasks.task import TaskConfig
+from mtvit_train.build.data import read_split
+from mtvit_train.build.splits import make_transforms
+from mtvit_train.cli.main import main as train_command
+from mtvit_train.config.run import RunConfig
+from mtvit_train.data.formats.plugin_reader import read_with
+from mtvit_train.data.samples.plugin_transforms import change
+from mtvit_train.weighting.fixed import make_weighting
 
 
 @pytest.fixture(scope="module")

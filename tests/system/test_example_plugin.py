@@ -15,12 +15,12 @@ from click.testing import CliRunner
 
 import mtvit_core
 from installed_example import installed
-from mtvit_core import plugins
-from mtvit_core.annotations import Annotations
-from mtvit_core.geometry import ImageMeta
+from mtvit_core.plugins import registry
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.testing import TaskSuite
-from mtvit_train.cli import main as train_command
-from mtvit_train.scenes import CATEGORIES
+from mtvit_train.cli.main import main as train_command
+from mtvit_train.scenes.scene import CATEGORIES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -34,10 +34,10 @@ def presence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 
 def test_the_example_is_found_by_its_entry_point(presence: ModuleType) -> None:
-    found = plugins.installed_tasks()["presence"]
+    found = registry.installed_tasks()["presence"]
     assert (found.distribution, found.entry_point) == ("mtvit-presence", "presence")
     assert found.cls is presence.Presence
-    assert plugins.broken_plugins() == ()
+    assert registry.broken_plugins() == ()
 
 
 @pytest.mark.usefixtures("presence")

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from installed_example import installed
-from mtvit_core import plugins
+from mtvit_core.plugins import registry
 from mtvit_core.testing import TaskSuite
-from mtvit_train.cli import main as train_command
+from mtvit_train.cli.main import main as train_command
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ class TestSpots(TaskSuite):
 
 @pytest.mark.usefixtures("spots")
 def test_spots_train_beside_det(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plugins.installed_tasks()["spots"].distribution == "mtvit-spots"
+    assert registry.installed_tasks()["spots"].distribution == "mtvit-spots"
     monkeypatch.chdir(tmp_path)
     settings = (
         "scenes.train=4", "scenes.val=2", "scenes.size=64", "train.batch_size=4", "train.steps=10",

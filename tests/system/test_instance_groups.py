@@ -12,17 +12,17 @@ from click.testing import CliRunner
 
 import mtvit_core
 from installed_example import installed
-from mtvit_core.annotations import Annotations
-from mtvit_core.batch import Batch
-from mtvit_core.consistency import Consistency
-from mtvit_core.model import MultiTaskViT
-from mtvit_train.assemble import make_model, make_split
-from mtvit_train.cli import main
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.data import collate
-from mtvit_train.evaluate import evaluate_in_detail
-from mtvit_train.read import read_data, read_split
-from mtvit_train.scenes import write_scenes
+from mtvit_core.evaluation.consistency import Consistency
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_train.build.data import read_data, read_split
+from mtvit_train.build.splits import make_model, make_split
+from mtvit_train.cli.main import main
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.data.samples.images import collate
+from mtvit_train.engine.evaluate import evaluate_in_detail
+from mtvit_train.scenes.writer import write_scenes
 
 TASKS = ("det", "seg", "pose", "spots")
 SETTINGS = (

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from installed_example import installed
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories
-from mtvit_core.checkpoint import build
-from mtvit_core.model import MultiTaskViT
-from mtvit_train.data.coco_categories import parse_category
-from mtvit_train.scenes import CATEGORIES
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.model.checkpoint import build
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories
+from mtvit_train.data.formats.coco_categories import parse_category
+from mtvit_train.scenes.scene import CATEGORIES
 
 #: Every task of ours with isolated queries or none, on whole images and on person crops, and the examples.
 TASKS: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_core.cli import main
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.cli.main import main
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ finally:
 
 
 def test_every_task_of_ours_is_found_and_none_is_broken() -> None:
-    from mtvit_core.plugins import broken_plugins, installed_tasks
+    from mtvit_core.plugins.registry import broken_plugins, installed_tasks
 
     assert list(installed_tasks()) == ["det", "pose", "seg"]
     assert [str(plugin) for plugin in broken_plugins()] == []

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import mtvit_core
-from mtvit_core.predict import predict
+from mtvit_core.inference.predict import predict
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ("core", "det", "pose", "seg", "train")

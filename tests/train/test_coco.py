@@ -8,10 +8,10 @@ import torch
 from pycocotools import mask as coco_mask
 
 import tiny_coco
-from mtvit_core.categories import Categories, Category
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
-from mtvit_train.data import CocoConfig, read_coco
-from mtvit_train.data.coco_categories import flip_pairs
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_train.data.formats.coco import CocoConfig, read_coco
+from mtvit_train.data.formats.coco_categories import flip_pairs
 
 
 @pytest.fixture

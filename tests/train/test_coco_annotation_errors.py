@@ -3,7 +3,7 @@
 import pytest
 
 import tiny_coco
-from mtvit_train.data import CocoConfig
+from mtvit_train.data.formats.coco import CocoConfig
 from tiny_coco import drop, message
 
 NO_KEYPOINTS = CocoConfig(keypoints="")

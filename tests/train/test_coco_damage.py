@@ -6,7 +6,7 @@ import pytest
 
 import tiny_coco
 from mtvit_core.errors import DataError
-from mtvit_train.data import CocoConfig, read_coco
+from mtvit_train.data.formats.coco import CocoConfig, read_coco
 
 
 def places(node, path=()):

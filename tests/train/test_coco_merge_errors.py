@@ -3,8 +3,8 @@
 import pytest
 
 import tiny_coco
-from mtvit_core.categories import Categories, Category
-from mtvit_core.keypoints import KeypointSchema
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import KeypointSchema
 from tiny_coco import drop, message
 
 PEOPLE = {

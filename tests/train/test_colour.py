@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as F
 
-from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig
-from mtvit_train.data.colour import change_colour, jitter_colour
+from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
+from mtvit_train.data.samples.colour import change_colour, jitter_colour
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from mtvit_train.pictures import draw_losses, draw_metrics
+from mtvit_train.report.pictures import draw_losses, draw_metrics
 
 TERMS = [f"term_{i:02d}" for i in range(15)]
 

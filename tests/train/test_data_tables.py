@@ -11,16 +11,16 @@ import torch
 from click.testing import CliRunner, Result
 
 import tiny_coco
-from mtvit_core.annotations import UNASKED
-from mtvit_core.batch import Batch
 from mtvit_core.errors import ConfigError, DataError
-from mtvit_train.assemble import Split, make_model, make_split
-from mtvit_train.cli import main
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.data import collate
-from mtvit_train.exposure import exposures
-from mtvit_train.read import RunData, read_data
-from mtvit_train.scenes import write_scenes
+from mtvit_core.structures.annotations import UNASKED
+from mtvit_core.structures.batch import Batch
+from mtvit_train.build.data import RunData, read_data
+from mtvit_train.build.label_counts import exposures
+from mtvit_train.build.splits import Split, make_model, make_split
+from mtvit_train.cli.main import main
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.data.samples.images import collate
+from mtvit_train.scenes.writer import write_scenes
 
 SMALL = """
 plugins = ["det", "seg", "pose"]

@@ -10,9 +10,13 @@ from PIL import Image
 import shapes_data
 import tiny_coco
 from mtvit_core.errors import DataError
-from mtvit_core.geometry import Letterbox
-from mtvit_train.data import NO_AUGMENT, AugmentConfig, EpochSampler, ImageDataset, collate, load, read_coco
-from mtvit_train.scenes import write_scenes
+from mtvit_core.structures.framing import Letterbox
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.loading.loader import load
+from mtvit_train.data.loading.sampler import EpochSampler
+from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
+from mtvit_train.data.samples.images import ImageDataset, collate
+from mtvit_train.scenes.writer import write_scenes
 
 AUGMENT = AugmentConfig(scale=(0.5, 2))
 CANVAS = Letterbox(32, 48)

@@ -8,14 +8,14 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.cli import main as mtvit
-from mtvit_core.crops import crop_person, person_meta
-from mtvit_core.geometry import Letterbox
-from mtvit_core.images import read_image
-from mtvit_train.data import read_coco
-from mtvit_train.data.detected import DetectedPersons
-from mtvit_train.scenes import write_scenes
+from mtvit_core.cli.main import main as mtvit
+from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.framing import Letterbox
+from mtvit_core.structures.image_files import read_image
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.samples.detected_persons import DetectedPersons
 from mtvit_train.scenes.scene import PERSON_ID
+from mtvit_train.scenes.writer import write_scenes
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +83,9 @@ def test_detections_equal_to_the_annotations_give_the_same_metrics(scenes: Path,
 
 
 def test_people_in_images_without_detections_count_as_missed(scenes: Path, model: Path) -> None:
-    from mtvit_train.assemble import make_split, with_boxes
-    from mtvit_train.config import read_run
-    from mtvit_train.evaluate import evaluate_tasks
+    from mtvit_train.build.splits import make_split, with_boxes
+    from mtvit_train.config.run import read_run
+    from mtvit_train.engine.evaluate import evaluate_tasks
 
     loaded, packed = mtvit_core.load(model), read_coco(scenes, "val")
     split = make_split(read_run(None, {}, ()), loaded, packed, training=False)

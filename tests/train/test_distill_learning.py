@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from distill_cases import SMALL, error, fresh, learn, settings, unlabelled, whole_batch
-from mtvit_train.scenes import write_scenes
-from mtvit_train.teacher import Teacher
+from mtvit_train.distillation.teacher import Teacher
+from mtvit_train.scenes.writer import write_scenes
 
 MODEL = {**SMALL, "options": {"patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 3}}
 LABELLED = 2

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from mtvit_core.errors import DivergedError
 from mtvit_det.task import Detection
-from mtvit_train.batch_state import batch_of, batch_state
-from mtvit_train.blame import wild_gradients
-from mtvit_train.data.dataset import collate
-from mtvit_train.diverged import load_diverged, replay
-from mtvit_train.loop import Trainer
-from mtvit_train.scenes import write_scenes
-from mtvit_train.state_tree import join, split
+from mtvit_train.data.samples.images import collate
+from mtvit_train.engine.non_finite import wild_gradients
+from mtvit_train.engine.replay import load_diverged, replay
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.state.batch_state import batch_of, batch_state
+from mtvit_train.state.state_tree import join, split
 from resume_cases import arguments, run, trainer
 
 
@@ -103,7 +103,7 @@ def test_a_step_that_diverges_is_named_and_can_be_seen_again(
     assert re.search(words, line), line
     folder = out / "diverged"
     assert line.endswith(
-        " To see the step again: python -c 'from mtvit_train.diverged import replay; "
+        " To see the step again: python -c 'from mtvit_train.engine.replay import replay; "
         f"""print(replay('"'"'{folder}'"'"'))'"""
     )
     found = replay(folder)

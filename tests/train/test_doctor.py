@@ -14,9 +14,9 @@ from PIL import Image
 
 import tiny_coco
 from mtvit_core.errors import DataError
-from mtvit_train.cli import main
-from mtvit_train.data import read_coco
-from mtvit_train.data.faults import Noted
+from mtvit_train.cli.main import main
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.formats.faults import Noted
 from mtvit_train.doctor.images import look_at
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_core.instances import Instances
-from mtvit_train import evaluate as module
-from mtvit_train.assemble import make_split
-from mtvit_train.config import RunConfig, TrainConfig
-from mtvit_train.data import read_coco
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.structures.instances import Instances
+from mtvit_train.build.splits import make_split
+from mtvit_train.config.run import RunConfig, TrainConfig
+from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.packed import PackedAnnotations
-from mtvit_train.evaluate import evaluate_tasks
-from mtvit_train.scenes import write_scenes
+from mtvit_train.engine import evaluate as module
+from mtvit_train.engine.evaluate import evaluate_tasks
+from mtvit_train.scenes.writer import write_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 

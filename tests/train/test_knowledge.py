@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 import mtvit_core
 from distill_cases import error, fresh, saved, settings, whole_batch
 from mtvit_core.errors import CheckpointError, ConfigError
-from mtvit_core.knowledge import knowledge_tokens
-from mtvit_train.cli import main
-from mtvit_train.knowledge import fit_tokens, give_tokens, with_knowledge
-from mtvit_train.scenes import write_scenes
-from mtvit_train.teacher import sealed
+from mtvit_core.heads.knowledge_tokens import knowledge_tokens
+from mtvit_train.cli.main import main
+from mtvit_train.distillation.knowledge_token import fit_tokens, give_tokens, with_knowledge
+from mtvit_train.distillation.teacher import sealed
+from mtvit_train.scenes.writer import write_scenes
 
 PLAIN: dict[str, Any] = {"pose": {"variant": "vitpose-simple"}}
 ASKING: dict[str, Any] = {"pose": {"variant": "vitpose-simple", "knowledge": True}}

@@ -6,11 +6,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from mtvit_core.backbone import Backbone, create_backbone
+from mtvit_core.backbones.plain.vit import Backbone, create_backbone
 from mtvit_core.errors import ConfigError
-from mtvit_train.config import ModelConfig
-from mtvit_train.mae import MaskedAutoencoder, normalised_patches, take
-from mtvit_train.pretrain import pretrain
+from mtvit_train.config.run import ModelConfig
+from mtvit_train.pretraining.mae import MaskedAutoencoder, normalised_patches, take
+from mtvit_train.pretraining.pretrain import pretrain
 
 OPTIONS: dict[str, bool | int | float | str] = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 

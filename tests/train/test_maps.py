@@ -9,11 +9,13 @@ import torch
 from PIL import Image
 
 from mtvit_core.errors import DataError
-from mtvit_core.geometry import Letterbox
-from mtvit_train.data import ImageDataset, collate, read_coco
-from mtvit_train.data.maps import PackedMaps, map_name, read_maps
-from mtvit_train.data.placement import Placement
-from mtvit_train.scenes import render_scene, write_scenes
+from mtvit_core.structures.framing import Letterbox
+from mtvit_train.data.dense_maps import PackedMaps, map_name, read_maps
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.samples.images import ImageDataset, collate
+from mtvit_train.data.samples.placement import Placement
+from mtvit_train.scenes.scene import render_scene
+from mtvit_train.scenes.writer import write_scenes
 
 
 @pytest.fixture(scope="module")

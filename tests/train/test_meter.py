@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from mtvit_train.meter import Meter
+from mtvit_train.engine.meter import Meter
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which the test moves on."""
     now = [100.0]
-    monkeypatch.setattr("mtvit_train.meter.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("mtvit_train.engine.meter.time.perf_counter", lambda: now[0])
     return now
 
 

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_train.config import TrainConfig
-from mtvit_train.muon import Muon, orthogonal
-from mtvit_train.muon_and_adamw import MuonAndAdamW
-from mtvit_train.optim import make_optimizer
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_train.config.run import TrainConfig
+from mtvit_train.optim.muon import Muon, orthogonal
+from mtvit_train.optim.muon_and_adamw import MuonAndAdamW
+from mtvit_train.optim.param_groups import make_optimizer
 
 
 def small_model() -> mtvit_core.MultiTaskViT:

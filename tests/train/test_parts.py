@@ -12,10 +12,10 @@ from torch import distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from mtvit_train.parts import bounds, gathered, own, part, parts_of_weights, whole
-from mtvit_train.safe_folder import read_folder, write_folder
-from mtvit_train.state_tree import split
-from mtvit_train.stored import Stored, TensorFile
+from mtvit_train.state.atomic_folder import read_folder, write_folder
+from mtvit_train.state.shards import bounds, gathered, own, part, parts_of_weights, whole
+from mtvit_train.state.state_tree import split
+from mtvit_train.state.stored_tensors import Stored, TensorFile
 
 
 def stored(folder: Path, tensor: torch.Tensor, writers: int) -> Stored:

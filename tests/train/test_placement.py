@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import shapes_data
-from mtvit_core.geometry import Letterbox
-from mtvit_core.masks import encode_rle
-from mtvit_train.data.augment import NO_AUGMENT, AugmentConfig, draw_placement
-from mtvit_train.data.placement import Placement
+from mtvit_core.structures.framing import Letterbox
+from mtvit_core.structures.masks import encode_rle
+from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_placement
+from mtvit_train.data.samples.placement import Placement
 
 SQUARE = Letterbox(32, 32)
 WIDE = AugmentConfig(scale=(0.3, 2.5))

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from mtvit_core.backbone import create_backbone
-from mtvit_train.pretext import pool as pools
-from mtvit_train.pretext.composition import FIGURES, compose
-from mtvit_train.pretext.finder import FigureFinder, by_patch, figure_boxes, owners, rasters
-from mtvit_train.pretext.limbs import BARS, draw_figures
-from mtvit_train.pretext.outline import ANGLES, SPECTRUM, _between_corners, draw_outlines
-from mtvit_train.pretext.pool import Pool, mirrored, recoloured
-from mtvit_train.pretext.surface import SurfaceKind, draw_surfaces
-from mtvit_train.scenes import render_scene
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_train.pretraining import composition_pool as pools
+from mtvit_train.pretraining.composition import FIGURES, compose
+from mtvit_train.pretraining.composition_pool import Pool, mirrored, recoloured
+from mtvit_train.pretraining.figure_finder import FigureFinder, by_patch, figure_boxes, owners, rasters
+from mtvit_train.pretraining.limbs import BARS, draw_figures
+from mtvit_train.pretraining.outline import ANGLES, SPECTRUM, _between_corners, draw_outlines
+from mtvit_train.pretraining.surface import SurfaceKind, draw_surfaces
+from mtvit_train.scenes.scene import render_scene
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_the_spectrum_names_the_symmetry_of_an_outline(monkeypatch: pytest.Monke
     angle = torch.arange(ANGLES) * (2 * math.pi / ANGLES)
     flower = 1 + 0.3 * (5 * angle).cos()
     for name in ("_waves", "_polygons"):
-        monkeypatch.setattr(f"mtvit_train.pretext.outline.{name}", lambda count: flower.repeat(count, 1))
+        monkeypatch.setattr(f"mtvit_train.pretraining.outline.{name}", lambda count: flower.repeat(count, 1))
     spectrum = draw_outlines(4, 32).spectrum
     assert spectrum.shape == (4, SPECTRUM)
     assert spectrum[:, :8].argmax(1).tolist() == [4] * 4  # entry k - 1 is wave k

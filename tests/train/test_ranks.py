@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 import rank_worker
 from mtvit_core.errors import ConfigError
-from mtvit_train.cli import main
-from mtvit_train.ranks import Ranks, joined
-from mtvit_train.scenes import write_scenes
+from mtvit_train.cli.main import main
+from mtvit_train.distributed.ranks import Ranks, joined
+from mtvit_train.scenes.writer import write_scenes
 from processes import torchrun
 
 SETTINGS = [

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from mtvit_train.scenes import write_scenes
+from mtvit_train.scenes.writer import write_scenes
 
 #: Largest relative deviation that fp32 is allowed.
 LIMIT = 1e-5

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 import torch
 
-from mtvit_core.instances import Instances
-from mtvit_train import evaluate
-from mtvit_train.loop import Trainer
-from mtvit_train.meter import Report
-from mtvit_train.records import Records
-from mtvit_train.safe_folder import read_folder, write_folder
-from mtvit_train.scenes import write_scenes, writer
-from mtvit_train.state_tree import split
-from mtvit_train.stop import STOPPED, StopAsked, StopRequest
+from mtvit_core.structures.instances import Instances
+from mtvit_train.distributed.stop_signals import STOPPED, StopAsked, StopRequest
+from mtvit_train.engine import evaluate
+from mtvit_train.engine.meter import Report
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.recording.records import Records
+from mtvit_train.scenes import writer
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.state.atomic_folder import read_folder, write_folder
+from mtvit_train.state.state_tree import split
 from resume_cases import arguments, differences, records, run, trainer
 
 
@@ -185,7 +186,9 @@ def test_a_run_that_died_goes_on_from_its_last_checkpoint(
         raise Died
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mtvit_train.loop.Trainer._owes_evaluation", lambda self: self.step == 8 and die())
+        patch.setattr(
+            "mtvit_train.engine.trainer.Trainer._owes_evaluation", lambda self: self.step == 8 and die()
+        )
         with pytest.raises(Died):
             run(*arguments(scenes, out, "det", train__checkpoint_every="5"), "--steps", "8")
     (out / "checkpoints" / "step-00000008").rename(tmp_path / "gone")
@@ -225,8 +228,8 @@ def test_only_what_is_missing_at_the_end_is_made(
     shutil.copytree(finished, out)
     for name in ("finished.json", "predictions.png", "report.html"):
         (out / name).unlink()
-    monkeypatch.setattr("mtvit_train.loop.Trainer.update", None)
-    monkeypatch.setattr("mtvit_train.run.evaluate_in_detail", None)
+    monkeypatch.setattr("mtvit_train.engine.trainer.Trainer.update", None)
+    monkeypatch.setattr("mtvit_train.runs.run.evaluate_in_detail", None)
     result = run("--out", str(out), "--resume")
     assert result.exit_code == 0, result.output
     assert differences(finished, out) == []

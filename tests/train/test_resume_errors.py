@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mtvit_train.__about__ import __version__
-from mtvit_train.loop import Trainer
-from mtvit_train.records import Records
-from mtvit_train.scenes import write_scenes
+from mtvit_train.engine.trainer import Trainer
+from mtvit_train.recording.records import Records
+from mtvit_train.scenes.writer import write_scenes
 from resume_cases import arguments, differences, records, run
 
 
@@ -90,7 +90,7 @@ def test_a_changed_config_is_refused(stopped: Path) -> None:
 
 
 def test_other_versions_are_told(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtvit_train.resume.__version__", "9.0.0")
+    monkeypatch.setattr("mtvit_train.runs.resume.__version__", "9.0.0")
     result = run("--out", str(stopped), "--resume")
     assert result.exit_code == 0
     assert (
@@ -103,7 +103,7 @@ def test_weights_that_do_not_fit_are_refused(stopped: Path, monkeypatch: pytest.
     def load(*given: Any) -> None:
         raise RuntimeError("Error(s) in loading state_dict for MultiTaskViT:\n\tMissing key(s)")
 
-    monkeypatch.setattr("mtvit_train.loop.Trainer.load_state_dict", load)
+    monkeypatch.setattr("mtvit_train.engine.trainer.Trainer.load_state_dict", load)
     assert refused("--out", str(stopped)).startswith("resume") is False
     assert (
         "does not fit the model (Error(s) in loading state_dict for MultiTaskViT:)"

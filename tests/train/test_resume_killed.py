@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mtvit_train.scenes import write_scenes
+from mtvit_train.scenes.writer import write_scenes
 from resume_cases import arguments, differences, run
 
 

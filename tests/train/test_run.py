@@ -9,17 +9,17 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
+from mtvit_core.backbones.plain.vit import create_backbone
 from mtvit_core.errors import ConfigError
-from mtvit_train.assemble import make_split
-from mtvit_train.cli import main
-from mtvit_train.config import RunConfig, TrainConfig, read_run
-from mtvit_train.data import read_coco
-from mtvit_train.evaluate import evaluate
-from mtvit_train.loop import DivergedError, Trainer
-from mtvit_train.meter import Pace, Report
-from mtvit_train.scenes import write_scenes
-from mtvit_train.task_weights import make_weighting
+from mtvit_train.build.splits import make_split
+from mtvit_train.cli.main import main
+from mtvit_train.config.run import RunConfig, TrainConfig, read_run
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.engine.evaluate import evaluate
+from mtvit_train.engine.meter import Pace, Report
+from mtvit_train.engine.trainer import DivergedError, Trainer
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import make_weighting
 
 SMALL = [
     "model.backbone=vit_tiny_patch16_224",
@@ -98,7 +98,7 @@ def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> Non
 def test_a_run_asks_for_packages_before_it_makes_anything(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtvit_train.writers.find_spec", lambda name: None)
+    monkeypatch.setattr("mtvit_train.recording.trackers.find_spec", lambda name: None)
     out = tmp_path / "out"
     result = train("--data", str(scenes), "--out", str(out), settings=[*SMALL, "records.tensorboard=true"])
     assert result.exit_code == 2
@@ -114,8 +114,8 @@ def test_a_writer_that_fails_does_not_stop_a_run(
     def fail(*_: object) -> None:
         raise OSError("disk quota")
 
-    monkeypatch.setattr("mtvit_train.writers.find_spec", lambda name: "there")
-    monkeypatch.setattr("mtvit_train.writers.TensorBoard", fail)
+    monkeypatch.setattr("mtvit_train.recording.trackers.find_spec", lambda name: "there")
+    monkeypatch.setattr("mtvit_train.recording.trackers.TensorBoard", fail)
     settings = [*SMALL, "records.tensorboard=true", "records.worst=0"]
     line = ["--plugins", "det", "--data", str(scenes), "--out", str(tmp_path / "out"), "--steps", "2"]
     result = train(*line, settings=settings)
@@ -168,7 +168,7 @@ def test_a_folder_that_holds_a_run_is_refused(finished: Path, scenes: Path) -> N
 
 
 def test_evaluate_gives_the_metrics_of_the_run(finished: Path, scenes: Path, tmp_path: Path) -> None:
-    from mtvit_core.cli import main as mtvit
+    from mtvit_core.cli.main import main as mtvit
 
     out = tmp_path / "metrics.json"
     model = str(finished / "model.safetensors")
@@ -184,7 +184,7 @@ def test_evaluate_gives_the_metrics_of_the_run(finished: Path, scenes: Path, tmp
 
 
 def test_evaluate_takes_data_that_lack_categories(finished: Path, scenes: Path, tmp_path: Path) -> None:
-    from mtvit_core.cli import main as mtvit
+    from mtvit_core.cli.main import main as mtvit
 
     folder = tmp_path / "fewer"
     (folder / "annotations").mkdir(parents=True)
@@ -204,7 +204,7 @@ def test_evaluate_takes_data_that_lack_categories(finished: Path, scenes: Path, 
 
 
 def test_evaluate_refuses_data_with_other_categories(finished: Path, scenes: Path, tmp_path: Path) -> None:
-    from mtvit_core.cli import main as mtvit
+    from mtvit_core.cli.main import main as mtvit
 
     folder = tmp_path / "other"
     (folder / "annotations").mkdir(parents=True)
@@ -346,5 +346,5 @@ def test_checkpointing_changes_no_loss(scenes: Path) -> None:
 
 
 def test_a_recipe_needs_none_of_its_tasks_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtvit_train.config.installed_tasks", lambda: {"det": None})
+    monkeypatch.setattr("mtvit_train.config.run.installed_tasks", lambda: {"det": None})
     assert list(read_run("scenes-demo", {}, ()).tasks) == ["det"]

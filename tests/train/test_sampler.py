@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from mtvit_train.data import EpochSampler
+from mtvit_train.data.loading.sampler import EpochSampler
 
 
 def keys(sampler, steps):

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mtvit_core.errors import DataError
-from mtvit_core.keypoints import COCO_PERSON
-from mtvit_train.scenes import CATEGORIES, Scene, render_scene
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import label_canvas
 from mtvit_train.scenes.layout import LARGEST, SMALLEST, Placed, random_layout
+from mtvit_train.scenes.scene import CATEGORIES, Scene, render_scene
 
 PERSON = 1
 

@@ -11,7 +11,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mtvit_core.errors import DataError
-from mtvit_train.scenes import CATEGORIES, render_scene, write_scenes
+from mtvit_train.scenes.scene import CATEGORIES, render_scene
+from mtvit_train.scenes.writer import write_scenes
 
 TRAIN, VAL, SEED, SIZE = 12, 5, 21, 64
 

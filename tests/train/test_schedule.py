@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_train.config import TrainConfig
-from mtvit_train.ema import AveragedWeights
-from mtvit_train.optim import make_optimizer, place
-from mtvit_train.schedule import rate
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_train.config.run import TrainConfig
+from mtvit_train.optim.ema import AveragedWeights
+from mtvit_train.optim.param_groups import make_optimizer, place
+from mtvit_train.optim.schedule import rate
 
 
 def test_rate_rises_linearly_then_falls_by_half_a_cosine() -> None:

@@ -10,11 +10,11 @@ import torch
 import mtvit_core
 import shard_worker
 from mtvit_core.errors import ConfigError
-from mtvit_train.config import TrainConfig
-from mtvit_train.evaluate import evaluate
-from mtvit_train.safe_folder import read_folder
-from mtvit_train.scenes import write_scenes
-from mtvit_train.sharded import check_sharding
+from mtvit_train.config.run import TrainConfig
+from mtvit_train.engine.evaluate import evaluate
+from mtvit_train.engine.fsdp import check_sharding
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.state.atomic_folder import read_folder
 from processes import torchrun
 
 

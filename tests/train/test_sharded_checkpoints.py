@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import part_worker
-from mtvit_train.safe_folder import open_folder
+from mtvit_train.state.atomic_folder import open_folder
 from processes import torchrun
 
 Told = dict[str, dict[str, Any]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import memory_worker
-from mtvit_train.scenes import write_scenes
+from mtvit_train.scenes.writer import write_scenes
 from processes import torchrun
 
 #: MiB that the system hands out in passing: buffers of files and of gloo, pages of the allocator.

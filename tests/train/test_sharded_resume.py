@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 import mtvit_core
 import signal_worker
-from mtvit_train.cli import main
-from mtvit_train.safe_folder import open_folder
-from mtvit_train.scenes import write_scenes
-from mtvit_train.stored import Stored
+from mtvit_train.cli.main import main
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.state.atomic_folder import open_folder
+from mtvit_train.state.stored_tensors import Stored
 from processes import torchrun
 from resume_cases import arguments, differences, records
 

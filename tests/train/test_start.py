@@ -8,17 +8,17 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories
+from mtvit_core.backbones.plain.vit import create_backbone
 from mtvit_core.errors import ConfigError, DataError
-from mtvit_core.model import MultiTaskViT
-from mtvit_train.assemble import make_model, task_names
-from mtvit_train.cli import main
-from mtvit_train.config import RunConfig, read_run
-from mtvit_train.data import read_coco
-from mtvit_train.read import read_data
-from mtvit_train.scenes import write_scenes
-from mtvit_train.start import known_categories, read_start
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories
+from mtvit_train.build.data import read_data
+from mtvit_train.build.splits import make_model, task_names
+from mtvit_train.build.warm_start import known_categories, read_start
+from mtvit_train.cli.main import main
+from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.scenes.writer import write_scenes
 
 OPTIONS = {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2}
 QUERIES = {"det": {"queries": 6}, "seg": {"queries": 6}, "pose": {"queries": 4}}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import switch_worker
-from mtvit_train.scenes import write_scenes
+from mtvit_train.scenes.writer import write_scenes
 
 
 def trained(folder: Path, backend: str, *names: str) -> dict[str, Any]:

@@ -12,22 +12,22 @@ from click.testing import CliRunner, Result
 
 import mtvit_core
 from distill_cases import SMALL, fresh, saved, settings, stirred, unlabelled, whole_batch
-from mtvit_core.categories import Categories, Category
-from mtvit_core.checkpoint import build
-from mtvit_core.counts import Counts
 from mtvit_core.errors import CheckpointError, ConfigError
-from mtvit_core.keypoints import KeypointSchema
-from mtvit_train.assemble import Split, make_split
-from mtvit_train.cli import main
-from mtvit_train.config import RunConfig
-from mtvit_train.data.dataset import collate
-from mtvit_train.distill_config import DistillConfig
-from mtvit_train.exposure import exposures
-from mtvit_train.gradients import Objective
-from mtvit_train.read import read_data
-from mtvit_train.scenes import write_scenes
-from mtvit_train.task_weights import FixedConfig, FixedWeights
-from mtvit_train.teacher import Teacher, open_teacher, sealed
+from mtvit_core.losses.global_batch import Counts
+from mtvit_core.model.checkpoint import build
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import KeypointSchema
+from mtvit_train.build.data import read_data
+from mtvit_train.build.label_counts import exposures
+from mtvit_train.build.splits import Split, make_split
+from mtvit_train.cli.main import main
+from mtvit_train.config.distillation import DistillConfig
+from mtvit_train.config.run import RunConfig
+from mtvit_train.data.samples.images import collate
+from mtvit_train.distillation.teacher import Teacher, open_teacher, sealed
+from mtvit_train.engine.gradients import Objective
+from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.weighting.fixed import FixedConfig, FixedWeights
 
 PICKED: dict[str, dict[str, Any]] = {"det": {"queries": 5}, "seg": {"queries": 5}, "pose": {"queries": 4}}
 LEARNED: dict[str, dict[str, Any]] = {

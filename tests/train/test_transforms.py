@@ -6,14 +6,14 @@ import torch
 from torch.nn import functional as F
 
 import shapes_data
-from mtvit_core.annotations import swap_sides
-from mtvit_core.categories import Categories, Category
-from mtvit_core.geometry import Letterbox
-from mtvit_core.keypoints import COCO_PERSON, KeypointSchema
-from mtvit_train.data.augment import AugmentConfig, draw_placement
+from mtvit_core.structures.annotations import swap_sides
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.framing import Letterbox
+from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.packed import ALL_KINDS
-from mtvit_train.data.placement import Placement
-from mtvit_train.data.transforms import may_flip, place_annotations, place_keypoints
+from mtvit_train.data.samples.augment import AugmentConfig, draw_placement
+from mtvit_train.data.samples.placed_annotations import may_flip, place_annotations, place_keypoints
+from mtvit_train.data.samples.placement import Placement
 
 WIDE = AugmentConfig(scale=(0.4, 2.5))
 PERSON, BOX, CRAB = range(3)

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from mtvit_core.errors import ConfigError, PluginError
-from mtvit_core.plugins import registry
-from mtvit_train.config import RunConfig
-from mtvit_train.gradnorm import GradNorm, GradNormConfig
-from mtvit_train.over_ranks import mean_over_ranks
-from mtvit_train.task_weights import make_weighting
-from mtvit_train.uncertainty import Uncertainty
+from mtvit_core.plugins.registry import registry
+from mtvit_train.config.run import RunConfig
+from mtvit_train.distributed.over_ranks import mean_over_ranks
+from mtvit_train.weighting.fixed import make_weighting
+from mtvit_train.weighting.gradnorm import GradNorm, GradNormConfig
+from mtvit_train.weighting.uncertainty import Uncertainty
 
 
 def named(name: str, tasks: tuple[str, ...], **settings: float):
@@ -169,7 +169,7 @@ WORKER = """
 import sys
 import torch
 import torch.distributed as dist
-from mtvit_train.over_ranks import mean_over_ranks
+from mtvit_train.distributed.over_ranks import mean_over_ranks
 
 rank, port = map(int, sys.argv[1:])
 dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from mtvit_core.errors import ConfigError
-from mtvit_train.records import Records
-from mtvit_train.records_config import RecordsConfig
-from mtvit_train.writers import RUN_ID, open_writers, require_packages
+from mtvit_train.config.recording import RecordsConfig
+from mtvit_train.recording.records import Records
+from mtvit_train.recording.trackers import RUN_ID, open_writers, require_packages
 
 
 def opened(out: Path, told: list[str], step: int = 0, **settings: bool):
@@ -143,7 +143,7 @@ def test_a_writer_that_fails_is_told_once_and_switched_off(fake, fails_at: str, 
 def test_a_package_that_is_missing_is_refused_at_the_start(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtvit_train.writers.find_spec", lambda name: None)
+    monkeypatch.setattr("mtvit_train.recording.trackers.find_spec", lambda name: None)
     require_packages(RecordsConfig())
     with pytest.raises(ConfigError) as caught:
         require_packages(RecordsConfig(**{package: True}))

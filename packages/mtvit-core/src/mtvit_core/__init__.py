@@ -9,26 +9,13 @@ from typing import TYPE_CHECKING, Any
 from mtvit_core.__about__ import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mtvit_core.annotations import Annotations as Annotations
-    from mtvit_core.batch import Batch as Batch
-    from mtvit_core.categories import Categories as Categories
-    from mtvit_core.categories import Category as Category
-    from mtvit_core.checkpoint import build as build
-    from mtvit_core.checkpoint import load as load
-    from mtvit_core.checkpoint import save as save
-    from mtvit_core.coco import COCO_CATEGORIES as COCO_CATEGORIES
-    from mtvit_core.coco_evaluator import CocoEvaluator as CocoEvaluator
-    from mtvit_core.counts import shared_count as shared_count
-    from mtvit_core.details import Chart as Chart
-    from mtvit_core.details import Details as Details
-    from mtvit_core.details import Line as Line
-    from mtvit_core.details import Matrix as Matrix
-    from mtvit_core.details import Mistakes as Mistakes
-    from mtvit_core.details import Table as Table
-    from mtvit_core.drawing import contact_sheet as contact_sheet
-    from mtvit_core.drawing import draw_annotations as draw_annotations
-    from mtvit_core.drawing import draw_instances as draw_instances
-    from mtvit_core.draws import image_generators as image_generators
+    from mtvit_core.backbones.features import Features as Features
+    from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
+    from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
+    from mtvit_core.deploy.program import export as export
+    from mtvit_core.drawing.results import contact_sheet as contact_sheet
+    from mtvit_core.drawing.results import draw_annotations as draw_annotations
+    from mtvit_core.drawing.results import draw_instances as draw_instances
     from mtvit_core.errors import CheckpointError as CheckpointError
     from mtvit_core.errors import ConfigError as ConfigError
     from mtvit_core.errors import DataError as DataError
@@ -36,45 +23,59 @@ if TYPE_CHECKING:
     from mtvit_core.errors import MtvitError as MtvitError
     from mtvit_core.errors import PluginError as PluginError
     from mtvit_core.errors import ShapeError as ShapeError
-    from mtvit_core.exported import export as export
-    from mtvit_core.extend import add_tasks as add_tasks
-    from mtvit_core.features import Features as Features
-    from mtvit_core.geometry import ImageMeta as ImageMeta
-    from mtvit_core.hookspecs import hookimpl as hookimpl
-    from mtvit_core.images import find_images as find_images
-    from mtvit_core.images import read_image as read_image
-    from mtvit_core.instances import Instances as Instances
-    from mtvit_core.keypoints import COCO_PERSON as COCO_PERSON
-    from mtvit_core.keypoints import KeypointSchema as KeypointSchema
-    from mtvit_core.link import Finding as Finding
-    from mtvit_core.link import Link as Link
-    from mtvit_core.masks import Rle as Rle
-    from mtvit_core.matching import Match as Match
-    from mtvit_core.model import MultiTaskViT as MultiTaskViT
-    from mtvit_core.plugins import installed_tasks as installed_tasks
-    from mtvit_core.proposals import PickedQueries as PickedQueries
-    from mtvit_core.published.convert import convert as convert
+    from mtvit_core.evaluation.coco_evaluator import CocoEvaluator as CocoEvaluator
+    from mtvit_core.evaluation.details import Chart as Chart
+    from mtvit_core.evaluation.details import Details as Details
+    from mtvit_core.evaluation.details import Line as Line
+    from mtvit_core.evaluation.details import Matrix as Matrix
+    from mtvit_core.evaluation.details import Mistakes as Mistakes
+    from mtvit_core.evaluation.details import Table as Table
+    from mtvit_core.heads.proposals import PickedQueries as PickedQueries
+    from mtvit_core.losses.draws import image_generators as image_generators
+    from mtvit_core.losses.global_batch import shared_count as shared_count
+    from mtvit_core.losses.matching import Match as Match
+    from mtvit_core.model.add_tasks import add_tasks as add_tasks
+    from mtvit_core.model.checkpoint import build as build
+    from mtvit_core.model.checkpoint import load as load
+    from mtvit_core.model.checkpoint import save as save
+    from mtvit_core.model.convert import convert as convert
+    from mtvit_core.model.multitask_vit import MultiTaskViT as MultiTaskViT
+    from mtvit_core.plugins.hookspecs import hookimpl as hookimpl
+    from mtvit_core.plugins.registry import installed_tasks as installed_tasks
     from mtvit_core.published.format import Blueprint as Blueprint
     from mtvit_core.published.format import PublishedFormat as PublishedFormat
-    from mtvit_core.task import BackboneSpec as BackboneSpec
-    from mtvit_core.task import Evaluator as Evaluator
-    from mtvit_core.task import Task as Task
-    from mtvit_core.task import TaskConfig as TaskConfig
-    from mtvit_core.tokens import LearnedQueries as LearnedQueries
-    from mtvit_core.tokens import TokenGroup as TokenGroup
+    from mtvit_core.structures.annotations import Annotations as Annotations
+    from mtvit_core.structures.batch import Batch as Batch
+    from mtvit_core.structures.categories import Categories as Categories
+    from mtvit_core.structures.categories import Category as Category
+    from mtvit_core.structures.coco_categories import COCO_CATEGORIES as COCO_CATEGORIES
+    from mtvit_core.structures.framing import ImageMeta as ImageMeta
+    from mtvit_core.structures.image_files import find_images as find_images
+    from mtvit_core.structures.image_files import read_image as read_image
+    from mtvit_core.structures.instances import Instances as Instances
+    from mtvit_core.structures.keypoints import COCO_PERSON as COCO_PERSON
+    from mtvit_core.structures.keypoints import KeypointSchema as KeypointSchema
+    from mtvit_core.structures.link import Finding as Finding
+    from mtvit_core.structures.link import Link as Link
+    from mtvit_core.structures.masks import Rle as Rle
+    from mtvit_core.tasks.task import BackboneSpec as BackboneSpec
+    from mtvit_core.tasks.task import Evaluator as Evaluator
+    from mtvit_core.tasks.task import Task as Task
+    from mtvit_core.tasks.task import TaskConfig as TaskConfig
 
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
-    "annotations": ("Annotations",),
-    "batch": ("Batch",),
-    "categories": ("Categories", "Category"),
-    "checkpoint": ("build", "load", "save"),
-    "coco": ("COCO_CATEGORIES",),
-    "coco_evaluator": ("CocoEvaluator",),
-    "counts": ("shared_count",),
-    "details": ("Chart", "Details", "Line", "Matrix", "Mistakes", "Table"),
-    "drawing": ("contact_sheet", "draw_annotations", "draw_instances"),
-    "draws": ("image_generators",),
+    "backbones.features": ("Features",),
+    "backbones.tokens": (
+        "LearnedQueries",
+        "TokenGroup",
+    ),
+    "deploy.program": ("export",),
+    "drawing.results": (
+        "contact_sheet",
+        "draw_annotations",
+        "draw_instances",
+    ),
     "errors": (
         "CheckpointError",
         "ConfigError",
@@ -84,24 +85,61 @@ _MODULES = {
         "PluginError",
         "ShapeError",
     ),
-    "exported": ("export",),
-    "extend": ("add_tasks",),
-    "features": ("Features",),
-    "geometry": ("ImageMeta",),
-    "hookspecs": ("hookimpl",),
-    "images": ("find_images", "read_image"),
-    "instances": ("Instances",),
-    "keypoints": ("COCO_PERSON", "KeypointSchema"),
-    "link": ("Finding", "Link"),
-    "masks": ("Rle",),
-    "matching": ("Match",),
-    "model": ("MultiTaskViT",),
-    "plugins": ("installed_tasks",),
-    "proposals": ("PickedQueries",),
-    "published.convert": ("convert",),
-    "published.format": ("Blueprint", "PublishedFormat"),
-    "task": ("BackboneSpec", "Evaluator", "Task", "TaskConfig"),
-    "tokens": ("LearnedQueries", "TokenGroup"),
+    "evaluation.coco_evaluator": ("CocoEvaluator",),
+    "evaluation.details": (
+        "Chart",
+        "Details",
+        "Line",
+        "Matrix",
+        "Mistakes",
+        "Table",
+    ),
+    "heads.proposals": ("PickedQueries",),
+    "losses.draws": ("image_generators",),
+    "losses.global_batch": ("shared_count",),
+    "losses.matching": ("Match",),
+    "model.add_tasks": ("add_tasks",),
+    "model.checkpoint": (
+        "build",
+        "load",
+        "save",
+    ),
+    "model.convert": ("convert",),
+    "model.multitask_vit": ("MultiTaskViT",),
+    "plugins.hookspecs": ("hookimpl",),
+    "plugins.registry": ("installed_tasks",),
+    "published.format": (
+        "Blueprint",
+        "PublishedFormat",
+    ),
+    "structures.annotations": ("Annotations",),
+    "structures.batch": ("Batch",),
+    "structures.categories": (
+        "Categories",
+        "Category",
+    ),
+    "structures.coco_categories": ("COCO_CATEGORIES",),
+    "structures.framing": ("ImageMeta",),
+    "structures.image_files": (
+        "find_images",
+        "read_image",
+    ),
+    "structures.instances": ("Instances",),
+    "structures.keypoints": (
+        "COCO_PERSON",
+        "KeypointSchema",
+    ),
+    "structures.link": (
+        "Finding",
+        "Link",
+    ),
+    "structures.masks": ("Rle",),
+    "tasks.task": (
+        "BackboneSpec",
+        "Evaluator",
+        "Task",
+        "TaskConfig",
+    ),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,5 +1,5 @@
 """``python -m mtvit_core`` is ``mtvit``."""
 
-from mtvit_core.cli import main
+from mtvit_core.cli.main import main
 
 main(prog_name="mtvit")

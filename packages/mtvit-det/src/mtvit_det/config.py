@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mtvit_core.task import TaskConfig
+from mtvit_core.tasks.task import TaskConfig
 
 #: ``cost_class`` where it is not set, as DETR (and YOLOS) and as Deformable DETR have it.
 COST_CLASS = {"yolos": 1.0, "picked": 2.0}

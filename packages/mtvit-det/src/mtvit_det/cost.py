@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.boxes import cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
 
 
 def box_cost(

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from mtvit_core.boxes import cxcywh_to_xyxy
-from mtvit_core.categories import Categories
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
+from mtvit_core.structures.boxes import cxcywh_to_xyxy
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
 from mtvit_det.head import DetPredictions
 
 

@@ -1,10 +1,10 @@
-"""What detection learns from a teacher of any variant; see ``mtvit_core.distillation``."""
+"""What detection learns from a teacher of any variant; see ``mtvit_core.losses.distillation``."""
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from mtvit_core.distillation import (
+from mtvit_core.losses.distillation import (
     expected_focal_cost,
     expected_softmax_cost,
     soft_box_losses,
@@ -12,8 +12,8 @@ from mtvit_core.distillation import (
     soft_proposal_losses,
     soft_softmax_loss,
 )
-from mtvit_core.matching import match_all
-from mtvit_core.soft_objects import SoftObjects, soft_objects
+from mtvit_core.losses.matching import match_all
+from mtvit_core.losses.soft_objects import SoftObjects, soft_objects
 from mtvit_det.config import DetConfig
 from mtvit_det.cost import box_cost
 from mtvit_det.head import DetPredictions

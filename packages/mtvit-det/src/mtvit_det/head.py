@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.boxes import apply_deltas
-from mtvit_core.features import Features
-from mtvit_core.mlp import MLP
-from mtvit_core.object_reader import ObjectReader, Reading
-from mtvit_core.tokens import Pick
+from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.heads.mlp import MLP
+from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.structures.boxes import apply_deltas
 
 
 @dataclass(frozen=True)

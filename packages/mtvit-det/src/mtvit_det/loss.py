@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mtvit_core.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
-from mtvit_core.counts import shared_count
-from mtvit_core.losses import open_cross_entropy, quality_focal
-from mtvit_core.matching import Match
+from mtvit_core.losses.classification import open_cross_entropy, quality_focal
+from mtvit_core.losses.global_batch import shared_count
+from mtvit_core.losses.matching import Match
+from mtvit_core.structures.boxes import box_iou, cxcywh_to_xyxy, generalized_box_iou
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 

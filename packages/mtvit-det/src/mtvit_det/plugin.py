@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat
-    from mtvit_core.task import Task
+    from mtvit_core.tasks.task import Task
 
 
 @hookimpl
@@ -20,6 +20,6 @@ def mtvit_task() -> "type[Task[Any, Any, Any]]":
 @hookimpl
 def mtvit_published() -> "list[PublishedFormat]":
     """Return the kinds of YOLOS checkpoints."""
-    from mtvit_det.published import OfficialYolos, TransformersYolos
+    from mtvit_det.published.yolos import OfficialYolos, TransformersYolos
 
     return [TransformersYolos(), OfficialYolos()]

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations, annotated_classes
-from mtvit_core.boxes import xyxy_to_cxcywh
+from mtvit_core.structures.annotations import Annotations, annotated_classes
+from mtvit_core.structures.boxes import xyxy_to_cxcywh
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat
-    from mtvit_core.task import Task
+    from mtvit_core.tasks.task import Task
 
 
 @hookimpl
@@ -20,7 +20,7 @@ def mtvit_task() -> "type[Task[Any, Any, Any]]":
 @hookimpl
 def mtvit_published() -> "list[PublishedFormat]":
     """Return ViTPose, of its authors and of transformers, and TokenPose."""
-    from mtvit_pose.tokenpose_format import TokenPoseFormat
-    from mtvit_pose.vitpose_format import OfficialViTPose, TransformersViTPose
+    from mtvit_pose.published.tokenpose import TokenPoseFormat
+    from mtvit_pose.published.vitpose import OfficialViTPose, TransformersViTPose
 
     return [TransformersViTPose(), OfficialViTPose(), TokenPoseFormat()]

@@ -6,21 +6,21 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.agreement import QueryObjects
-from mtvit_core.annotations import Annotations
-from mtvit_core.categories import Categories
-from mtvit_core.crops import CropRule
+from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.joining import Joining
-from mtvit_core.matching import Match
-from mtvit_core.task import BackboneSpec, Evaluator, Task, TaskConfig
-from mtvit_core.tokens import TokenGroup
+from mtvit_core.heads.joining import Joining
+from mtvit_core.losses.matching import Match
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.crops import CropRule
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.tasks.consensus import QueryObjects
+from mtvit_core.tasks.task import BackboneSpec, Evaluator, Task, TaskConfig
 from mtvit_pose.config import PoseConfig
-from mtvit_pose.onepass import OnePassPose
-from mtvit_pose.targets import NEEDS
-from mtvit_pose.topdown import TopDownPose
+from mtvit_pose.onepass.targets import NEEDS
+from mtvit_pose.onepass.task import OnePassPose
+from mtvit_pose.topdown.task import TopDownPose
 
 
 class PoseTask(Task[PoseConfig, Any, Any]):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mtvit_core.task import TaskConfig
+from mtvit_core.tasks.task import TaskConfig
 
 
 class SegConfig(TaskConfig):

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat
-    from mtvit_core.task import Task
+    from mtvit_core.tasks.task import Task
 
 
 @hookimpl
@@ -20,6 +20,11 @@ def mtvit_task() -> "type[Task[Any, Any, Any]]":
 @hookimpl
 def mtvit_published() -> "list[PublishedFormat]":
     """Return the kinds of EoMT checkpoints."""
-    from mtvit_seg.published import OfficialEomt, OfficialEomtDinov3, TransformersEomt, TransformersEomtDinov3
+    from mtvit_seg.published.eomt import (
+        OfficialEomt,
+        OfficialEomtDinov3,
+        TransformersEomt,
+        TransformersEomtDinov3,
+    )
 
     return [TransformersEomt(), TransformersEomtDinov3(), OfficialEomt(), OfficialEomtDinov3()]

@@ -8,24 +8,28 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from mtvit_core.agreement import QueryObjects
-from mtvit_core.annotations import Annotations
-from mtvit_core.categories import Categories
-from mtvit_core.certain import SURE, certain_logits, certain_rows
-from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.draws import image_generators
+from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.joining import Joining
-from mtvit_core.matching import Match
-from mtvit_core.proposals import picked_group, proposal_loss
-from mtvit_core.regions import region_class_loss
-from mtvit_core.suppression import without_repeats
-from mtvit_core.task import BackboneSpec, Task, TaskConfig
-from mtvit_core.tokens import LearnedQueries, TokenGroup
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.heads.joining import Joining
+from mtvit_core.heads.nms import without_repeats
+from mtvit_core.heads.proposals import picked_group, proposal_loss
+from mtvit_core.heads.roi import region_class_loss
+from mtvit_core.losses.draws import image_generators
+from mtvit_core.losses.matching import Match
+from mtvit_core.losses.perfect import SURE, certain_logits, certain_rows
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.tasks.consensus import QueryObjects
+from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
 from mtvit_seg.config import SegConfig
-from mtvit_seg.cost import (
+from mtvit_seg.decoding.instances import decode_instances
+from mtvit_seg.decoding.panoptic import PanopticResult, PanopticRule, decode_panoptic
+from mtvit_seg.decoding.semantic import decode_semantic
+from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
+from mtvit_seg.losses.cost import (
     box_cost,
     dense_values,
     focal_cost,
@@ -34,15 +38,11 @@ from mtvit_seg.cost import (
     point_values,
     softmax_cost,
 )
-from mtvit_seg.decode import decode_instances
-from mtvit_seg.distill import SegLesson, seg_distillation, seg_lesson
-from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
-from mtvit_seg.loss import box_losses, mask_losses, quality_class_loss, softmax_class_loss
-from mtvit_seg.near import noised_losses
-from mtvit_seg.panoptic import PanopticResult, PanopticRule, decode_panoptic
-from mtvit_seg.points import Sampling
-from mtvit_seg.semantic import decode_semantic
-from mtvit_seg.targets import SegTargets, make_targets, map_size
+from mtvit_seg.losses.denoising import noised_losses
+from mtvit_seg.losses.distill import SegLesson, seg_distillation, seg_lesson
+from mtvit_seg.losses.loss import box_losses, mask_losses, quality_class_loss, softmax_class_loss
+from mtvit_seg.losses.points import Sampling
+from mtvit_seg.losses.targets import SegTargets, make_targets, map_size
 
 
 class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):

@@ -1,5 +1,5 @@
 """``python -m mtvit_train`` is ``mtvit-train``."""
 
-from mtvit_train.cli import main
+from mtvit_train.cli.main import main
 
 main(prog_name="mtvit-train")

@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import click
 
-    from mtvit_core.weighting import Weighting
+    from mtvit_core.plugins.loss_weighting import Weighting
 
 
 @hookimpl
 def mtvit_commands() -> "list[click.Command]":
     """Return the commands this package adds to ``mtvit``."""
-    from mtvit_train.evaluate_command import evaluate_command
+    from mtvit_train.cli.evaluate import evaluate_command
 
     return [evaluate_command]
 
@@ -21,7 +21,7 @@ def mtvit_commands() -> "list[click.Command]":
 @hookimpl
 def mtvit_weightings() -> "list[type[Weighting[Any]]]":
     """Return what ``train.weighting`` may name beside ``fixed``."""
-    from mtvit_train.gradnorm import GradNorm
-    from mtvit_train.uncertainty import Uncertainty
+    from mtvit_train.weighting.gradnorm import GradNorm
+    from mtvit_train.weighting.uncertainty import Uncertainty
 
     return [GradNorm, Uncertainty]

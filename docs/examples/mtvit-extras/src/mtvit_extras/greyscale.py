@@ -7,9 +7,9 @@ from jaxtyping import UInt8
 from pydantic import Field
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.task import TaskConfig
-from mtvit_core.transform import Transform
+from mtvit_core.plugins.sample_transform import Transform
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.tasks.task import TaskConfig
 
 
 class GreyscaleConfig(TaskConfig):

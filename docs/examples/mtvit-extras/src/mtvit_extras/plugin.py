@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from mtvit_core.reader import Reader
-    from mtvit_core.transform import Transform
-    from mtvit_core.weighting import Weighting
+    from mtvit_core.plugins.dataset_reader import Reader
+    from mtvit_core.plugins.loss_weighting import Weighting
+    from mtvit_core.plugins.sample_transform import Transform
 
 
 @hookimpl

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.features import Features
+from mtvit_core.backbones.features import Features
 
 
 @dataclass(frozen=True)

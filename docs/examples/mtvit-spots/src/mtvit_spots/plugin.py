@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.hookspecs import hookimpl
+from mtvit_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from mtvit_core.task import Task
+    from mtvit_core.tasks.task import Task
 
 
 @hookimpl

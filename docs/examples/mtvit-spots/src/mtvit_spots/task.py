@@ -10,19 +10,19 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mtvit_core.agreement import QueryObjects
-from mtvit_core.annotations import Annotations, annotated_classes
-from mtvit_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from mtvit_core.certain import certain_logits, certain_rows
-from mtvit_core.coco_evaluator import CocoEvaluator
-from mtvit_core.counts import shared_count
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.instances import Instances
-from mtvit_core.joining import Joining
-from mtvit_core.losses import sigmoid_focal
-from mtvit_core.matching import Match
-from mtvit_core.task import BackboneSpec, Task, TaskConfig
-from mtvit_core.tokens import LearnedQueries, TokenGroup
+from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.heads.joining import Joining
+from mtvit_core.losses.classification import sigmoid_focal
+from mtvit_core.losses.global_batch import shared_count
+from mtvit_core.losses.matching import Match
+from mtvit_core.losses.perfect import certain_logits, certain_rows
+from mtvit_core.structures.annotations import Annotations, annotated_classes
+from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.tasks.consensus import QueryObjects
+from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
 from mtvit_spots.head import SpotsHead, SpotsPredictions
 
 

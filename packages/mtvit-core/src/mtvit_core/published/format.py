@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from mtvit_core.backbone import Option
-from mtvit_core.categories import Categories
-from mtvit_core.geometry import Framing
+from mtvit_core.backbones.plain.vit import Option
 from mtvit_core.published.recipe import Recipe
 from mtvit_core.published.source import Source
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.framing import Framing
 
 #: Prefix of the keys of base weights, where a source holds differences to them.
 BASE = "base:"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from mtvit_core.categories import Categories, Category
+from mtvit_core.structures.categories import Categories, Category
 
 #: Names that stand for none: of unused columns, and of classes that nobody named.
 _UNUSED = "N/A"

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtvit_core import contract
-from mtvit_core.backbone import create_backbone
-from mtvit_core.categories import Categories
+from mtvit_core.backbones.plain.vit import create_backbone
 from mtvit_core.config import validate
-from mtvit_core.instances import Instances
-from mtvit_core.model import MultiTaskViT
-from mtvit_core.modes import evaluating, keeping_modes
-from mtvit_core.task import Task
+from mtvit_core.model.modes import evaluating, keeping_modes
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.instances import Instances
+from mtvit_core.tasks import contract
+from mtvit_core.tasks.task import Task
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.example import Example
 from mtvit_core.testing.mirror import Mirror

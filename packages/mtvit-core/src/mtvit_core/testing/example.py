@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.boxes import box_area
-from mtvit_core.categories import Categories, Category
-from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.boxes import box_area
+from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.keypoints import COCO_PERSON
 
 #: One kind of object with keypoints and two without; ids are neither places in the list nor in order.
 CATEGORIES = Categories((Category(7, "crate"), Category(1, "person", COCO_PERSON), Category(90, "panel")))

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtvit_core.annotations import Annotations, swap_sides
-from mtvit_core.categories import Categories
-from mtvit_core.crops import CropRule
-from mtvit_core.instances import Instances
+from mtvit_core.structures.annotations import Annotations, swap_sides
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.crops import CropRule
+from mtvit_core.structures.instances import Instances
 
 
 @dataclass(frozen=True)

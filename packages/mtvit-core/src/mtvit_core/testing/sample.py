@@ -8,11 +8,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.annotations import Annotations
-from mtvit_core.batch import Batch
-from mtvit_core.categories import Categories
-from mtvit_core.crops import CropRule, crop_person, person_meta, points_to_crop
-from mtvit_core.geometry import ImageMeta, Letterbox
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
+from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.testing.example import Example
 from mtvit_core.testing.mirror import Mirror
 

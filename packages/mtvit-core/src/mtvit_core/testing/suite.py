@@ -6,15 +6,17 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from mtvit_core.categories import Categories
 from mtvit_core.errors import MtvitError, did_you_mean
-from mtvit_core.plugins import tasks as installed
-from mtvit_core.task import Task
-from mtvit_core.testing import (
+from mtvit_core.plugins.registry import tasks as installed
+from mtvit_core.structures.categories import Categories
+from mtvit_core.tasks.task import Task
+from mtvit_core.testing.breach import Breach
+from mtvit_core.testing.case import Case
+from mtvit_core.testing.checks import (
+    batch_shares,
     batches,
     decoding,
-    exports,
-    groups,
+    files_and_export,
     isolation,
     labels,
     learning,
@@ -22,12 +24,10 @@ from mtvit_core.testing import (
     results,
     settings,
     shapes,
-    shares,
+    shared_queries,
     unannotated,
     weights,
 )
-from mtvit_core.testing.breach import Breach
-from mtvit_core.testing.case import Case
 from mtvit_core.testing.example import CATEGORIES, Example, draw_examples
 
 
@@ -118,81 +118,81 @@ class TaskSuite:
         )
 
     def test_declaration(self) -> None:
-        """See ``mtvit_core.testing.shapes.declaration``."""
+        """See ``mtvit_core.testing.checks.shapes.declaration``."""
         self.hold(shapes.declaration)
 
     def test_shapes(self) -> None:
-        """See ``mtvit_core.testing.shapes.shapes``."""
+        """See ``mtvit_core.testing.checks.shapes.shapes``."""
         self.hold(shapes.shapes)
 
     def test_loss_terms(self) -> None:
-        """See ``mtvit_core.testing.shapes.loss_terms``."""
+        """See ``mtvit_core.testing.checks.shapes.loss_terms``."""
         self.hold(shapes.loss_terms)
 
     def test_results(self) -> None:
-        """See ``mtvit_core.testing.results.results``."""
+        """See ``mtvit_core.testing.checks.results.results``."""
         self.hold(results.results)
 
     def test_batch_of_one(self) -> None:
-        """See ``mtvit_core.testing.batches.batch_of_one``."""
+        """See ``mtvit_core.testing.checks.batches.batch_of_one``."""
         self.hold(batches.batch_of_one)
 
     def test_batch_split(self) -> None:
-        """See ``mtvit_core.testing.batches.batch_split``."""
+        """See ``mtvit_core.testing.checks.batches.batch_split``."""
         self.hold(batches.batch_split)
 
     def test_loss_scale(self) -> None:
-        """See ``mtvit_core.testing.batches.loss_scale``."""
+        """See ``mtvit_core.testing.checks.batches.loss_scale``."""
         self.hold(batches.loss_scale)
 
     def test_loss_shares(self) -> None:
-        """See ``mtvit_core.testing.shares.loss_shares``."""
-        self.hold(shares.loss_shares)
+        """See ``mtvit_core.testing.checks.batch_shares.loss_shares``."""
+        self.hold(batch_shares.loss_shares)
 
     def test_no_objects(self) -> None:
-        """See ``mtvit_core.testing.labels.no_objects``."""
+        """See ``mtvit_core.testing.checks.labels.no_objects``."""
         self.hold(labels.no_objects)
 
     def test_absent_labels(self) -> None:
-        """See ``mtvit_core.testing.labels.absent_labels``."""
+        """See ``mtvit_core.testing.checks.labels.absent_labels``."""
         self.hold(labels.absent_labels)
 
     def test_unannotated(self) -> None:
-        """See ``mtvit_core.testing.unannotated.unannotated``."""
+        """See ``mtvit_core.testing.checks.unannotated.unannotated``."""
         self.hold(unannotated.unannotated)
 
     def test_perfect_predictions(self) -> None:
-        """See ``mtvit_core.testing.decoding.perfect_predictions``."""
+        """See ``mtvit_core.testing.checks.decoding.perfect_predictions``."""
         self.hold(decoding.perfect_predictions)
 
     def test_flips(self) -> None:
-        """See ``mtvit_core.testing.decoding.flips``."""
+        """See ``mtvit_core.testing.checks.decoding.flips``."""
         self.hold(decoding.flips)
 
     def test_evaluator_merge(self) -> None:
-        """See ``mtvit_core.testing.merging.evaluator_merge``."""
+        """See ``mtvit_core.testing.checks.merging.evaluator_merge``."""
         self.hold(merging.evaluator_merge)
 
     def test_state_dict(self) -> None:
-        """See ``mtvit_core.testing.weights.state_dict``."""
+        """See ``mtvit_core.testing.checks.weights.state_dict``."""
         self.hold(weights.state_dict)
 
     def test_joining(self) -> None:
-        """See ``mtvit_core.testing.groups.joining``."""
-        self.hold(groups.joining)
+        """See ``mtvit_core.testing.checks.shared_queries.joining``."""
+        self.hold(shared_queries.joining)
 
     def test_exporting(self) -> None:
-        """See ``mtvit_core.testing.exports.exporting``."""
-        self.hold(exports.exporting)
+        """See ``mtvit_core.testing.checks.files_and_export.exporting``."""
+        self.hold(files_and_export.exporting)
 
     def test_training(self) -> None:
-        """See ``mtvit_core.testing.learning.training``."""
+        """See ``mtvit_core.testing.checks.learning.training``."""
         self.hold(learning.training)
 
     def test_config_errors(self) -> None:
-        """See ``mtvit_core.testing.settings.config_errors``."""
+        """See ``mtvit_core.testing.checks.settings.config_errors``."""
         self.hold(settings.config_errors)
 
     def test_isolation(self) -> None:
-        """See ``mtvit_core.testing.isolation.isolation``."""
+        """See ``mtvit_core.testing.checks.isolation.isolation``."""
         self.hold(isolation.isolation)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from mtvit_core.annotations import LABEL_KINDS
+from mtvit_core.structures.annotations import LABEL_KINDS
 from mtvit_train.data.packed import PackedAnnotations
 
 

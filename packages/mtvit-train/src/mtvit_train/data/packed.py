@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float32, Int32, Int64, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from mtvit_core.annotations import LABEL_KINDS, Annotations
-from mtvit_core.categories import Categories
-from mtvit_core.geometry import ImageMeta
-from mtvit_core.masks import Rle, decode_rle
-from mtvit_train.data.maps import PackedMaps
+from mtvit_core.structures.annotations import LABEL_KINDS, Annotations
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.masks import Rle, decode_rle
+from mtvit_train.data.dense_maps import PackedMaps
 
 #: Every kind of label, for callers that need them all.
 ALL_KINDS = frozenset(LABEL_KINDS)

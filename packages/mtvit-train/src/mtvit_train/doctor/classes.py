@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from mtvit_core.categories import Category
-from mtvit_train.data.coco_categories import SIDE
+from mtvit_core.structures.categories import Category
+from mtvit_train.data.formats.coco_categories import SIDE
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.doctor.finding import Finding, listing
 

@@ -17,10 +17,10 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.geometry import Letterbox
-from mtvit_train.data.dataset import ImageDataset
-from mtvit_train.data.faults import Faults
+from mtvit_core.structures.framing import Letterbox
+from mtvit_train.data.formats.faults import Faults
 from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.samples.images import ImageDataset
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from mtvit_core.details import Chart, Line
-from mtvit_train.meter import WEIGHT
-from mtvit_train.report.plot import STEPS, Plot, plot, short
+from mtvit_core.evaluation.details import Chart, Line
+from mtvit_train.engine.meter import WEIGHT
+from mtvit_train.report.svg_lines import STEPS, Plot, plot, short
 
 Record = Mapping[str, Any]
 #: Metrics that a chart shows; where a task has none of them, all of its own.

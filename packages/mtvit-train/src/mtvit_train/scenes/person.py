@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import Figure, Joints, Part, fit
 from mtvit_train.scenes.pose import SIDES, Build, Vector, random_build, random_pose, skeleton
 from mtvit_train.scenes.texture import Array, Pattern, Texture, random_colour, random_texture

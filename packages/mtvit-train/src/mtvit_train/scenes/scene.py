@@ -10,7 +10,7 @@ from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
 from mtvit_core.errors import DataError
-from mtvit_core.keypoints import COCO_PERSON
+from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import Figure
 from mtvit_train.scenes.layout import PERSON_ID, SHAPE_IDS, Layout, Placed, random_layout
 from mtvit_train.scenes.paint import SUPERSAMPLING, Print, paint_image, print_figure

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mtvit_core.errors import DataError
-from mtvit_core.masks import encode_rle
+from mtvit_core.structures.masks import encode_rle
 from mtvit_train.scenes.layout import PERSON_ID
 from mtvit_train.scenes.scene import CATEGORIES, Scene, Split, check_numbers, render_scene
 

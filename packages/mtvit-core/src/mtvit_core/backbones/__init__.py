@@ -1,0 +1,1 @@
+"""What a backbone is, and what enters and leaves it."""

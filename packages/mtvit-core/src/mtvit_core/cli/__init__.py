@@ -1,0 +1,1 @@
+"""The command ``mtvit``, one file per command."""

@@ -1,0 +1,1 @@
+"""Modules that heads are built from."""

@@ -1,0 +1,1 @@
+"""Images in, results out, for anything that answers."""

@@ -1,0 +1,1 @@
+"""Matching, and losses that tasks share."""

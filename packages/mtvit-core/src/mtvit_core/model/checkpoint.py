@@ -1,0 +1,267 @@
+"""Weights and all that is needed to use them in one safetensors file; nothing in it can execute."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mtvit_core.__about__ import __version__
+from mtvit_core.backbones.plain.timm_weights import differences
+from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.config import validate
+from mtvit_core.errors import CheckpointError, ConfigError, PluginError
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.plugins.registry import tasks as installed
+from mtvit_core.published.source import PICKLES, is_hub_id
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.framing import framing_from_json, framing_to_json
+from mtvit_core.tasks.contract import building
+from mtvit_core.tasks.instance_group import Queries, queries_from_json, queries_to_json
+from mtvit_core.tasks.task import Task, TaskConfig
+
+#: Version of the file's layout; readers refuse others.
+FORMAT = "mtvit-1"
+#: What every header holds.
+HEADER = ("backbone", "canvases", "tasks", "categories")
+
+
+def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories) -> list[Task[Any, Any, Any]]:
+    """Make tasks of installed plugins.
+
+    Args:
+        tasks: Names, or settings by name.
+        categories: Classes of the data.
+
+    Raises:
+        PluginError: a task is named twice, not installed or broken.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
+    return [
+        make_task(cls, settings.get(name, {}), categories) for name, cls in installed(list(tasks)).items()
+    ]
+
+
+def make_task(
+    cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any], categories: Categories
+) -> Task[Any, Any, Any]:
+    """Make a task of its settings.
+
+    Raises:
+        PluginError: its own code raises.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    config = read_settings(cls, settings)
+    with building(cls, "the task itself"):
+        return cls(config, categories)
+
+
+def read_settings(cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any]) -> TaskConfig:
+    """Return the settings of a task, checked.
+
+    Raises:
+        PluginError: its own code raises.
+        ConfigError: a setting is unknown or has a wrong value.
+    """
+    with building(cls, "Config"):
+        cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
+        return validate(cls.Config, settings, f"tasks.{cls.name}")
+
+
+def build(
+    backbone: str | Backbone = "vit_small_patch16_224",
+    tasks: Sequence[str] | Mapping[str, Any] = (),
+    categories: Categories = COCO_CATEGORIES,
+    canvas: tuple[int, int] = (640, 640),
+    person_canvas: tuple[int, int] = (256, 192),
+    pretrained: bool | str | Path = False,
+    queries: Queries = "task",
+) -> MultiTaskViT:
+    """Build a model with fresh heads.
+
+    Args:
+        backbone: timm's name of a plain ViT, a hub id, or a ``Backbone``.
+        tasks: Names of installed tasks, or their settings by name, as ``{"det": {"queries": 50}}``.
+        categories: Classes of the data; COCO's by default.
+        canvas: Rows and columns of the canvas that whole images are fitted to; a ``Backbone`` keeps its own.
+        person_canvas: Rows and columns of person crops, for top-down tasks.
+        pretrained: True for timm's published weights, a path for a local file; a ``Backbone`` keeps its own.
+        queries: ``task``: each task has its own queries; ``instance``: those that can share one group, whose
+            queries are one object each for all of them.
+
+    Raises:
+        ConfigError: the backbone or a setting is unknown or does not fit.
+        PluginError: a task is not installed or broken.
+    """
+    trunk = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
+    return MultiTaskViT(trunk, make_tasks(tasks, categories), categories, person_canvas, queries=queries)
+
+
+def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write weights, backbone, task settings and categories to one file, replacing it only when complete.
+
+    Args:
+        model: The model.
+        path: File to write, usually ``model.safetensors``.
+        extra: Plain data to keep with it, such as the training step.
+
+    Raises:
+        CheckpointError: the folder does not exist.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise CheckpointError(f"checkpoint {target}: there is no folder {target.parent}; make it first.")
+    header = {
+        "format": FORMAT,
+        "version": __version__,
+        "backbone": {"name": model.backbone.name, "options": model.backbone.options},
+        "canvases": model.canvases,
+        "framing": framing_to_json(model.framing),
+        "queries": queries_to_json(model.queries),
+        "tasks": {task.name: task.config.model_dump(mode="json") for task in model.task_list},
+        "categories": model.categories.to_json(),
+        "extra": dict(extra or {}),
+    }
+    partial = target.with_name(target.name + ".partial")
+    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    try:
+        save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
+        os.replace(partial, target)  # noqa: PTH105  (Path.replace returns a new path nobody needs)
+    except BaseException:  # a full disk is not to stay full for this
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint says of itself.
+
+    Raises:
+        CheckpointError: the file is missing, torn, or not an mtvit checkpoint of this format.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise CheckpointError(
+            f"checkpoint {source}: there is no such file; give the path of a model.safetensors."
+        )
+    try:
+        with safe_open(source, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as cause:
+        raise CheckpointError(f"checkpoint {source}: not a readable safetensors file ({cause}).") from None
+    header = _parsed(metadata.get("mtvit", ""))
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {source}: its format is {header.get('format')!r}, this version reads {FORMAT!r}; "
+            "it was not written by mtvit, or by another version."
+        )
+    missing = [key for key in HEADER if key not in header]
+    if missing:
+        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it anew.")
+    return header
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
+    """Read a model that ``save`` wrote, or convert a published checkpoint.
+
+    Args:
+        path: The file; or a folder, a hub id or an official file, see ``mtvit_core.convert``.
+        tasks: Which of its tasks to load; all by default.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: the file is missing, torn, lacks a task that was asked for, or does not fit.
+        PluginError: a task of the checkpoint is not installed.
+        ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin.
+    """
+    if is_published(path):
+        return _load_published(path, tasks)
+    header = read_header(path)
+    _check_held(path, tasks, list(header["tasks"]))
+    settings = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
+    try:
+        model = _rebuild(header, settings)
+    except (PluginError, ConfigError) as cause:
+        raise type(cause)(f"checkpoint {path}: {cause}") from None
+    left_out = [f"tasks.{name}." for name in header["tasks"] if name not in settings]
+    if model.instance_group is None:
+        left_out.append("instance_group.")
+    load_weights(model, Path(path), skip=tuple(left_out))
+    return model.eval()
+
+
+def is_published(path: str | Path) -> bool:
+    """Tell whether something is not a file of ours, nor the missing, torn or older form of one."""
+    source = Path(path)
+    if not source.exists():
+        return is_hub_id(str(path))
+    if source.is_dir() or source.suffix in PICKLES:
+        return True
+    try:
+        with safe_open(source, framework="pt") as file:
+            return "mtvit" not in (file.metadata() or {})
+    except SafetensorError:
+        return False
+
+
+def _load_published(path: str | Path, tasks: Sequence[str] | None) -> MultiTaskViT:
+    from mtvit_core.model.convert import convert  # which is written in terms of this module
+
+    model = convert(path)
+    held = [task.name for task in model.task_list]
+    _check_held(path, tasks, held)
+    kept = [task for task in model.task_list if tasks is None or task.name in tasks]
+    if len(kept) == len(held):
+        return model
+    part = MultiTaskViT(model.backbone, kept, model.categories, model.canvases["person"], model.framing)
+    part.load_state_dict(
+        {key: value for key, value in model.state_dict().items() if key in part.state_dict()}
+    )
+    return part.eval()
+
+
+def _check_held(path: str | Path, tasks: Sequence[str] | None, held: Sequence[str]) -> None:
+    unknown = sorted(set(tasks or ()) - set(held))
+    if unknown:
+        raise CheckpointError(
+            f"checkpoint {path}: it has no task {unknown[0]!r}; it holds {', '.join(held) or 'none'}."
+        )
+
+
+def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:
+    categories = Categories.from_json(header["categories"])
+    canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
+    name, options = header["backbone"]["name"], header["backbone"]["options"]
+    trunk = create_backbone(name, canvases["image"], options=options)
+    framing = framing_from_json(header["framing"]) if "framing" in header else None
+    tasks, queries = make_tasks(settings, categories), queries_from_json(header.get("queries", "task"))
+    return MultiTaskViT(trunk, tasks, categories, canvases["person"], framing, queries)
+
+
+def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:
+    """Copy weights into a model; every key must fit, except those that start with ``skip``.
+
+    Raises:
+        CheckpointError: naming the first keys that are missing, unexpected or of another shape.
+    """
+    with safe_open(path, framework="pt") as file:
+        found = {key: file.get_tensor(key) for key in file.keys() if not key.startswith(skip)}  # noqa: SIM118
+    own = model.state_dict()
+    problems = differences(own, found)
+    if problems:
+        raise CheckpointError(f"checkpoint {path}: its weights do not fit the model: {problems}.")
+    model.load_state_dict(found)

@@ -1,0 +1,120 @@
+"""From a published checkpoint to a model: find its format, build, check every key, copy tensor by tensor."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from mtvit_core.backbones.plain.timm_weights import listed
+from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.model.checkpoint import make_tasks
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.plugins.registry import published_formats
+from mtvit_core.published.format import BASE, Blueprint, Choices, PublishedFormat
+from mtvit_core.published.recipe import Shape
+from mtvit_core.published.source import Source, Stored, open_source
+
+
+def convert(
+    source: str | Path,
+    base: str | Path | None = None,
+    dataset: str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> MultiTaskViT:
+    """Make a model of a published checkpoint.
+
+    Args:
+        source: A folder with ``config.json`` and safetensors, a hub id of one, or an official file.
+        base: For a file of differences (EoMT on DINOv3): the weights that it differs from.
+        dataset: For a model with experts for several data sets: the one to take.
+        image_size: Rows and columns of the canvas, where not those of the source.
+
+    Returns:
+        The model on the CPU, in evaluation mode; an ordinary one, that trains and saves.
+
+    Raises:
+        CheckpointError: the source cannot be had or read, no installed plugin knows its kind, or its keys and
+            shapes are not exactly those of its kind.
+        ConfigError: an argument means nothing to this kind of source.
+    """
+    formats = published_formats()
+    allowed = [cls for format_ in formats for cls in format_.pickles]
+    found = open_source(source, allowed)
+    format_ = recognise(found, formats)
+    choices = Choices(None if base is None else open_source(base, allowed), dataset, image_size)
+    for name in ("base", "dataset", "image_size"):
+        if getattr(choices, name) is not None and name not in format_.takes:
+            raise ConfigError(f"source {source}: {name} means nothing to {format_.name}; leave it out.")
+    plan = format_.blueprint(found, choices)
+    return fill(build_model(plan), plan, found, format_.name, choices.base).eval()
+
+
+def recognise(source: Source, formats: tuple[PublishedFormat, ...]) -> PublishedFormat:
+    """Return the format of a source.
+
+    Raises:
+        CheckpointError: no format fits.
+    """
+    for format_ in formats:
+        if format_.fits(source):
+            return format_
+    kind = f"model_type {source.kind!r}" if source.kind else "no config.json"
+    keys = ", ".join(sorted(source.tensors)[:3])
+    known = "; ".join(format_.name for format_ in formats) or "none"
+    raise CheckpointError(
+        f"source {source.where}: no installed plugin knows its kind ({kind}, {len(source.tensors)} keys "
+        f"as {keys}); known: {known}."
+    )
+
+
+def build_model(plan: Blueprint) -> MultiTaskViT:
+    """Build the model of a plan with fresh weights."""
+    trunk = create_backbone(plan.backbone, plan.canvas, options=plan.options)
+    tasks = make_tasks(plan.tasks, plan.categories)
+    return MultiTaskViT(trunk, tasks, plan.categories, plan.person_canvas, plan.framing)
+
+
+@torch.no_grad()
+def fill(
+    model: MultiTaskViT, plan: Blueprint, source: Source, name: str, base: Source | None = None
+) -> MultiTaskViT:
+    """Copy every weight, one at a time; nothing is copied unless all fit.
+
+    Args:
+        model: The model of the plan.
+        plan: Its recipes.
+        source: Where the tensors are.
+        name: Name of the format, for messages.
+        base: Where base weights are.
+
+    Raises:
+        CheckpointError: listing the keys that are missing, unexpected or of another shape.
+    """
+    tensors = dict(source.tensors)
+    if base is not None:
+        tensors |= {BASE + key: stored for key, stored in base.tensors.items()}
+    own = model.state_dict()
+    assert own.keys() == plan.recipes.keys(), own.keys() ^ plan.recipes.keys()
+    problems = _misfits({key: tuple(value.shape) for key, value in own.items()}, plan, tensors)
+    if problems:
+        raise CheckpointError(f"source {source.where}: its weights are not those of {name}: {problems}.")
+    for key, value in own.items():
+        recipe = plan.recipes[key]
+        value.copy_(recipe.make([tensors[part].read() for part in recipe.keys]).view(value.shape))
+    return model
+
+
+def _misfits(own: Mapping[str, Shape], plan: Blueprint, tensors: Mapping[str, Stored]) -> str:
+    expected: dict[str, Shape] = {}
+    for key, recipe in plan.recipes.items():
+        for part, shape in zip(recipe.keys, recipe.shapes(own[key]), strict=True):
+            expected[part] = tuple(shape)
+    shapes = [
+        f"{key} is {tensors[key].shape} instead of {shape}"
+        for key, shape in expected.items()
+        if key in tensors and tensors[key].shape != shape
+    ]
+    missing = sorted(expected.keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - expected.keys() - plan.ignored)
+    return listed({"missing": missing, "unexpected": unexpected, "of another shape": shapes}, most=20)

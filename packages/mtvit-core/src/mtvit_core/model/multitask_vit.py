@@ -1,0 +1,290 @@
+"""One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.plain.vit import Backbone, check_divides
+from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
+from mtvit_core.errors import ConfigError, PluginError
+from mtvit_core.inference.people import PERSON_SCORE
+from mtvit_core.losses.matching import match_all
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.crops import CropRule
+from mtvit_core.structures.framing import Framing, Letterbox
+from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.linking import MIN_LINK
+from mtvit_core.tasks.contract import (
+    build_head,
+    build_tokens,
+    check_group_names,
+    check_views,
+    check_weights,
+    own_terms,
+    reading,
+)
+from mtvit_core.tasks.instance_group import InstanceGroup, Queries
+from mtvit_core.tasks.task import BackboneSpec, Task
+
+View = Literal["image", "person"]
+NO_LESSONS: Mapping[str, Any] = {}
+
+
+class TaskModules(nn.Module):
+    """The weights of one task: its head, and the sources of its token groups."""
+
+    def __init__(self, task: Task[Any, Any, Any], spec: BackboneSpec, joins: bool = False) -> None:
+        """Build them.
+
+        Args:
+            task: The task.
+            spec: What it may know about the backbone.
+            joins: Whether it reads the queries of an instance group in place of its own.
+
+        Raises:
+            PluginError: a builder of the task raises or gives something else than it should, a group's name
+                does not belong to the task, it enters at no block of the backbone, or its head is to mask
+                attention but cannot.
+        """
+        super().__init__()
+        self.groups = () if joins else build_tokens(task, spec)
+        self.head = build_head(task, spec, self.groups)
+        self.tokens = nn.ModuleDict({group.name: group.source for group in self.groups})
+
+
+class MultiTaskViT(nn.Module):
+    """A backbone and the heads of its tasks.
+
+    Attributes:
+        backbone: The shared trunk.
+        tasks: Tasks by name; they hold no weights.
+        modules_of: Weights by task name; a task's state-dict keys start with ``tasks.<name>.``.
+        categories: Classes of the data the model is for.
+        canvases: Rows H and columns W of what the model sees, by view.
+        framing: How whole images come onto a canvas at prediction; training always takes ``letterbox``.
+        instance_group: The queries that several tasks share; None where each has its own.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        tasks: Sequence[Task[Any, Any, Any]],
+        categories: Categories,
+        person_canvas: tuple[int, int] = (256, 192),
+        framing: Framing | None = None,
+        queries: Queries = "task",
+    ) -> None:
+        """Assemble the model.
+
+        Args:
+            backbone: The trunk; its canvas is that of whole images.
+            tasks: What it is to answer, with distinct names.
+            categories: Classes of the data.
+            person_canvas: Rows and columns of person crops, for top-down tasks.
+            framing: How whole images come onto a canvas at prediction; by default they are letterboxed onto
+                the backbone's.
+            queries: ``task``: each task has its own queries. ``instance``: those that can share one group,
+                see ``mtvit_core.tasks.instance_group``. A plan: they share a group that was planned before.
+
+        Raises:
+            PluginError: two tasks or two token groups bear the same name, two parts share a weight, or a task
+                breaks the contract.
+            ConfigError: the patch does not divide the person canvas, and a task looks at persons; or two
+                tasks look at persons on different kinds of crops; or no task can share queries.
+        """
+        super().__init__()
+        _check_names(tasks)
+        check_views(tasks)
+        if any(task.view == "person" for task in tasks):
+            _check_crops(tasks)
+            check_divides(person_canvas, backbone.spec.patch, "person canvas")
+        self.backbone = backbone
+        self.task_list = tuple(tasks)
+        self.categories = categories
+        self.canvases: dict[View, tuple[int, int]] = {"image": backbone.spec.canvas, "person": person_canvas}
+        self.framing: Framing = framing or self.letterbox
+        specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
+        self.instance_group = InstanceGroup.of(queries, self.of_view("image"), backbone.spec)
+        modules = {t.name: TaskModules(t, specs[t.view], self.shares(t.name)) for t in tasks}
+        self.tasks = nn.ModuleDict(modules)
+        shared = {} if self.instance_group is None else {"instance group": self.instance_group}
+        groups = [(name, group.group.name) for name, group in shared.items()]
+        groups += [(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups]
+        check_group_names(groups)
+        check_weights({"backbone": backbone, **shared, **modules})
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views that at least one task asks for."""
+        return tuple(view for view in self.canvases if any(task.view == view for task in self.task_list))
+
+    @property
+    def crop(self) -> CropRule:
+        """How crops of one person lie around their box; all tasks that see persons share them."""
+        return next((task.crop for task in self.of_view("person")), "udp")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.backbone.mean.device
+
+    @property
+    def letterbox(self) -> Letterbox:
+        """How whole images come onto the canvas that the model is built for."""
+        return Letterbox(*self.canvases["image"])
+
+    @property
+    def queries(self) -> Queries:
+        """How the tasks got their queries, for another model of the same weights."""
+        return "task" if self.instance_group is None else self.instance_group.plan
+
+    def shares(self, task: str) -> bool:
+        """Tell whether a task shares its queries with others."""
+        return self.instance_group is not None and task in self.instance_group.members
+
+    def modules_of(self, name: str) -> TaskModules:
+        """Return the weights of one task."""
+        modules = self.tasks[name]
+        assert isinstance(modules, TaskModules)
+        return modules
+
+    def of_view(self, view: View) -> tuple[Task[Any, Any, Any], ...]:
+        """Return the tasks that see this view."""
+        return tuple(task for task in self.task_list if task.view == view)
+
+    def features(
+        self, images: UInt8[Tensor, "B 3 H W"], view: View = "image", proposals: bool = True
+    ) -> Features:
+        """Run the trunk once with the token groups of every task of this view."""
+        groups: list[TokenGroup] = []
+        maskers: dict[str, QueryMasker] = {}
+        tasks = self.of_view(view)
+        if self.instance_group is not None and view == "image":
+            groups.append(self.instance_group.group)
+        for task in tasks:
+            modules = self.modules_of(task.name)
+            groups += modules.groups
+            if isinstance(modules.head, QueryMasker):
+                maskers.update({group.name: modules.head for group in modules.groups if group.masked})
+        read = not tasks or any(task.reads_patches for task in tasks)
+        return self.backbone(images, groups, maskers, read, proposals)  # type: ignore[no-any-return]  # modules are untyped callables
+
+    def forward(
+        self, images: UInt8[Tensor, "B 3 H W"], view: View | None = None, proposals: bool = True
+    ) -> dict[str, Any]:
+        """Return raw predictions by task name.
+
+        Args:
+            images: RGB, 0 to 255, on canvases of this view; sides are multiples of the patch.
+            view: ``image`` or ``person``; by default the one view that the tasks ask for, images first.
+            proposals: Whether anybody reads what is proposed at patches that become no query: a loss or a
+                lesson does, results do not.
+        """
+        shown = view or (self.views[0] if self.views else "image")
+        features = self.features(images.to(self.device), shown, proposals)
+        predictions: dict[str, Any] = {}
+        for task in self.of_view(shown):
+            group = self.instance_group if self.shares(task.name) else None
+            seen = features if group is None else group.seen_by(task.name, features)
+            with reading(task, seen) as shown_to_head:
+                predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
+        return predictions
+
+    def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
+        """Return what is to be decoded: predictions, averaged with those of the mirror image where asked.
+
+        Tasks that share queries agree on class and box of each, see ``mtvit_core.tasks.consensus``.
+        """
+        predictions = self.forward(images, view, proposals=False)
+        mirroring = [task for task in self.of_view(view) if task.mirrors]
+        if mirroring:
+            mirrored = self.forward(images.flip(-1), view, proposals=False)
+            averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
+            predictions |= averages
+        if self.instance_group is not None and view == "image":
+            predictions |= self.instance_group.agree(self.of_view(view), predictions)
+        return predictions
+
+    def predict(
+        self,
+        images: Tensor | Sequence[Tensor | str | Path],
+        boxes: Sequence[Tensor] | None = None,
+        min_score: float = 0.0,
+        batch_size: int = 8,
+        person_score: float = PERSON_SCORE,
+        link: bool = True,
+        min_link: float = MIN_LINK,
+    ) -> list[Instances]:
+        """Find objects in images of any kind and size; see ``mtvit_core.inference.predict.predict``."""
+        from mtvit_core.inference.predict import predict  # which is written in terms of this class
+
+        return predict(self, images, boxes, min_score, batch_size, person_score, link, min_link)
+
+    def losses(
+        self, batch: Batch, view: View = "image", lessons: Mapping[str, Any] = NO_LESSONS
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return every task's weighted loss terms, keyed ``task/term``.
+
+        Args:
+            batch: Images and what is annotated on them.
+            view: What they are.
+            lessons: What a teacher says about the same images, by task; gives terms ``task/distill_...``.
+
+        Raises:
+            PluginError: a term has no name of its own, or is no scalar.
+        """
+        predictions = self(batch.images, view)
+        canvas = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
+        tasks = self.of_view(view)
+        targets = {t.name: t.targets(batch.annotations, canvas, self.device) for t in tasks}
+        with torch.no_grad():
+            costs = {t.name: t.cost(predictions[t.name], targets[t.name]) for t in tasks}
+        offers = {n: (cost, targets[n].counts) for n, cost in costs.items() if cost is not None}
+        group = self.instance_group
+        matches = match_all(offers) if group is None else group.match(offers, targets)
+        terms = [
+            own_terms(t, t.loss(predictions[t.name], targets[t.name], matches.get(t.name))) for t in tasks
+        ]
+        terms += [
+            own_terms(t, _distilled(t.distill(predictions[t.name], lessons[t.name])))
+            for t in tasks
+            if t.name in lessons
+        ]
+        return {name: value for parts in terms for name, value in parts.items()}
+
+    def progress(self, fraction: float) -> None:
+        """Tell every task how far training is, from 0 to 1."""
+        for task in self.task_list:
+            task.progress(self.modules_of(task.name).head, fraction)
+
+    def parameter_owner(self) -> Mapping[str, str]:
+        """Name of the task each parameter belongs to, or ``backbone``, or ``instance_group``, by its name."""
+        return {n: n.split(".")[n.startswith("tasks.")] for n, _ in self.named_parameters()}
+
+
+def _distilled(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"distill_{name}": value for name, value in terms.items()}
+
+
+def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise PluginError(f"model: task {name!r} stands twice; name each task once.")
+
+
+def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:
+    rules = {task.crop: task.name for task in tasks if task.view == "person"}
+    if len(rules) > 1:
+        (first, one), (second, other), *_ = rules.items()
+        raise ConfigError(
+            f"model: task {one!r} looks at {first!r} crops and task {other!r} at {second!r} ones; a model "
+            "cuts one kind of crops, so make two models."
+        )

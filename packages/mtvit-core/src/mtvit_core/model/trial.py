@@ -1,0 +1,35 @@
+"""Builds an installed task once with its default settings, to see whether its own code can."""
+
+import traceback
+from typing import Any
+
+from mtvit_core.errors import ConfigError, PluginError
+from mtvit_core.model.checkpoint import make_task
+from mtvit_core.model.multitask_vit import TaskModules
+from mtvit_core.plugins.origin import BrokenPlugin, PluginClass
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.tasks.contract import BrokenTaskError, check_views
+from mtvit_core.tasks.task import BackboneSpec, Task
+
+#: A ViT-S/16 at its usual size.
+SPEC = BackboneSpec(width=384, depth=12, patch=(16, 16), canvas=(224, 224), heads=6)
+
+
+def try_building(found: PluginClass[Task[Any, Any, Any]]) -> BrokenPlugin | None:
+    """Build settings, task, tokens and head for COCO's categories.
+
+    Returns:
+        What failed; None where all is well, or where the task only refuses its default settings.
+    """
+    try:
+        task = make_task(found.cls, {}, COCO_CATEGORIES)
+        check_views([task])
+        TaskModules(task, SPEC)
+    except ConfigError:
+        return None
+    except BrokenTaskError as error:
+        trace = "".join(traceback.format_exception(error.__cause__))
+        return BrokenPlugin(*found.fields, "build", error.cause, error.remedy, found.name, trace)
+    except PluginError as error:
+        return BrokenPlugin(*found.fields, "build", str(error).rstrip("."), "Mend the plugin.", found.name)
+    return None

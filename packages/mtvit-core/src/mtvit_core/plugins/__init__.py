@@ -1,0 +1,1 @@
+"""Hooks, discovery and validation of plugins, and the extension points of the trainer."""

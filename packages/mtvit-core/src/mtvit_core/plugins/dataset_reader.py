@@ -1,0 +1,109 @@
+"""A reader of data sets that are not in COCO's layout: categories, and images with their labels."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jaxtyping import Float32
+from numpy import ndarray
+
+from mtvit_core.plugins.extension import C, Part
+from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.masks import Rle
+
+
+@dataclass(frozen=True)
+class LabelledObject:
+    """One object, in pixels of the upright original image.
+
+    Attributes:
+        category_id: Id of its category.
+        box: Corners x0 y0 x1 y1.
+        rle: Its visible pixels; None where masks are not labelled.
+        keypoints: x, y and COCO visibility; None where keypoints are not labelled, or its category has none.
+        is_crowd: Whether it stands for a group.
+    """
+
+    category_id: int
+    box: tuple[float, float, float, float]
+    rle: Rle | None = None
+    keypoints: Float32[ndarray, "K 3"] | None = None
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True)
+class MapFolder:
+    """A dense label: for each image that has it a grey PNG of 8 or 16 bits, as large as the image.
+
+    Attributes:
+        folder: Where they lie, named as the images, with the ending ``.png``.
+        scale: Label per step of the grey value; grey value 0 is not labelled.
+    """
+
+    folder: Path
+    scale: float
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One image and what is labelled on it.
+
+    Attributes:
+        file_name: Path below the folder of the split's images.
+        image_id: Number of its own.
+        height: Rows of the upright image.
+        width: Columns.
+        objects: What it shows.
+        has: Which of ``LABEL_KINDS`` are labelled, whether or not there is an object.
+    """
+
+    file_name: str
+    image_id: int
+    height: int
+    width: int
+    objects: tuple[LabelledObject, ...]
+    has: frozenset[str]
+
+
+@dataclass(frozen=True)
+class LabelledSplit:
+    """One split of a data set.
+
+    Attributes:
+        folder: Where the images lie.
+        images: The images, in a fixed order.
+        maps: Dense labels by name.
+    """
+
+    folder: Path
+    images: Iterable[LabelledImage]
+    maps: Mapping[str, MapFolder] = field(default_factory=dict)
+
+
+class Reader(Part[C]):
+    """Reads data sets of one layout; a run names it by ``reader``."""
+
+    @abstractmethod
+    def categories(self, root: Path) -> Categories:
+        """Return the classes, the same for both splits.
+
+        Args:
+            root: The data folder.
+
+        Raises:
+            DataError: the folder does not hold such data.
+        """
+
+    @abstractmethod
+    def split(self, root: Path, split: Literal["train", "val"]) -> LabelledSplit:
+        """Return the images of one split.
+
+        Args:
+            root: The data folder.
+            split: Which one.
+
+        Raises:
+            DataError: a file is missing or malformed.
+        """

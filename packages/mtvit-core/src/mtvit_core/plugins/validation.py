@@ -1,0 +1,156 @@
+"""What a plugin must look like: its hooks, its task class, its commands."""
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mtvit_core.errors import did_you_mean
+from mtvit_core.plugins import hookspecs
+from mtvit_core.plugins.part_checks import Fault, check_api, check_config, check_name, check_task_name
+
+if TYPE_CHECKING:
+    import click
+
+    from mtvit_core.published.format import PublishedFormat
+    from mtvit_core.tasks.task import Task
+
+HOOKS = (
+    "mtvit_task",
+    "mtvit_commands",
+    "mtvit_published",
+    "mtvit_readers",
+    "mtvit_transforms",
+    "mtvit_weightings",
+)
+#: Commands of mtvit itself; a plugin may not take their names.
+CORE_COMMANDS = ("convert", "models", "new-plugin", "plugins", "predict")
+_VIEWS = frozenset({"image", "person"})
+
+
+def check_hooks(plugin: object) -> tuple[pluggy.PluginManager, Mapping[str, pluggy.HookCaller]]:
+    """Register one plugin in a manager of its own.
+
+    Args:
+        plugin: The module or object that an entry point names.
+
+    Returns:
+        The manager, and the plugin's hooks by name, ready to be called.
+
+    Raises:
+        Fault: a hook is misspelt, unmarked, takes other arguments than specified, or there is none.
+    """
+    _check_marks(plugin)
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin)
+    except pluggy.PluginValidationError as error:
+        cause = ", ".join(str(error).splitlines()[1:]) or str(error)
+        raise Fault(
+            cause, f"Use the signatures of mtvit_core.plugins.hookspecs: {'(), '.join(HOOKS)}()."
+        ) from error
+    hooks = {caller.name: caller for caller in manager.get_hookcallers(plugin) or ()}
+    for name in hooks:
+        if name not in HOOKS:
+            nearest = did_you_mean(name, HOOKS)
+            raise Fault(f"there is no hook {name!r}, only {', '.join(HOOKS)}", f"Rename it.{nearest}")
+    if not hooks:
+        raise Fault(
+            f"it implements no hook; the hooks are {', '.join(HOOKS)}",
+            "Mark a function of that name with @mtvit_core.hookspecs.hookimpl.",
+        )
+    return manager, hooks
+
+
+def _check_marks(plugin: object) -> None:
+    # A function that pluggy would pass over in silence.
+    for name, value in inspect.getmembers(plugin, inspect.isroutine):
+        if name.startswith("mtvit_") and not hasattr(value, f"{hookspecs.GROUP}_impl"):
+            raise Fault(f"function {name!r} is not marked as a hook", "Put @hookimpl above it, or rename it.")
+
+
+def check_task(cls: Any) -> "type[Task[Any, Any, Any]]":
+    """Check the class that ``mtvit_task`` returned.
+
+    Args:
+        cls: What was returned; anything at all.
+
+    Returns:
+        The same object, known to be a complete subclass of ``Task``.
+
+    Raises:
+        Fault: it is something else, was written for another contract version, or lacks a part.
+    """
+    from mtvit_core.tasks.task import Task
+
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise Fault(
+            f"mtvit_task returned {cls!r}, not a subclass of mtvit_core.Task",
+            "Return the class itself, not an object of it or its name.",
+        )
+    check_api(cls)
+    missing = [name for name in ("name", "Config", "needs") if not hasattr(cls, name)]
+    missing += sorted(cls.__abstractmethods__)
+    if missing:
+        raise Fault(
+            f"{cls.__name__} lacks {', '.join(missing)}", "Define what mtvit_core.tasks.task.Task asks for."
+        )
+    check_name(cls)
+    check_task_name(cls)
+    check_config(cls)
+    _check_capabilities(cls)
+    return cls
+
+
+def _check_capabilities(cls: Any) -> None:
+    if not (isinstance(cls.needs, frozenset) and all(isinstance(kind, str) for kind in cls.needs)):
+        raise Fault(
+            f"{cls.__name__}.needs is {cls.needs!r}, not a frozenset of kinds of label",
+            'Write for instance `needs = frozenset({"boxes"})`.',
+        )
+    if not (isinstance(cls.views, frozenset) and cls.views and cls.views <= _VIEWS):
+        raise Fault(
+            f"{cls.__name__}.views is {cls.views!r}, not a frozenset of image, person",
+            'Write for instance `views = frozenset({"image"})`.',
+        )
+    for name in ("exportable", "linkable"):
+        value = getattr(cls, name)
+        if not isinstance(value, bool):
+            raise Fault(f"{cls.__name__}.{name} is {value!r}, not True or False", "Write one of them.")
+
+
+def check_commands(commands: Any) -> "list[click.Command]":
+    """Check what ``mtvit_commands`` returned.
+
+    Raises:
+        Fault: it is not a list of click commands, or one has no name or that of a command of mtvit itself.
+    """
+    import click
+
+    if not isinstance(commands, list) or not all(isinstance(c, click.Command) and c.name for c in commands):
+        raise Fault(
+            f"mtvit_commands returned {commands!r}, not a list of named click commands",
+            "Return a list, for instance `return [evaluate]`.",
+        )
+    taken = [command.name for command in commands if command.name in CORE_COMMANDS]
+    if taken:
+        raise Fault(f"{taken[0]!r} is a command of mtvit itself", "Give the command another name.")
+    return commands
+
+
+def check_published(formats: Any) -> "list[PublishedFormat]":
+    """Check what ``mtvit_published`` returned.
+
+    Raises:
+        Fault: it is not a list of formats of published checkpoints.
+    """
+    from mtvit_core.published.format import PublishedFormat
+
+    if not isinstance(formats, list) or not all(isinstance(f, PublishedFormat) for f in formats):
+        raise Fault(
+            f"mtvit_published returned {formats!r}, not a list of PublishedFormat objects",
+            "Return a list of objects, for instance `return [Yolos()]`.",
+        )
+    return formats

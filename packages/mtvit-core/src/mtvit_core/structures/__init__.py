@@ -1,0 +1,1 @@
+"""What travels through a model: images' annotations and results, boxes, masks, keypoints, categories."""

@@ -1,0 +1,80 @@
+"""What is known about one image: boxes, masks and keypoints, and which of these are labelled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from mtvit_core.structures.categories import Categories
+
+#: The kinds of label that objects can have; a task names those it learns from in ``needs``, and dense labels.
+LABEL_KINDS = ("boxes", "masks", "keypoints")
+#: Visibility of a keypoint that the data set does not annotate, of an object whose other keypoints it does.
+UNASKED = -1
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The annotated instances of one image, in pixels of the canvas the model sees.
+
+    An image that lacks a kind of label is not an image without objects: ``has`` says what is labelled, and
+    losses skip what is not. Nor is a category that nobody annotated absent: ``annotated`` says which were.
+
+    Attributes:
+        boxes: Corners x0 y0 x1 y1 in pixels.
+        labels: Category of each instance, as an index into ``Categories``.
+        masks: Visible pixels of each instance, or None where masks are not labelled.
+        keypoints: x, y in pixels and COCO visibility (0 not labelled, 1 hidden, 2 visible), or ``UNASKED``
+            where the data set does not annotate that keypoint; rows of categories without keypoints are zero.
+            None where keypoints are not labelled.
+        is_crowd: Whether an annotation stands for a group of objects; losses leave crowds out.
+        areas: Area of each instance in square pixels: of its mask where known, else as annotated.
+        ids: Annotation ids of the data set.
+        has: Which of ``LABEL_KINDS`` are labelled in this image, and which dense labels.
+        maps: Dense labels by name, one number per pixel of the image, NaN where a pixel is not labelled. The
+            names are those of the data set: core knows none.
+        annotated: Categories whose objects are annotated in this image; objects of others may be there
+            unseen. None: all are.
+    """
+
+    boxes: Float[Tensor, "M 4"]
+    labels: Int64[Tensor, " M"]
+    masks: Bool[Tensor, "M H W"] | None
+    keypoints: Float[Tensor, "M K 3"] | None
+    is_crowd: Bool[Tensor, " M"]
+    areas: Float[Tensor, " M"]
+    ids: Int64[Tensor, " M"]
+    has: frozenset[str]
+    maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
+    annotated: Bool[Tensor, " C"] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of instances."""
+        return int(self.boxes.shape[0])
+
+
+def annotated_classes(annotations: Sequence[Annotations], classes: int) -> Bool[Tensor, "B C"]:
+    """Return which categories are annotated in each image of a batch: only these may count as background.
+
+    Args:
+        annotations: One entry per image.
+        classes: Number of categories C.
+    """
+    every = torch.ones(classes, dtype=torch.bool)
+    rows = [every if one.annotated is None else one.annotated for one in annotations]
+    return torch.stack(rows) if rows else every[None][:0]
+
+
+def swap_sides(
+    keypoints: Float[Tensor, "M K 3"], labels: Int64[Tensor, " M"], categories: Categories
+) -> Float[Tensor, "M K 3"]:
+    """Reorder the keypoints of mirrored objects by their schema: the left eye becomes the right one."""
+    swapped = keypoints.clone()
+    for label in categories.keypoint_labels:
+        schema = categories[label].keypoints
+        assert schema is not None
+        mine = labels == label
+        swapped[mine, : len(schema.names)] = keypoints[mine][:, list(schema.flip_order)]
+    return swapped

@@ -1,0 +1,88 @@
+"""Categories: original ids and names, kept from the data set through checkpoints to results."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mtvit_core.errors import DataError
+from mtvit_core.structures.keypoints import KeypointSchema
+
+
+@dataclass(frozen=True)
+class Category:
+    """One class of objects.
+
+    Attributes:
+        id: The id of the data set's files, kept as it is.
+        name: The name of the data set's files.
+        keypoints: The schema of its keypoints, or None where objects of this class have none.
+    """
+
+    id: int
+    name: str
+    keypoints: KeypointSchema | None = None
+
+
+@dataclass(frozen=True)
+class Categories:
+    """All classes of a data set in order; a *label* is an index into it, an *id* is the data set's own."""
+
+    items: tuple[Category, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty list and ids that stand twice."""
+        if not self.items:
+            raise DataError("categories: the list is empty; a data set needs at least one category.")
+        ids = [category.id for category in self.items]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise DataError(f"categories: id {twice[0]} stands more than once; ids must be unique.")
+
+    def __len__(self) -> int:
+        """Return the number of categories."""
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Category]:
+        """Iterate in label order."""
+        return iter(self.items)
+
+    def __getitem__(self, label: int) -> Category:
+        """Return the category of a label."""
+        return self.items[label]
+
+    @cached_property
+    def label_of_id(self) -> dict[int, int]:
+        """Label (index) of each original id."""
+        return {category.id: label for label, category in enumerate(self.items)}
+
+    @property
+    def keypoint_labels(self) -> tuple[int, ...]:
+        """Labels of the categories that have keypoints."""
+        return tuple(label for label, category in enumerate(self.items) if category.keypoints is not None)
+
+    @property
+    def max_keypoints(self) -> int:
+        """Most keypoints of any category; 0 where none has keypoints."""
+        return max((len(c.keypoints.names) for c in self.items if c.keypoints is not None), default=0)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return plain data that ``from_json`` reads back."""
+        return [
+            {"id": c.id, "name": c.name, "keypoints": None if c.keypoints is None else c.keypoints.to_json()}
+            for c in self.items
+        ]
+
+    @classmethod
+    def from_json(cls, data: list[dict[str, Any]]) -> "Categories":
+        """Build categories from what ``to_json`` returned."""
+        return cls(
+            tuple(
+                Category(
+                    int(c["id"]),
+                    str(c["name"]),
+                    None if c["keypoints"] is None else KeypointSchema.from_json(c["keypoints"]),
+                )
+                for c in data
+            )
+        )

@@ -1,0 +1,1 @@
+"""The task contract, and queries that tasks share."""

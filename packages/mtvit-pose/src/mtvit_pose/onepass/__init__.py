@@ -1,0 +1,1 @@
+"""Poses of everybody in one pass over the whole image."""

@@ -1,0 +1,161 @@
+"""The one-pass pose task: people and their keypoints from the whole image."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtvit_core.backbones.tokens import TokenGroup
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.heads.joining import Joining
+from mtvit_core.heads.nms import without_repeats
+from mtvit_core.heads.proposals import picked_group
+from mtvit_core.losses.matching import Match
+from mtvit_core.losses.perfect import SURE, certain_logits, certain_rows
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.boxes import cxcywh_to_xyxy
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.instances import Instances
+from mtvit_core.tasks.consensus import QueryObjects
+from mtvit_core.tasks.task import BackboneSpec, Task
+from mtvit_pose.config import PoseConfig
+from mtvit_pose.onepass.distill import PoseLesson, pose_distillation, pose_lesson
+from mtvit_pose.onepass.head import OnePassHead, PosePredictions, take
+from mtvit_pose.onepass.loss import match_cost, pose_losses
+from mtvit_pose.onepass.targets import NEEDS, PoseTargets, pose_targets, schema_table
+
+
+class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
+    """Queries picked from context, each one person: class, box, keypoints (variant ``onepass``)."""
+
+    name = "pose"
+    Config = PoseConfig
+    needs = NEEDS
+
+    def joining(self, backbone: BackboneSpec) -> Joining:
+        """Queries of the categories that have keypoints, picked before the last blocks."""
+        labels, config = self.categories.keypoint_labels, self.config
+        enter, layers = self._enter(backbone), self._layers(backbone)
+        return Joining(config.queries, enter, layers, labels, config.visibility)
+
+    def query_objects(self, predictions: PosePredictions) -> QueryObjects:
+        """Class and box at the output."""
+        return QueryObjects(predictions.logits[-1], predictions.boxes[-1])
+
+    def with_query_objects(self, predictions: PosePredictions, objects: QueryObjects) -> PosePredictions:
+        """Class and box of the output alone; keypoints and expected OKS stay."""
+        return replace(predictions, logits=objects.logits[None], boxes=objects.boxes[None])
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """Return the one group of person queries."""
+        return [picked_group(self.name, self.joining(backbone), backbone.width)]
+
+    def head(self, backbone: BackboneSpec) -> OnePassHead:
+        """Return the head."""
+        sizes = len(self.categories.keypoint_labels), self.categories.max_keypoints
+        return OnePassHead(backbone.width, self.config, self._layers(backbone), *sizes)
+
+    def _enter(self, backbone: BackboneSpec) -> int:
+        return max(0, backbone.depth - self.config.blocks)
+
+    def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
+        first = self._enter(backbone) + 1 if self.config.deep_supervision else backbone.depth
+        return tuple(range(first, backbone.depth + 1))
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any
+    ) -> PoseTargets:
+        """Collect the people of a batch."""
+        return pose_targets(annotations, self.categories, canvas, device)
+
+    def cost(self, predictions: PosePredictions, targets: PoseTargets) -> Float[Tensor, "L B Q M"]:
+        """Return the matching cost."""
+        return match_cost(predictions, targets, self.config)
+
+    def loss(
+        self, predictions: PosePredictions, targets: PoseTargets, match: Match | None
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms."""
+        assert match is not None
+        return pose_losses(predictions, targets, match, self.config)
+
+    def teach(self, predictions: PosePredictions) -> PoseLesson:
+        """People with the probability of every class and keypoint."""
+        return pose_lesson(predictions)
+
+    def distill(self, predictions: PosePredictions, lesson: PoseLesson) -> dict[str, Tensor]:
+        """Terms of class, box, keypoints, and of the proposals."""
+        return pose_distillation(predictions, lesson, self.config)
+
+    def perfect(self, predictions: PosePredictions, targets: PoseTargets) -> PosePredictions:
+        """Query m says person m; embeddings of zero leave every keypoint at the centre of its window."""
+        embeddings, valid = predictions.embeddings, targets.valid
+        known = SURE * (2 * targets.known.to(predictions.visibility.dtype) - 1)
+        return replace(
+            predictions,
+            logits=certain_logits(predictions.logits, targets.classes, valid),
+            boxes=certain_rows(predictions.boxes, targets.boxes, valid),
+            points=certain_rows(predictions.points, targets.points, valid),
+            visibility=certain_rows(predictions.visibility, known, valid),
+            quality=torch.full_like(predictions.quality, SURE),
+            embeddings=None if embeddings is None else torch.zeros_like(embeddings),
+        )
+
+    @torch.no_grad()
+    def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Return the ``top_k`` best people of each image, without those whose box repeats a better one's.
+
+        A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
+        A keypoint's score is the probability that the truth would have labelled it.
+        """
+        logits = predictions.logits[-1:]
+        scores = logits.sigmoid() * predictions.quality[-1:, ..., None].sigmoid()
+        count = min(self.config.top_k, scores[0, 0].numel())
+        best, index = scores.flatten(2).topk(count, dim=2)
+        rows, classes = index // logits.shape[-1], index % logits.shape[-1]
+        last = predictions.last
+        boxes, points = last.take(rows)
+        windows = last.windows(rows)
+        if windows is not None:
+            points = windows.points[None]
+        visible = take(last.visibility, rows).sigmoid()
+        keypoints = torch.cat([points * predictions.scale, visible[..., None]], -1)[0].float().cpu()
+        corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0].float().cpu()
+        rows_of_images = zip(
+            best[0].float().cpu(), classes[0].cpu(), rows[0].cpu(), corners, keypoints, meta, strict=True
+        )
+        people = [self._instances(*entry) for entry in rows_of_images]
+        return [without_repeats(found, self.config.nms) for found in people]
+
+    def _instances(
+        self,
+        scores: Tensor,
+        classes: Tensor,
+        queries: Tensor,
+        boxes: Tensor,
+        keypoints: Tensor,
+        meta: ImageMeta,
+    ) -> Instances:
+        _, exists = schema_table(self.categories)
+        points = torch.cat([meta.points_to_original(keypoints[..., :2]), keypoints[..., 2:]], -1)
+        return Instances(
+            height=meta.height,
+            width=meta.width,
+            categories=self.categories,
+            labels=torch.tensor(self.categories.keypoint_labels)[classes],
+            scores=scores,
+            boxes=meta.boxes_to_original(boxes),
+            tasks=(self.name,) * len(scores),
+            rles=(None,) * len(scores),
+            keypoints=points.masked_fill(~exists[classes][..., None], torch.nan),
+            queries=tuple(queries.tolist()),
+            image_id=meta.image_id,
+            file_name=meta.file_name,
+        )
+
+    def evaluator(self) -> CocoEvaluator:
+        """Return COCO's keypoint AP."""
+        return CocoEvaluator(self.name, "keypoints", self.categories)

@@ -1,0 +1,1 @@
+"""Published ViTPose and TokenPose checkpoints."""

@@ -1,0 +1,1 @@
+"""Poses on crops of one person: ViTPose and TokenPose."""

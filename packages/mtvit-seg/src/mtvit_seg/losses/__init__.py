@@ -1,0 +1,1 @@
+"""What segmentation learns from: targets, matching cost, losses."""

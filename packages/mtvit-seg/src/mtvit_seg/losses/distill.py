@@ -1,0 +1,132 @@
+"""What segmentation learns from a teacher of any variant.
+
+Class, box and proposals are those of ``mtvit_core.losses.distillation``. With the teacher's probability
+t of a pixel and the student's s(x), over all pixels of the student's map and weighted by s_m:
+
+    mask   mean KL(t || s(x))
+    dice   1 - (2 sum s(x) t + 1) / (sum s(x)^2 + sum t^2 + 1)
+
+Squares make the dice term least, and 0, at the teacher's own mask (Milletari et al. 2016, section 3).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtvit_core.losses.distillation import (
+    binary_divergence,
+    expected_focal_cost,
+    expected_softmax_cost,
+    soft_box_losses,
+    soft_class_loss,
+    soft_proposal_losses,
+    soft_softmax_loss,
+)
+from mtvit_core.losses.global_batch import shared_count
+from mtvit_core.losses.matching import Match, match_all
+from mtvit_core.losses.soft_objects import SoftObjects, soft_objects
+from mtvit_core.structures.boxes import xyxy_to_cxcywh
+from mtvit_seg.config import SegConfig
+from mtvit_seg.decoding.extent import mask_boxes
+from mtvit_seg.head import SegPredictions
+from mtvit_seg.losses.cost import box_cost, pair_dice, pair_entropy
+from mtvit_seg.losses.targets import map_size
+
+
+@dataclass(frozen=True)
+class SegLesson:
+    """What a teacher of segmentation says.
+
+    Attributes:
+        objects: Classes and boxes; those of EoMT are the boxes of its masks.
+        masks: Probability of every pixel of the teacher's map; arbitrary in padding.
+    """
+
+    objects: SoftObjects
+    masks: Float[Tensor, "B M h w"]
+
+    def on_map(self, size: tuple[int, int]) -> Float[Tensor, "B M h2 w2"]:
+        """Return the masks on a map of this size."""
+        if map_size(self.masks) == size:
+            return self.masks
+        if not self.masks.numel():
+            return self.masks.new_zeros(*self.masks.shape[:2], *size)
+        return F.interpolate(self.masks, size=size, mode="bilinear", align_corners=False)
+
+
+@torch.no_grad()
+def seg_lesson(predictions: SegPredictions) -> SegLesson:
+    """Return the objects that a teacher finds; the last layer counts."""
+    logits, masks = predictions.logits[-1], predictions.mask_logits[-1]
+    if predictions.boxes is not None:
+        objects = soft_objects(logits.sigmoid(), predictions.boxes[-1], predictions.pick)
+        return SegLesson(objects, objects.of_queries(masks).sigmoid())
+    blank = logits.new_zeros(*logits.shape[:2], 4)
+    objects = soft_objects(logits.softmax(-1)[..., :-1], blank, None)
+    masks = objects.of_queries(masks)
+    size = masks.new_tensor([masks.shape[3], masks.shape[2]]).repeat(2)
+    corners = mask_boxes((masks > 0).flatten(0, 1)).view(*masks.shape[:2], 4)
+    return SegLesson(replace(objects, boxes=xyxy_to_cxcywh(corners / size)), masks.sigmoid())
+
+
+def seg_distillation(
+    predictions: SegPredictions, lesson: SegLesson, config: SegConfig, columns: Int64[Tensor, " C"]
+) -> dict[str, Tensor]:
+    """Return the weighted terms.
+
+    Args:
+        predictions: Of the student.
+        lesson: The teacher's objects.
+        config: Settings of the student.
+        columns: Class column of each category.
+    """
+    objects, logits = lesson.objects, predictions.logits
+    match = match_all({"seg": (_cost(predictions, lesson, config, columns), objects.counts)})["seg"]
+    masks = soft_mask_losses(predictions, lesson, match)
+    terms = {"mask": config.mask_weight * masks["mask"], "dice": config.dice_weight * masks["dice"]}
+    if predictions.boxes is None:
+        divergence = soft_softmax_loss(logits, columns, objects, match, config.no_object)
+        return {"class": config.class_weight * divergence, **terms}
+    boxes = soft_box_losses(predictions.boxes, objects, match)
+    terms |= {"l1": config.l1_weight * boxes["l1"], "giou": config.giou_weight * boxes["giou"]}
+    terms["class"] = config.class_weight * soft_class_loss(logits, objects, match)
+    return terms | soft_proposal_losses(predictions.pick, objects.pick, config.proposal_weight)
+
+
+@torch.no_grad()
+def _cost(
+    predictions: SegPredictions, lesson: SegLesson, config: SegConfig, columns: Int64[Tensor, " C"]
+) -> Float[Tensor, "L B Q M"]:
+    """Class, mask and box cost; masks at no more pixels than ``points``."""
+    logits, masks, objects = predictions.logits, predictions.mask_logits, lesson.objects
+    whole = map_size(masks)
+    shrink = max(1.0, math.sqrt(math.prod(whole) / config.points))
+    size = max(1, int(whole[0] / shrink)), max(1, int(whole[1] / shrink))
+    if size != whole:
+        masks = F.interpolate(masks.flatten(0, 1), size=size, mode="area").view(*masks.shape[:3], *size)
+    truth = lesson.on_map(size).flatten(2)
+    cost = config.mask_weight * pair_entropy(masks.flatten(3), truth)
+    cost = cost + config.dice_weight * pair_dice(masks.flatten(3), truth)
+    if predictions.boxes is None:
+        return cost + config.class_weight * expected_softmax_cost(logits, columns, objects)
+    boxes = box_cost(predictions.boxes, objects.boxes, config.l1_weight, config.giou_weight)
+    return cost + boxes + config.class_weight * expected_focal_cost(logits, objects)
+
+
+def soft_mask_losses(
+    predictions: SegPredictions, lesson: SegLesson, match: Match
+) -> dict[str, Float[Tensor, ""]]:
+    """Divergence and dice of matched masks from the teacher's, as it is sure of them, summed over layers."""
+    layer, image, slot = match.matched.nonzero(as_tuple=True)
+    logits = predictions.mask_logits[layer, image, match.query[layer, image, slot]].flatten(1)
+    truth = lesson.on_map(map_size(predictions.mask_logits))[image, slot].flatten(1)
+    share = lesson.objects.weight[image, slot] / shared_count(lesson.objects.weight.sum())
+    inside = logits.sigmoid()
+    squares = inside.square().sum(-1) + truth.square().sum(-1)
+    overlap = (2 * (inside * truth).sum(-1) + 1) / (squares + 1)
+    divergence = binary_divergence(logits, truth).mean(-1)
+    return {"mask": (share * divergence).sum(), "dice": (share * (1 - overlap)).sum()}

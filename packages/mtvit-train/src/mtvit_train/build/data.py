@@ -1,0 +1,132 @@
+"""The data of a run, read: one data set, or several that become one."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mtvit_core.errors import ConfigError
+from mtvit_core.plugins.registry import make_part
+from mtvit_core.structures.categories import Categories
+from mtvit_train.config.run import RunConfig
+from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.formats.faults import STOP, Faults
+from mtvit_train.data.formats.plugin_reader import read_with
+from mtvit_train.data.merging.categories import notes_of_ids, unite
+from mtvit_train.data.merging.concatenation import pool
+from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
+from mtvit_train.data.merging.table import DataTable
+from mtvit_train.data.packed import PackedAnnotations
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run trains on and is evaluated on.
+
+    Attributes:
+        train: The training split.
+        val: The validation split.
+        notes: What was changed to make several data sets one, a line each.
+    """
+
+    train: PackedAnnotations
+    val: PackedAnnotations
+    notes: tuple[str, ...] = ()
+
+
+def read_split(
+    config: RunConfig, root: Path, split: Literal["train", "val"], faults: Faults = STOP
+) -> PackedAnnotations:
+    """Read one split with the reader that the run names.
+
+    Args:
+        config: Settings.
+        root: The data folder.
+        split: Which split.
+        faults: What to do at what is malformed.
+
+    Raises:
+        ConfigError: generated scenes are to be read by another reader than COCO's.
+        PluginError: no plugin brings the reader.
+        DataError: a file is missing or malformed.
+    """
+    if config.reader == "coco":
+        return read_coco(root, split, config.coco, faults=faults)
+    if config.data == "scenes":
+        raise ConfigError(
+            f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
+        )
+    reader = make_part("reader", config.reader, config.readers.get(config.reader, {}))
+    return read_with(reader, root, split, faults)
+
+
+def read_table(
+    config: RunConfig, table: DataTable, split: Literal["train", "val"], faults: Faults = STOP
+) -> PackedAnnotations:
+    """Read one split of one of several data sets, with the labels that its table names.
+
+    Raises:
+        PluginError: no plugin brings the reader.
+        DataError: a file is missing or malformed, or no image has a label that the table names.
+    """
+    alone = {"data": table.path, "reader": table.reader, "coco": table.coco or config.coco}
+    packed = read_split(config.model_copy(update=alone), Path(table.path), split, faults)
+    return keep_labels(packed, table.labels, f"data set {table.title!r}, {split}")
+
+
+def read_data(config: RunConfig, root: Path, known: Categories | None = None) -> RunData:
+    """Read the training and the validation data.
+
+    Args:
+        config: Settings.
+        root: The data folder, where there is one.
+        known: Categories of a model to start from; the data may lack some.
+
+    Raises:
+        ConfigError: the two splits of a data set do not have the same categories.
+        DataError: a file is missing or malformed, or data sets contradict each other or the model.
+    """
+    if isinstance(config.data, str):
+        train, val = read_split(config, root, "train"), read_split(config, root, "val")
+        _check_same_categories(train, val, root)
+        if known is None:
+            return RunData(train, val)
+        where = f"data {root}"
+        return RunData(
+            fit(train, known, config.merge, where),
+            fit(val, known, config.merge, where),
+            tuple(notes_of_keypoints(train.categories, known, config.merge, where)),
+        )
+    return _read_tables(config, config.data, known)
+
+
+def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Categories | None) -> RunData:
+    read = {}
+    for table in tables:
+        train = read_table(config, table, "train")
+        val = read_table(config, table, "val") if table.evaluate else None
+        if val is not None:
+            _check_same_categories(train, val, Path(table.path))
+        read[table.title] = train, val
+    own = {name: train.categories for name, (train, _) in read.items()}
+    every = known or unite(own, config.merge)
+    trains, vals, notes = [], [], []
+    for name, (train, val) in read.items():
+        where = f"data set {name!r}"
+        trains.append(_named(fit(train, every, config.merge, where), name))
+        if val is not None:
+            vals.append(_named(fit(val, every, config.merge, where), name))
+        notes += notes_of_ids(own[name], every, config.merge, where)
+        notes += notes_of_keypoints(own[name], every, config.merge, where)
+    return RunData(pool(trains), pool(vals), tuple(notes))
+
+
+def _named(packed: PackedAnnotations, name: str) -> PackedAnnotations:
+    (member,) = packed.members
+    return replace(packed, members=(replace(member, name=name),))
+
+
+def _check_same_categories(train: PackedAnnotations, val: PackedAnnotations, root: Path) -> None:
+    if train.categories != val.categories:
+        raise ConfigError(
+            f"data {root}: the train and val annotations list different categories; make them equal."
+        )

@@ -1,0 +1,1 @@
+"""The command ``mtvit-train``, one file per command."""

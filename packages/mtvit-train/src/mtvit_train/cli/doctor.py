@@ -1,0 +1,58 @@
+"""``mtvit-train doctor --data DIR``: check a data set before training."""
+
+import click
+
+#: Exit code by verdict; 2 is kept for commands that cannot do their work, here as everywhere.
+EXIT_CODES = {"sound": 0, "doubts": 1, "faults": 3}
+
+
+@click.command("doctor")
+@click.option("--data", type=click.Path(), help="A folder in COCO's layout. [default: the data of --config]")
+@click.option("--config", help="A TOML file that says how to read the data: reader, [coco], [[data]].")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every finding.")
+@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Reading threads.")
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    data: str | None,
+    config: str | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    workers: int,
+) -> None:
+    """Check a data set before training; nothing is repaired.
+
+    Lists every fault of the annotation files and images, what is labelled for each installed task, how the
+    objects are spread over the categories, and images that stand in both splits. Exit codes: 0 nothing found,
+    1 doubts only, 3 faults, 2 the command could not do its work.
+    """
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mtvit_train.config.run import read_run
+    from mtvit_train.doctor.data_sets import patients
+    from mtvit_train.doctor.examination import Report, examine
+    from mtvit_train.doctor.printing import show
+
+    run = read_run(config, {"data": data}, assignments)
+    reports: dict[str, Report] = {}
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not Console().is_terminal
+    ) as progress:
+        bar = progress.add_task("images", total=None)
+        for name, readable in patients(run).items():
+            reports[name] = examine(readable.read, readable.splits, workers, lambda: progress.advance(bar))
+    if as_json:
+        found = {name: report.to_json() for name, report in reports.items()}
+        click.echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))
+    else:
+        for name, report in reports.items():
+            if len(reports) > 1:
+                Console().print(f"Data set {name}", style="bold")
+            show(report, Console())
+    ctx.exit(max(EXIT_CODES[report.verdict] for report in reports.values()))

@@ -1,0 +1,104 @@
+"""``mtvit evaluate MODEL --data DIR``: score a saved model on a data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mtvit_core.structures.categories import Categories, Category
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A folder in COCO's layout.")
+@click.option(
+    "--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part."
+)
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    help="For top-down tasks: a COCO detection file or predictions.json.  [default: the annotated boxes]",
+)
+@click.option("--config", help="A TOML file that says how to read the data: reader, [coco].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File for the metrics as JSON; details go beside it."
+)
+@click.option(
+    "--min-score",
+    default=0.3,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Results below it are left out of confusion matrices and counts of mistakes.",
+)
+@click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
+@click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def evaluate_command(
+    model: Path,
+    data: Path,
+    split: str,
+    boxes: Path | None,
+    config: str | None,
+    out: Path | None,
+    min_score: float,
+    tasks: str | None,
+    batch_size: int,
+    device: str,
+) -> None:
+    """Score a model: a table, and a JSON with --out."""
+    from rich.console import Console
+
+    from mtvit_core.device import pick_device
+    from mtvit_core.errors import ConfigError
+    from mtvit_core.model.checkpoint import load
+    from mtvit_train.build.data import read_split
+    from mtvit_train.build.splits import make_split, with_boxes
+    from mtvit_train.config.run import read_run
+    from mtvit_train.data.merging.fit_to_model import fit
+    from mtvit_train.engine.evaluate import evaluate_in_detail
+    from mtvit_train.recording.records import write_details, write_json
+    from mtvit_train.recording.terminal import metrics_table
+
+    beside = None if out is None else out.with_name(f"{out.stem}.details.json")
+    for path in (out, beside):
+        if path is not None and path.exists():
+            raise ConfigError(f"out {path}: exists already; give another file with --out.")
+    run = read_run(config, {"data": str(data)}, ())
+    loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
+    packed = read_split(run, data, "train" if split == "train" else "val")
+    if not fits(packed.categories, loaded.categories):
+        raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))
+    packed = fit(packed, loaded.categories, "id", f"data {data}")
+    data_split = make_split(run, loaded, packed, training=False)
+    if boxes is not None:
+        data_split = with_boxes(data_split, loaded, boxes)
+    found = evaluate_in_detail(loaded, data_split, batch_size, min_score=min_score)
+    Console().print(metrics_table(found.metrics))
+    if out is not None and beside is not None:
+        write_json(out, found.metrics)
+        write_details(beside, found.details)
+
+
+def fits(found: "Categories", known: "Categories") -> bool:
+    """Tell whether a model knows every category of a data set by its id, its name and its keypoints."""
+    by_id = {category.id: category for category in known}
+    return all(category.id in by_id and _agrees(category, by_id[category.id]) for category in found)
+
+
+def _agrees(found: "Category", known: "Category") -> bool:
+    return found.name == known.name and found.keypoints in (None, known.keypoints)
+
+
+def mismatch(ours: "Categories", theirs: "Categories", model: Path, data: Path) -> str:
+    """Say how the categories of a model and of a data set differ."""
+    known, found = {c.id: c.name for c in ours}, {c.id: c.name for c in theirs}
+    odd = next((i for i in sorted(found) if known.get(i) != found[i]), None)
+    if odd is None:
+        detail = "ids and names agree, but their order or keypoint schemas do not"
+    else:
+        detail = f"id {odd} is {known.get(odd)!r} in the model and {found.get(odd)!r} in the data"
+    return (
+        f"checkpoint {model}: its {len(known)} categories do not fit the {len(found)} of {data}: {detail}; "
+        "evaluate on data with the categories it was trained on."
+    )

@@ -1,0 +1,262 @@
+"""One COCO annotation file, read and checked entry by entry."""
+
+import json
+from collections.abc import Set
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from mtvit_core.errors import DataError
+from mtvit_core.structures.categories import Category
+from mtvit_core.structures.image_files import MAX_PIXELS
+from mtvit_core.structures.masks import Rle, rle_area
+from mtvit_train.data.formats.coco_categories import parse_category
+from mtvit_train.data.formats.faults import STOP, Faults
+from mtvit_train.data.formats.fields import Entry, entries, need, number_id, numbers, text
+from mtvit_train.data.formats.segmentation import DegenerateError, parse_segmentation
+
+Degenerate = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """An image as a file lists it.
+
+    Attributes:
+        id: Its id.
+        file_name: Path below the image folder, with forward slashes.
+        height: Rows.
+        width: Columns.
+    """
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An annotation as a file lists it.
+
+    Attributes:
+        id: Its id.
+        image_id: The image it lies in.
+        category_id: Its class.
+        bbox: x, y, width, height in pixels.
+        area: Square pixels.
+        crowd: Whether it stands for a group.
+        keypoints: x, y, visibility of each keypoint in turn; None where it has none or none is labelled.
+        rle: Its mask, None where it has none or the mask is known already.
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    crowd: bool
+    keypoints: tuple[float, ...] | None
+    rle: Rle | None
+
+
+@dataclass
+class CocoFile:
+    """The contents of one annotation file.
+
+    Attributes:
+        path: The file.
+        categories: By id.
+        images: By id, in the file's order.
+        instances: By id, in the file's order.
+        masked: Whether the file gives masks.
+        dropped: How many annotations were left out as degenerate.
+    """
+
+    path: Path
+    categories: dict[int, Category]
+    images: dict[int, ImageEntry]
+    masked: bool
+    instances: dict[int, Instance] = field(default_factory=dict)
+    dropped: set[int] = field(default_factory=set)
+
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether some category of the file has keypoints."""
+        return any(category.keypoints is not None for category in self.categories.values())
+
+
+def read_coco_file(
+    path: Path, degenerate: Degenerate = "error", known: Set[int] = frozenset(), faults: Faults = STOP
+) -> CocoFile:
+    """Read one annotation file.
+
+    A file in which no annotation has ``segmentation`` gives no masks; in a file that gives masks, every
+    annotation must have one.
+
+    Args:
+        path: The file; it must exist.
+        degenerate: Whether annotations that cover nothing are errors or left out.
+        known: Ids of annotations whose masks are known already; their segmentations are not read.
+        faults: What to do at an entry that is not as the format asks.
+
+    Raises:
+        DataError: The file is not as COCO's format asks.
+    """
+    document = load_json(path)
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: holds a {type(document).__name__}; a COCO file holds one object.")
+    listed = entries(document, "annotations", f"{path}", faults)
+    file = CocoFile(
+        path=path,
+        categories=_categories(document, path, faults),
+        images=_images(document, path, faults),
+        masked=not listed or any("segmentation" in entry for _, entry in listed),
+    )
+    for place, entry in listed:
+        with faults:
+            number = number_id(entry, "id", f"{path}: entry {place} of 'annotations'")
+            if number in file.instances or number in file.dropped:
+                raise DataError(f"{path}: annotation {number} stands more than once; ids must be unique.")
+            try:
+                file.instances[number] = _instance(entry, number, file, number in known)
+            except DegenerateError:
+                if degenerate == "error":
+                    raise
+                file.dropped.add(number)
+    return file
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: It is not UTF-8 or not JSON; the message gives line and column.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}: malformed JSON in line {error.lineno}, column {error.colno}: {error.msg}; "
+            f"write the file again or restore it."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 JSON.") from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path}: malformed JSON: {error}; write the file again or restore it.") from None
+
+
+def _categories(document: Entry, path: Path, faults: Faults) -> dict[int, Category]:
+    found: dict[int, Category] = {}
+    for place, entry in entries(document, "categories", f"{path}", faults):
+        with faults:
+            category = parse_category(entry, f"{path}: entry {place} of 'categories'")
+            if category.id in found:
+                raise DataError(f"{path}: category {category.id} stands more than once; ids must be unique.")
+            found[category.id] = category
+    if not document["categories"]:
+        raise DataError(f"{path}: 'categories' is empty; a data set needs at least one category.")
+    return found
+
+
+def _images(document: Entry, path: Path, faults: Faults) -> dict[int, ImageEntry]:
+    found: dict[int, ImageEntry] = {}
+    names: set[str] = set()
+    for place, entry in entries(document, "images", f"{path}", faults):
+        with faults:
+            image = _image(entry, f"{path}: entry {place} of 'images'", path)
+            if image.id in found:
+                raise DataError(f"{path}: image {image.id} stands more than once; ids must be unique.")
+            if image.file_name in names:
+                raise DataError(
+                    f"{path}: file name {image.file_name!r} stands more than once; each image needs its own."
+                )
+            found[image.id] = image
+            names.add(image.file_name)
+    if not document["images"]:
+        raise DataError(f"{path}: 'images' is empty; a data set needs at least one image.")
+    return found
+
+
+def _image(entry: Entry, where: str, path: Path) -> ImageEntry:
+    number = number_id(entry, "id", where)
+    where = f"{path}: image {number}"
+    name = text(entry, "file_name", where)
+    below = PurePosixPath(name)
+    if below.is_absolute() or ".." in below.parts or "\\" in name or "\0" in name:
+        raise DataError(f"{where}: file name {name!r} leads out of the image folder; give a path below it.")
+    sides = [need(entry, key, where) for key in ("height", "width")]
+    if not all(type(side) is int and side >= 1 for side in sides):
+        raise DataError(f"{where}: height and width are {sides!r:.60}; both must be whole numbers from 1.")
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise DataError(
+            f"{where} has {sides[1]} x {sides[0]} pixels, over the cap of {MAX_PIXELS}; shrink it."
+        )
+    return ImageEntry(number, str(below), *sides)
+
+
+def _instance(entry: Entry, number: int, file: CocoFile, mask_known: bool) -> Instance:
+    where = f"{file.path}: annotation {number}"
+    image_id, category_id = number_id(entry, "image_id", where), number_id(entry, "category_id", where)
+    if image_id not in file.images:
+        raise DataError(
+            f"{where} lies in image {image_id}, which 'images' does not list; add it or remove this."
+        )
+    if category_id not in file.categories:
+        raise DataError(
+            f"{where} has category {category_id}, which 'categories' does not list; add or correct it."
+        )
+    crowd = entry.get("iscrowd", 0)
+    if crowd not in (0, 1):
+        raise DataError(f"{where}: iscrowd is {crowd!r:.40}; it must be 0 or 1.")
+    image = file.images[image_id]
+    # Malformed fields are errors in any case; what covers nothing comes last, so that it can be left out.
+    keypoints = _keypoints(entry, file.categories[category_id], where)
+    bbox = _bbox(entry, image, where)
+    rle = None
+    if file.masked and not mask_known:
+        if "segmentation" not in entry:
+            raise DegenerateError(
+                f"{where} has no 'segmentation' while others of the file have; add it, or remove it from all "
+                f"(masks then count as not labelled)."
+            )
+        rle = parse_segmentation(entry["segmentation"], image.height, image.width, where)
+    area = _area(entry, bbox, rle, where)
+    return Instance(number, image_id, category_id, bbox, area, bool(crowd), keypoints, rle)
+
+
+def _bbox(entry: Entry, image: ImageEntry, where: str) -> tuple[float, float, float, float]:
+    x, y, width, height = numbers(need(entry, "bbox", where), "bbox", where, 4)
+    if width <= 0 or height <= 0:
+        raise DegenerateError(f"{where}: bbox is {width:g} wide and {height:g} high; both must be above 0.")
+    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
+        raise DegenerateError(
+            f"{where}: bbox [{x:g}, {y:g}, {width:g}, {height:g}] lies outside its image of {image.width} x "
+            f"{image.height} pixels; correct or remove it."
+        )
+    return x, y, width, height
+
+
+def _area(entry: Entry, bbox: tuple[float, ...], rle: Rle | None, where: str) -> float:
+    if "area" not in entry:
+        return bbox[2] * bbox[3] if rle is None else rle_area(rle)
+    area = numbers([entry["area"]], "area", where)[0]
+    if area < 0:
+        raise DataError(f"{where}: area is {area:g}; it must not be negative.")
+    return area
+
+
+def _keypoints(entry: Entry, category: Category, where: str) -> tuple[float, ...] | None:
+    value = entry.get("keypoints")
+    if value is None or value == []:
+        return None
+    schema = category.keypoints
+    if schema is None:
+        raise DataError(
+            f"{where} has keypoints, but category {category.name!r} names none; add them to the category."
+        )
+    points = numbers(value, "keypoints", where, 3 * len(schema.names))
+    bad = [v for v in points[2::3] if v not in (0, 1, 2)]
+    if bad:
+        raise DataError(f"{where}: a keypoint has visibility {bad[0]:g}; allowed are 0, 1 and 2.")
+    return tuple(points) if any(points[2::3]) else None

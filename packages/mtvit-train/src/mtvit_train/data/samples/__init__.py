@@ -1,0 +1,1 @@
+"""Images, labels and person crops on a canvas."""

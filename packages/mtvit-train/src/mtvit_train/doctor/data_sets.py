@@ -1,0 +1,58 @@
+"""The data sets of a run that can be checked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mtvit_core.errors import ConfigError
+from mtvit_train.build.data import read_split, read_table
+from mtvit_train.config.run import RunConfig
+from mtvit_train.data.formats.faults import Faults
+from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.doctor.examination import Split
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A data set to check.
+
+    Attributes:
+        read: Reads one split, faults noted.
+        splits: The splits there are; one, where both are the same files or val is not evaluated.
+    """
+
+    read: Callable[[Split, Faults], PackedAnnotations]
+    splits: tuple[Split, ...]
+
+
+def patients(run: RunConfig) -> dict[str, Patient]:
+    """Return the data sets of a run by name.
+
+    Raises:
+        ConfigError: the data are generated, or a folder is not there.
+    """
+    if isinstance(run.data, str):
+        if run.data == "scenes":
+            raise ConfigError(
+                "doctor: scenes are generated, so there is nothing to check; give a folder by --data."
+            )
+        root = _folder(run.data)
+        one = Patient(lambda split, faults: read_split(run, root, split, faults), _splits(run, both=True))
+        return {root.name: one}
+    found = {}
+    for table in run.data:
+        _folder(table.path)
+        alone = run.model_copy(update={"coco": table.coco or run.coco})
+        found[table.title] = Patient(partial(read_table, run, table), _splits(alone, both=table.evaluate))
+    return found
+
+
+def _folder(path: str) -> Path:
+    if not Path(path).is_dir():
+        raise ConfigError(f"doctor: {path}: no such data folder; check the path.")
+    return Path(path)
+
+
+def _splits(run: RunConfig, *, both: bool) -> tuple[Split, ...]:
+    return ("train", "val") if both and run.coco.train != run.coco.val else ("train",)

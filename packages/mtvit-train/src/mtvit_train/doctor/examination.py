@@ -1,0 +1,121 @@
+"""All checks of a data set, put together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from mtvit_core.plugins.registry import installed_tasks
+from mtvit_train.data.coverage import Coverage, coverage
+from mtvit_train.data.formats.faults import Faults, Noted
+from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.doctor.classes import ClassCount, count_classes, odd_classes, odd_keypoints
+from mtvit_train.doctor.duplicates import twins_across, twins_within
+from mtvit_train.doctor.finding import Finding
+from mtvit_train.doctor.images import Print, read_images
+from mtvit_train.doctor.objects import odd_objects
+
+Split = Literal["train", "val"]
+#: Reads one split, faults noted.
+ReadSplit = Callable[[Split, Faults], PackedAnnotations]
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What a split holds, as far as it can be read.
+
+    Attributes:
+        images: Images whose entry is sound and whose file exists.
+        instances: Objects, crowds included.
+        crowds: Of these, those that stand for a group.
+        dropped: Objects that cover nothing and that the settings leave out.
+        tasks: What is labelled for each installed task.
+        classes: Objects of each category.
+    """
+
+    images: int
+    instances: int
+    crowds: int
+    dropped: int
+    tasks: Mapping[str, Coverage]
+    classes: list[ClassCount]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass
+class Report:
+    """The state of a data set.
+
+    Attributes:
+        splits: What each split holds; one that cannot be read at all is absent.
+        findings: Faults first.
+    """
+
+    splits: dict[str, SplitReport] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Literal["sound", "doubts", "faults"]:
+        """The worst that was found."""
+        levels = {finding.level for finding in self.findings}
+        return "faults" if "fault" in levels else "doubts" if levels else "sound"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        splits = {name: split.to_json() for name, split in self.splits.items()}
+        return {
+            "verdict": self.verdict,
+            "splits": splits,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def examine(
+    read_split: ReadSplit, splits: tuple[Split, ...], workers: int, advance: Callable[[], None]
+) -> Report:
+    """Check a data set and repair nothing.
+
+    Args:
+        read_split: Reads a split.
+        splits: Which splits there are; both may be one and the same.
+        workers: Threads that read images.
+        advance: Called after each image.
+    """
+    report = Report()
+    read = {split: _examine_split(report, read_split, split, workers, advance) for split in splits}
+    packed = [one for one, _ in read.values() if one is not None]
+    if len(packed) == 2 and packed[0].categories != packed[1].categories:
+        message = "the train and val annotations list different categories; make them equal."
+        report.findings.append(Finding("fault", "categories", "train and val", message))
+    report.findings += odd_classes({name: split.classes for name, split in report.splits.items()})
+    if len(read) == 2:
+        report.findings += twins_across(read["train"][1], read["val"][1])
+    report.findings.sort(key=lambda finding: finding.level != "fault")
+    return report
+
+
+def _examine_split(
+    report: Report, read_split: ReadSplit, split: Split, workers: int, advance: Callable[[], None]
+) -> tuple[PackedAnnotations | None, list[Print]]:
+    noted, packed, prints = Noted(), None, list[Print]()
+    with noted:
+        packed = read_split(split, noted)
+    entries = len(noted.found)
+    if packed is not None:
+        tasks = {name: coverage(packed, found.cls.needs)[0] for name, found in installed_tasks().items()}
+        classes = count_classes(packed)
+        crowds = int(packed.crowd.sum())
+        report.splits[split] = SplitReport(
+            len(packed), packed.instances, crowds, packed.dropped, tasks, classes
+        )
+        prints = read_images(packed, noted, workers, advance)
+    kinds = ["annotations"] * entries + ["images"] * (len(noted.found) - entries)
+    report.findings += [
+        Finding("fault", kind, split, str(fault)) for kind, fault in zip(kinds, noted.found, strict=True)
+    ]
+    if packed is not None:
+        report.findings += odd_objects(packed, split) + odd_keypoints(packed, split)
+        report.findings += twins_within(prints, split)
+    return packed, prints

@@ -1,0 +1,61 @@
+"""Weights, gradients and states of the optimiser shared out over processes (FSDP2): for large backbones.
+
+Each process keeps a part of every tensor. A block's weights are gathered while the block is run, those of
+heads and tokens during a whole pass. Each writes its parts, which serve any number of processes.
+
+Source: Zhao et al. 2023 (PyTorch FSDP); torch.distributed.fsdp.fully_shard.
+"""
+
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+from mtvit_core.errors import ConfigError
+from mtvit_train.config.run import TrainConfig
+from mtvit_train.engine.gradients import Objective
+
+
+def check_sharding(config: TrainConfig) -> None:
+    """Refuse what needs whole matrices.
+
+    Raises:
+        ConfigError: the optimiser or the weighting does.
+    """
+    for setting, found, other in (
+        ("optimizer", config.optimizer == "muon", "adamw"),
+        ("weighting", config.weighting == "gradnorm", "fixed or uncertainty"),
+    ):
+        if found and config.parallel == "fsdp":
+            raise ConfigError(
+                f"config: train.{setting} is {vars(config)[setting]!r}, which needs whole matrices, but with "
+                f"train.parallel = 'fsdp' each process holds a part of them; take {other}, or ddp."
+            )
+
+
+def shard(objective: Objective, device: torch.device, world: int) -> None:
+    """Leave each process its part of every weight.
+
+    Args:
+        objective: The model and the weighting, equal in all processes.
+        device: Where they are.
+        world: Number of processes.
+    """
+    mesh = init_device_mesh(device.type, (world,))
+    backbone = objective.model.backbone
+    step = backbone.block_step
+    for block in backbone.vit.blocks:
+        # A block's weights are gathered around a method of the block, and mtvit runs blocks by a function.
+        block.run = MethodType(step, block)
+        fully_shard(block, mesh=mesh)
+        register_fsdp_forward_method(block, "run")
+    backbone.block_step = _run
+    fully_shard(objective, mesh=mesh)
+
+
+def _run(block: Any, *arguments: Any) -> Tensor:
+    found: Tensor = block.run(*arguments)
+    return found

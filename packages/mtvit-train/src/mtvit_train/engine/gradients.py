@@ -1,0 +1,159 @@
+"""The gradient of a batch that is shared out over processes and passes: the one of the whole batch.
+
+g = mean over processes and passes of the gradients of their losses, which divide by shared counts
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
+
+from mtvit_core.losses.draws import sharing
+from mtvit_core.losses.global_batch import Counts
+from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.plugins.loss_weighting import Weighting
+from mtvit_core.structures.batch import Batch
+from mtvit_train.distillation.teacher import Teacher
+from mtvit_train.distributed.over_ranks import mean_over_ranks
+from mtvit_train.distributed.ranks import Ranks
+
+# Keeps the streams of random numbers of passes apart from those for order, augmentation and transforms.
+_PASS_STREAM = 5
+
+Batches = Mapping[View, Batch]
+
+
+class Objective(nn.Module):
+    """The loss terms of a batch, weighed against each other."""
+
+    def __init__(
+        self, model: MultiTaskViT, weighting: Weighting[Any], teacher: Teacher | None = None
+    ) -> None:
+        """Keep model and weighting, whose parameters are trained, and the teacher, which stays as it is."""
+        super().__init__()
+        self.model, self.weighting, self.teacher = model, weighting, teacher
+        # Never used: torch remarks on a search for unused parameters that finds none.
+        self.unused = nn.Parameter(torch.zeros(1, device=model.device))
+
+    def forward(self, batches: Batches, *, counting: bool = False) -> dict[str, Float[Tensor, ""]]:
+        """Return the terms whose sum is minimised; as the tasks give them where the batch is only counted."""
+        terms = {
+            name: value
+            for view, batch in batches.items()
+            for name, value in self._losses(batch, view).items()
+        }
+        return terms if counting else self.weighting(terms)
+
+    def _losses(self, batch: Batch, view: View) -> dict[str, Float[Tensor, ""]]:
+        if self.teacher is None:
+            return self.model.losses(batch, view)
+        return self.teacher.weigh(self.model.losses(batch, view, self.teacher.lessons(batch, view)))
+
+
+class Gradients:
+    """Computes gradients, in several processes and in several passes, as one pass in one process would."""
+
+    def __init__(self, objective: Objective, ranks: Ranks, passes: int, seed: int) -> None:
+        """Prepare the exchange with the other processes.
+
+        Args:
+            objective: What is minimised; its weights may be shared out.
+            ranks: This process.
+            passes: Passes in which a process goes through its share of a batch.
+            seed: Number of the run.
+        """
+        self.objective, self.ranks, self.passes, self.seed = objective, ranks, passes, seed
+        self.shared: nn.Module = objective
+        if Ranks.current().world > 1 and not isinstance(objective, FSDPModule):
+            # Grads of depthwise convolutions lie in memory as torch likes; the exchange copies them.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+            # A process may hold images that no loss of some plugin reads; the others would wait for ever.
+            self.shared = DistributedDataParallel(objective, find_unused_parameters=True)
+
+    def fill(self, batches: Batches, step: int) -> dict[str, Float[Tensor, ""]]:
+        """Put the gradient of the whole batch into the parameters.
+
+        Args:
+            batches: The share of this process, by view.
+            step: Number of the update.
+
+        Returns:
+            The weighted terms of the whole batch, the same in all processes.
+        """
+        parts = _parts(batches, self.passes)
+        counts = self._counts(parts, step) if self.passes > 1 else None
+        found: list[dict[str, Tensor]] = []
+        for i, part in enumerate(parts):
+            last = i == self.passes - 1
+            with self._apart(wait=last), self._drawing(step, i):
+                with nullcontext() if counts is None else counts.handing_out():
+                    terms: dict[str, Tensor] = self.shared(part)
+                total = torch.stack(list(terms.values())).sum() / self.passes
+                total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            found.append({name: value.detach() for name, value in terms.items()})
+        means = torch.stack([torch.stack([terms[name] for terms in found]).mean() for name in found[0]])
+        return dict(zip(found[0], mean_over_ranks(means), strict=True))
+
+    def passes_of(self, batches: Batches, step: int) -> Iterator[dict[str, Float[Tensor, ""]]]:
+        """Yield the weighted terms of this process's share, one pass after the other, with their graph."""
+        parts = _parts(batches, self.passes)
+        counts = self._counts(parts, step) if self.passes > 1 else None
+        for i, part in enumerate(parts):
+            with self._drawing(step, i), nullcontext() if counts is None else counts.handing_out():
+                terms: dict[str, Tensor] = self.objective(part)
+            yield terms
+
+    @torch.no_grad()
+    def _counts(self, parts: list[Batches], step: int) -> Counts:
+        """Go through the batch once for its counts, which may depend on predictions."""
+        counts = Counts()
+        with _buffers_kept(self.objective):
+            for i, part in enumerate(parts):
+                with self._drawing(step, i), counts.counting():
+                    self.objective(part, counting=True)
+        counts.add_processes()
+        return counts
+
+    @contextmanager
+    def _drawing(self, step: int, part: int) -> Iterator[None]:
+        """Make all random numbers of a pass a function of seed, update and share."""
+        place, shares = self.ranks.rank * self.passes + part, self.ranks.world * self.passes
+        torch.manual_seed(_seed(self.seed, step, place))
+        with sharing(place, shares, _seed(self.seed, step)):
+            yield
+
+    def _apart(self, wait: bool) -> AbstractContextManager[None]:
+        """Exchange gradients at the last pass only."""
+        if isinstance(self.shared, FSDPModule):
+            self.shared.set_requires_gradient_sync(wait)
+        elif isinstance(self.shared, DistributedDataParallel) and not wait:
+            return self.shared.no_sync()
+        return nullcontext()
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.default_rng([_PASS_STREAM, *numbers]).integers(2**63))
+
+
+def _parts(batches: Batches, passes: int) -> list[Batches]:
+    def part(batch: Batch, place: int) -> Batch:
+        size = len(batch) // passes
+        return batch.part(place * size, (place + 1) * size)
+
+    return [{view: part(batch, place) for view, batch in batches.items()} for place in range(passes)]
+
+
+@contextmanager
+def _buffers_kept(module: nn.Module) -> Iterator[None]:
+    """Put buffers, such as the statistics of batch norms, back to what they were."""
+    before = [buffer.clone() for buffer in module.buffers()]
+    yield
+    for buffer, value in zip(module.buffers(), before, strict=True):
+        buffer.copy_(value)

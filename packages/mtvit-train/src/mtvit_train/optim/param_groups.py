@@ -1,0 +1,71 @@
+"""Parameter groups: rates fall from head to patch embedding, vectors and tokens do not decay.
+
+lr_i = lr * backbone_lr * layer_decay^(depth + 1 - i),  i = 0 embedding, 1..depth blocks, depth + 1 norm
+
+With ``optimizer="muon"`` the matrices of blocks and of hidden layers have ``matrix_lr`` in place of ``lr``.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_train.config.run import TrainConfig
+from mtvit_train.optim.muon_and_adamw import MuonAndAdamW, hidden_matrices
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one parameter is trained: factor on the rate, whether its weights decay, and whether by Muon."""
+
+    scale: float
+    decays: bool
+    muon: bool = False
+
+
+def place(
+    name: str, parameter: nn.Parameter, depth: int, config: TrainConfig, hidden: Collection[str] = ()
+) -> Placement:
+    """Return the placement of a parameter by its name in the model.
+
+    Args:
+        name: In the model.
+        parameter: Itself.
+        depth: Blocks of the backbone.
+        config: Settings.
+        hidden: Names of the matrices that Muon updates, where it is the optimiser.
+    """
+    decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
+    muon = config.optimizer == "muon" and decays and name in hidden
+    if not name.startswith("backbone."):
+        return Placement(1.0, decays, muon)
+    block = re.search(r"blocks\.(\d+)\.", name)
+    layer = int(block[1]) + 1 if block else depth + 1 if ".norm." in name else 0
+    return Placement(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays, muon)
+
+
+def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> MuonAndAdamW:
+    """Build the optimiser over few groups; parameters with a rate of 0 are frozen and left out.
+
+    Those of the weighting of losses have the rate of the heads and no decay. Each group carries ``peak``, its
+    highest rate. Muon multiplies in the type that the backbone does.
+    """
+    groups: dict[Placement, list[nn.Parameter]] = {}
+    hidden = hidden_matrices(model)
+    for name, parameter in model.named_parameters():
+        placement = place(name, parameter, model.backbone.spec.depth, config, hidden)
+        parameter.requires_grad_(placement.scale > 0)
+        if parameter.requires_grad:
+            groups.setdefault(placement, []).append(parameter)
+    weights = list(weighting.parameters())
+    if weights:
+        groups.setdefault(Placement(1.0, decays=False), []).extend(weights)
+    tables: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for placement, members in groups.items():
+        peak = placement.scale * (config.matrix_lr if placement.muon else config.lr)
+        decay = config.weight_decay * placement.decays
+        tables[placement.muon].append({"params": members, "lr": peak, "peak": peak, "weight_decay": decay})
+    return MuonAndAdamW(tables[True], tables[False], (0.9, config.beta2), model.backbone.precision)

@@ -1,0 +1,1 @@
+"""Numbers and pictures that a run leaves."""

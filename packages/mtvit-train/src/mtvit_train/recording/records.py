@@ -1,0 +1,146 @@
+"""What a run leaves behind in numbers: one JSON line per record, and the last evaluation."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtvit_core.errors import ConfigError, DataError
+from mtvit_core.evaluation.details import Details
+from mtvit_train.recording.trackers import Guarded
+from mtvit_train.state.atomic_folder import flush, writing
+
+
+def check_free(out: Path) -> None:
+    """Check that a run may use a folder.
+
+    Raises:
+        ConfigError: it holds something already; nothing is ever overwritten.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ConfigError(
+            f"out {out}: not empty; runs are never overwritten. Give another folder with --out."
+        )
+
+
+def claim_folder(out: Path, settings: Mapping[str, Any]) -> None:
+    """Make the run folder, with the settings of the run.
+
+    Raises:
+        ConfigError: it holds something already.
+        DiskError: the disk is full, or refuses.
+    """
+    check_free(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        write_json(out / "config.json", settings)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write indented JSON, whole or not at all; NaN becomes null, since JSON has none."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(_plain(data), indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_metrics(out: Path) -> dict[str, float]:
+    """Return the metrics of the last evaluation of a run; those that are null there are NaN."""
+    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    del found["step"]
+    return {name: math.nan if value is None else value for name, value in found.items()}
+
+
+def write_details(path: Path, details: Mapping[str, Details]) -> None:
+    """Write what an evaluation tells beside its metrics, by task."""
+    write_json(path, {task: told.to_json() for task, told in details.items()})
+
+
+def read_details(path: Path) -> dict[str, Details]:
+    """Return what ``write_details`` wrote; nothing where there is no such file yet.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {task: Details.from_json(told) for task, told in found.items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not what an evaluation wrote ({type(error).__name__}: {error}); remove the file, and "
+            "evaluate again."
+        ) from error
+
+
+#: Name of the file of details in a run folder.
+DETAILS = "details.json"
+
+
+class Records:
+    """The growing file ``metrics.jsonl`` of a run."""
+
+    def __init__(self, out: Path, writers: Sequence[Guarded] = ()) -> None:
+        """Name the file; it is opened for each line, so that a killed run keeps all of them.
+
+        Args:
+            out: The run folder.
+            writers: Told the same.
+        """
+        self.path = out / "metrics.jsonl"
+        self.writers = tuple(writers)
+
+    def add(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """Append one record.
+
+        Args:
+            kind: ``train`` or ``eval``.
+            step: Updates made so far.
+            values: Losses or metrics.
+        """
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_plain({"kind": kind, "step": step, **values})) + "\n")
+        for writer in self.writers:
+            writer.add(step, values)
+
+    def close(self) -> None:
+        """Let the writers write what is left."""
+        for writer in self.writers:
+            writer.close()
+
+    def read(self, kind: str) -> list[dict[str, Any]]:
+        """Return all records of a kind, in order."""
+        return [record for record in map(json.loads, self._lines()) if record["kind"] == kind]
+
+    def cut(self, step: int) -> None:
+        """Remove what was recorded after a step, and a last line that is torn.
+
+        Args:
+            step: Updates made at the checkpoint that a run goes on from.
+        """
+        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        partial = self.path.with_name(self.path.name + ".partial")
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        partial.replace(self.path)
+
+    def flush(self) -> None:
+        """Have the disk keep what was recorded, and the writers what they were told."""
+        if self.path.is_file():
+            flush(self.path)
+        for writer in self.writers:
+            writer.flush()
+
+    def _lines(self) -> list[str]:
+        """Return all whole lines; one without its end was being written when the run was killed."""
+        if not self.path.is_file():
+            return []
+        return self.path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -1,0 +1,26 @@
+"""A batch as nested tensors and plain data, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.framing import ImageMeta
+
+
+def batch_state(batch: Batch) -> dict[str, Any]:
+    """Return a batch as nested tensors and plain data."""
+    return {
+        "images": batch.images,
+        "annotations": [vars(part) for part in batch.annotations],
+        "meta": [vars(part) for part in batch.meta],
+    }
+
+
+def batch_of(state: Mapping[str, Any]) -> Batch:
+    """Return the batch that ``batch_state`` described."""
+    return Batch(
+        images=state["images"],
+        annotations=tuple(Annotations(**part) for part in state["annotations"]),
+        meta=tuple(ImageMeta(**part) for part in state["meta"]),
+    )
