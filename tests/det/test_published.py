@@ -313,7 +313,7 @@ def test_a_run_goes_on_from_it(tmp_path: Path, coco_mini: Path) -> None:
     images = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8)
     with torch.no_grad():
         ours, theirs = model.eval()(images)["det"], mtvit_core.load(tmp_path / "yolos")(images)["det"]
-    assert torch.equal(ours.logits, theirs.logits)
+    assert off(ours.logits, theirs.logits) < 1e-6  # isolation; another task changes the shape of products
     assert torch.equal(ours.boxes, theirs.boxes)
 
 

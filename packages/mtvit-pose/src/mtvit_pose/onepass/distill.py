@@ -1,7 +1,8 @@
 """What one-pass pose learns from a teacher.
 
 Class, box and proposals are those of ``mtvit_core.losses.distillation``. With the teacher's keypoints y_k,
-refined where it refines, and its probability v_k that keypoint k is labelled, means over k weighted by s_m v_k:
+refined where it refines, and its probability v_k that keypoint k is labelled, means over k weighted by
+s_m v_k:
 
     keypoint    |x_k - y_k| / sqrt(area of the teacher's box)
     refined     the same for the refined keypoints

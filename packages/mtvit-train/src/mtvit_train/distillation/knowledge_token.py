@@ -1,4 +1,4 @@
-"""Knowledge tokens (``mtvit_core.heads.knowledge_tokens``): fitted to a frozen teacher, given to a student."""
+"""Fits knowledge tokens (``mtvit_core.heads.knowledge_tokens``) to a teacher, and gives them to a student."""
 
 from collections.abc import Callable
 from pathlib import Path
