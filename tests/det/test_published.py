@@ -314,7 +314,7 @@ def test_a_run_goes_on_from_it(tmp_path: Path, coco_mini: Path) -> None:
     with torch.no_grad():
         ours, theirs = model.eval()(images)["det"], mtvit_core.load(tmp_path / "yolos")(images)["det"]
     assert off(ours.logits, theirs.logits) < 1e-6  # isolation; another task changes the shape of products
-    assert torch.equal(ours.boxes, theirs.boxes)
+    assert off(ours.boxes, theirs.boxes) < 1e-6
 
 
 def test_the_same_bits_after_saving(tmp_path: Path) -> None:
