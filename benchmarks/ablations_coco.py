@@ -14,7 +14,9 @@ import torch
 from ablations import ABLATIONS, TASKS, settings_of, shipped
 
 from mtvit_train.build.data import read_data, read_split
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer

@@ -35,7 +35,9 @@ from rich.console import Console
 from mtvit_core.structures.annotations import Annotations
 from mtvit_train.build.data import read_data, read_split
 from mtvit_train.build.label_counts import exposures, show_exposures
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.engine.evaluate import Evaluation, evaluate_in_detail
 from mtvit_train.engine.trainer import Trainer

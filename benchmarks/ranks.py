@@ -20,13 +20,15 @@ from typing import Any
 import click
 import torch
 
-from mtvit_core.model.multitask_vit import View
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
+from mtvit_core.tasks.task import View
 from mtvit_core.testing.sample import take
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.samples.images import collate
 from mtvit_train.distillation.teacher import Teacher

@@ -31,7 +31,9 @@ from transformers_yolos import TransformersYolos
 
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.data import read_data, read_split
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer

@@ -19,10 +19,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
+from mtvit_core.tasks.task import View
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import read_run
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.writer import write_scenes

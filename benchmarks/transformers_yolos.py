@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import YolosConfig, YolosForObjectDetection
 
-from mtvit_core.model.multitask_vit import NO_LESSONS, MultiTaskViT, View
+from mtvit_core.model.multitask_vit import NO_LESSONS, MultiTaskViT
 from mtvit_core.structures.batch import Batch
+from mtvit_core.tasks.task import View
 from mtvit_det.head import DetPredictions
 
 

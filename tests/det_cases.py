@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.losses.matching import Match, match_all
 from mtvit_core.model.multitask_vit import MultiTaskViT

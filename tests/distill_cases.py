@@ -10,7 +10,9 @@ import mtvit_core
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.loading.loader import load
 from mtvit_train.data.loading.sampler import EpochSampler

@@ -15,7 +15,8 @@ from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.structures.batch import Batch
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.distributed.stop_signals import StopAsked, StopRequest

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.losses.matching import Match, match_all
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta, Letterbox
-from mtvit_core.tasks.task import BackboneSpec
 from mtvit_seg.config import SegConfig
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.losses.targets import SegTargets

@@ -11,7 +11,9 @@ from torch.distributed.tensor import DTensor
 import rank_worker
 from mtvit_core.model import checkpoint
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distributed.ranks import joined
 from mtvit_train.engine.evaluate import evaluate

@@ -13,7 +13,9 @@ import torch
 
 import rank_worker
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.weighting.fixed import make_weighting

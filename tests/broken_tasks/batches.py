@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import BackboneSpec
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection

@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.tasks.task import BackboneSpec
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.task import Detection
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import BackboneSpec
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection

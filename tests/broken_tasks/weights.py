@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.losses.matching import Match
-from mtvit_core.tasks.task import BackboneSpec, TaskConfig
+from mtvit_core.tasks.task import TaskConfig
 from mtvit_det.config import DetConfig
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.targets import DetTargets

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mtvit_core.backbones.attention import Layout, Span
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import LearnedQueries, QuerySource, TokenGroup
 from mtvit_core.heads.proposals import PickedQueries
 

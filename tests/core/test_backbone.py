@@ -7,9 +7,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.features import LayerFeatures
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError, ShapeError
 

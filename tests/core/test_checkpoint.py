@@ -11,10 +11,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.create import create_backbone
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.model import checkpoint
-from mtvit_core.model.checkpoint import build, load, read_header, save
+from mtvit_core.model.build import build
+from mtvit_core.model.checkpoint import load, read_header, save
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import PluginError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.trial import try_building

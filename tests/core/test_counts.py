@@ -5,8 +5,7 @@ import torch
 
 from mtvit_core import image_generators, shared_count
 from mtvit_core.errors import PluginError
-from mtvit_core.losses.draws import sharing
-from mtvit_core.losses.global_batch import Counts
+from mtvit_core.losses.global_batch import Counts, sharing
 
 
 def test_a_count_alone_is_itself_and_at_least_one() -> None:

@@ -9,18 +9,20 @@ from torch import Tensor
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.losses.classification import sigmoid_focal
 from mtvit_core.losses.distillation import (
+    TAUGHT_SCORE,
+    SoftObjects,
     binary_divergence,
     expected_focal_cost,
     expected_softmax_cost,
     soft_box_losses,
     soft_class_loss,
+    soft_objects,
     soft_proposal_losses,
     soft_softmax_loss,
     soft_targets,
 )
 from mtvit_core.losses.global_batch import Counts
 from mtvit_core.losses.matching import Match
-from mtvit_core.losses.soft_objects import TAUGHT_SCORE, SoftObjects, soft_objects
 
 #: Two images, three queries, two classes; the second image has one object, the first two.
 PROBABILITIES = torch.tensor(

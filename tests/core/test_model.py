@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.create import create_backbone
+from mtvit_core.backbones.interface import BackboneSpec
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.model.modes import evaluating
@@ -15,7 +17,6 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.coco_categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.tasks.task import BackboneSpec
 from spot_task import Spot, SpotConfig, SpotHead, spot_class
 
 

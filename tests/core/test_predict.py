@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.inference.predict import predict
 from mtvit_core.model.multitask_vit import MultiTaskViT

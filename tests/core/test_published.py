@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import mtvit_core
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli.main import main
 from mtvit_core.errors import CheckpointError, ConfigError, MtvitError
 from mtvit_core.model import checkpoint

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.plain.options import sine_positions
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
-from mtvit_core.model.checkpoint import build, load, save
+from mtvit_core.model.build import build
+from mtvit_core.model.checkpoint import load, save
 
 SMALL = {"embed_dim": 48, "depth": 3, "num_heads": 3, "class_token": False, "global_pool": ""}
 CANVAS = (64, 48)

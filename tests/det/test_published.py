@@ -19,7 +19,8 @@ from mtvit_core.structures.coco_categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta, ShortSide
 from mtvit_core.structures.image_files import read_image
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, make_split
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
 from mtvit_train.build.warm_start import known_categories, read_start
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.formats.coco import CocoConfig, read_coco

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from det_cases import CANVAS, CATEGORIES, losses_of, model_of, scene_batch, task
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries
 from mtvit_core.inference.predict import predict
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -15,7 +16,7 @@ from mtvit_core.plugins.registry import tasks as installed
 from mtvit_core.structures.boxes import apply_deltas
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON
-from mtvit_core.tasks.task import BackboneSpec, Task
+from mtvit_core.tasks.task import Task
 from mtvit_det.config import DetConfig
 from mtvit_det.head import DetPredictions
 

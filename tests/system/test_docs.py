@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import mtvit_core
 from mtvit_core.backbones import attention
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli import main
 from mtvit_core.heads import proposals
 from mtvit_core.losses import matching

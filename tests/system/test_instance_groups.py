@@ -17,7 +17,8 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_train.build.data import read_data, read_split
-from mtvit_train.build.splits import make_model, make_split
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.samples.images import collate

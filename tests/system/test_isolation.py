@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from installed_example import installed
-from mtvit_core.backbones.plain.vit import create_backbone
-from mtvit_core.model.checkpoint import build
+from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.build import build
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.data.formats.coco_categories import parse_category

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mtvit_core
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli.main import main
 
 

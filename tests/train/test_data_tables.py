@@ -16,7 +16,8 @@ from mtvit_core.structures.annotations import UNASKED
 from mtvit_core.structures.batch import Batch
 from mtvit_train.build.data import RunData, read_data
 from mtvit_train.build.label_counts import exposures
-from mtvit_train.build.splits import Split, make_model, make_split
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import Split, make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.samples.images import collate

@@ -6,7 +6,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
+from mtvit_core.backbones.create import create_backbone
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.run import ModelConfig
 from mtvit_train.pretraining.mae import MaskedAutoencoder, normalised_patches, take

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mtvit_train.data.loading.mixture import Mixture, sizes_by
+from mtvit_train.data.loading.mixture import Mixture
 from mtvit_train.data.loading.sampler import EpochSampler
+from mtvit_train.data.packed import sizes_by
 
 
 def keys(mixture: Mixture, count: int, seed: int = 3) -> list[tuple[int, int]]:

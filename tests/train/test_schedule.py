@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import mtvit_core
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.optim.ema import AveragedWeights
 from mtvit_train.optim.param_groups import make_optimizer, place

@@ -8,12 +8,13 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_model, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.tasks import task_names
 from mtvit_train.build.warm_start import known_categories, read_start
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, read_run

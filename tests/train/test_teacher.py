@@ -14,7 +14,7 @@ import mtvit_core
 from distill_cases import SMALL, fresh, saved, settings, stirred, unlabelled, whole_batch
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.losses.global_batch import Counts
-from mtvit_core.model.checkpoint import build
+from mtvit_core.model.build import build
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import KeypointSchema
 from mtvit_train.build.data import read_data

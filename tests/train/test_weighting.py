@@ -12,7 +12,7 @@ from torch import nn
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.plugins.registry import registry
 from mtvit_train.config.run import RunConfig
-from mtvit_train.distributed.over_ranks import mean_over_ranks
+from mtvit_train.distributed.ranks import mean_over_ranks
 from mtvit_train.weighting.fixed import make_weighting
 from mtvit_train.weighting.gradnorm import GradNorm, GradNormConfig
 from mtvit_train.weighting.uncertainty import Uncertainty

@@ -10,6 +10,7 @@ from mtvit_core.__about__ import __version__ as __version__
 
 if TYPE_CHECKING:
     from mtvit_core.backbones.features import Features as Features
+    from mtvit_core.backbones.interface import BackboneSpec as BackboneSpec
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
     from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
     from mtvit_core.deploy.program import export as export
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from mtvit_core.evaluation.details import Matrix as Matrix
     from mtvit_core.evaluation.details import Mistakes as Mistakes
     from mtvit_core.evaluation.details import Table as Table
+    from mtvit_core.evaluation.evaluator import Evaluator as Evaluator
     from mtvit_core.heads.proposals import PickedQueries as PickedQueries
-    from mtvit_core.losses.draws import image_generators as image_generators
+    from mtvit_core.losses.global_batch import image_generators as image_generators
     from mtvit_core.losses.global_batch import shared_count as shared_count
     from mtvit_core.losses.matching import Match as Match
     from mtvit_core.model.add_tasks import add_tasks as add_tasks
-    from mtvit_core.model.checkpoint import build as build
+    from mtvit_core.model.build import build as build
     from mtvit_core.model.checkpoint import load as load
     from mtvit_core.model.checkpoint import save as save
     from mtvit_core.model.convert import convert as convert
@@ -52,14 +54,12 @@ if TYPE_CHECKING:
     from mtvit_core.structures.framing import ImageMeta as ImageMeta
     from mtvit_core.structures.image_files import find_images as find_images
     from mtvit_core.structures.image_files import read_image as read_image
+    from mtvit_core.structures.instances import Finding as Finding
     from mtvit_core.structures.instances import Instances as Instances
+    from mtvit_core.structures.instances import Link as Link
     from mtvit_core.structures.keypoints import COCO_PERSON as COCO_PERSON
     from mtvit_core.structures.keypoints import KeypointSchema as KeypointSchema
-    from mtvit_core.structures.link import Finding as Finding
-    from mtvit_core.structures.link import Link as Link
     from mtvit_core.structures.masks import Rle as Rle
-    from mtvit_core.tasks.task import BackboneSpec as BackboneSpec
-    from mtvit_core.tasks.task import Evaluator as Evaluator
     from mtvit_core.tasks.task import Task as Task
     from mtvit_core.tasks.task import TaskConfig as TaskConfig
 

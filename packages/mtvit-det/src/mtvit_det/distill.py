@@ -5,15 +5,16 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from mtvit_core.losses.distillation import (
+    SoftObjects,
     expected_focal_cost,
     expected_softmax_cost,
     soft_box_losses,
     soft_class_loss,
+    soft_objects,
     soft_proposal_losses,
     soft_softmax_loss,
 )
 from mtvit_core.losses.matching import match_all
-from mtvit_core.losses.soft_objects import SoftObjects, soft_objects
 from mtvit_det.config import DetConfig
 from mtvit_det.cost import box_cost
 from mtvit_det.head import DetPredictions

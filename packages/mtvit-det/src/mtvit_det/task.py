@@ -8,23 +8,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.joining import Joining
 from mtvit_core.heads.nms import without_repeats
-from mtvit_core.heads.proposals import picked_group, proposal_loss
+from mtvit_core.heads.proposals import Joining, picked_group, proposal_loss
 from mtvit_core.heads.roi import region_class_loss
 from mtvit_core.losses.denoising import denoising_losses, noised_boxes
+from mtvit_core.losses.distillation import SoftObjects
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import certain_logits, certain_rows
-from mtvit_core.losses.soft_objects import SoftObjects
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_det.config import DetConfig
 from mtvit_det.cost import box_cost, focal_cost, softmax_cost
 from mtvit_det.decode import decode_sigmoid, decode_softmax

@@ -6,9 +6,11 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.errors import ConfigError
-from mtvit_core.heads.joining import Joining
+from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.heads.proposals import Joining
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
@@ -16,7 +18,7 @@ from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import BackboneSpec, Evaluator, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.targets import NEEDS
 from mtvit_pose.onepass.task import OnePassPose

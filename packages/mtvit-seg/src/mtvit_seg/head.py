@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.heads.mlp import MLP, Hidden
 from mtvit_core.heads.roi_cascade import ObjectReader, Reading
-from mtvit_core.losses.draws import image_generators
+from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.structures.boxes import apply_deltas
-from mtvit_core.tasks.task import BackboneSpec
 from mtvit_seg.mask_annealing import mask_probability
 from mtvit_seg.mask_prior import SHAPE, box_prior
 from mtvit_seg.upscale import upscale

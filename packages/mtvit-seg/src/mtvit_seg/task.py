@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.joining import Joining
 from mtvit_core.heads.nms import without_repeats
-from mtvit_core.heads.proposals import picked_group, proposal_loss
+from mtvit_core.heads.proposals import Joining, picked_group, proposal_loss
 from mtvit_core.heads.roi import region_class_loss
-from mtvit_core.losses.draws import image_generators
+from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE, certain_logits, certain_rows
 from mtvit_core.structures.annotations import Annotations
@@ -23,7 +23,7 @@ from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_seg.config import SegConfig
 from mtvit_seg.decoding.instances import decode_instances
 from mtvit_seg.decoding.panoptic import PanopticResult, PanopticRule, decode_panoptic

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtvit_core.evaluation.details import Chart, Details, Line
+from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import Evaluator
 
 #: Nearer than this is this far, so that ratios stay finite.
 NEAR = 1e-3

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import Evaluator
 
 
 class PresenceEvaluator(Evaluator):

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
@@ -17,7 +18,7 @@ from mtvit_core.losses.perfect import SURE
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_presence.evaluator import PresenceEvaluator
 from mtvit_presence.head import PresenceHead, PresencePredictions
 

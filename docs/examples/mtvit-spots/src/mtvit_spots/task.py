@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.joining import Joining
+from mtvit_core.heads.proposals import Joining
 from mtvit_core.losses.classification import sigmoid_focal
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
@@ -22,7 +23,7 @@ from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_spots.head import SpotsHead, SpotsPredictions
 
 

@@ -8,7 +8,7 @@ import click
 
 from mtvit_core.cli.errors import verbose_option
 from mtvit_core.errors import ConfigError
-from mtvit_core.plugins.part_checks import is_name
+from mtvit_core.plugins.validation import is_name
 
 #: Name of the task in the template.
 TEMPLATE = "presence"

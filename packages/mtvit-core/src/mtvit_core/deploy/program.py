@@ -12,7 +12,8 @@ from torch.export import ExportedProgram
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.modes import keeping_modes
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.tasks.task import View
 
 
 class TensorsOnly(nn.Module):

@@ -21,6 +21,26 @@ _MAX_RESULTS = {"bbox": 100, "segm": 100, "keypoints": 20}
 
 
 @dataclass(frozen=True)
+class ClassScore:
+    """The scores of one category; NaN where it has no annotated instance.
+
+    Attributes:
+        category: The category.
+        instances: Annotated instances that count: no crowds, and for keypoints no one without a labelled
+            keypoint.
+        ap: Mean precision over IoU (or OKS) 0.50 to 0.95.
+        ap50: Mean precision at 0.50.
+        ar: Mean recall over 0.50 to 0.95.
+    """
+
+    category: Category
+    instances: int
+    ap: float
+    ap50: float
+    ar: float
+
+
+@dataclass(frozen=True)
 class Curves:
     """What COCOeval accumulates for the most results per image; -1 marks what has no ground truth.
 

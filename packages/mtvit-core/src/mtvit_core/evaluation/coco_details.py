@@ -14,7 +14,7 @@ from mtvit_core.evaluation.details import Cell, Chart, Details, Line, Matrix, Mi
 from mtvit_core.structures.categories import Categories, Category
 
 if TYPE_CHECKING:
-    from mtvit_core.evaluation.coco_evaluator import ClassScore
+    from mtvit_core.evaluation.coco_curves import ClassScore
 
 #: What is compared, and by what.
 _WORDS = {"bbox": ("box", "IoU"), "segm": ("mask", "IoU"), "keypoints": ("keypoint", "OKS")}

@@ -2,46 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from mtvit_core.errors import DataError
-from mtvit_core.evaluation.coco_curves import Curves, coco_curves
+from mtvit_core.evaluation.coco_curves import ClassScore, Curves, coco_curves
 from mtvit_core.evaluation.coco_details import coco_details
 from mtvit_core.evaluation.coco_entries import IouType, annotation_entries
 from mtvit_core.evaluation.details import Details
+from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations, annotated_classes
-from mtvit_core.structures.categories import Categories, Category
+from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import Evaluator
 
 #: The kind of label that each kind of comparison needs.
 _LABEL = {"bbox": "boxes", "segm": "masks", "keypoints": "keypoints"}
 #: The field of a result entry that is compared.
 _FIELD = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """The scores of one category; NaN where it has no annotated instance.
-
-    Attributes:
-        category: The category.
-        instances: Annotated instances that count: no crowds, and for keypoints no one without a labelled
-            keypoint.
-        ap: Mean precision over IoU (or OKS) 0.50 to 0.95.
-        ap50: Mean precision at 0.50.
-        ar: Mean recall over 0.50 to 0.95.
-    """
-
-    category: Category
-    instances: int
-    ap: float
-    ap50: float
-    ar: float
 
 
 class CocoEvaluator(Evaluator):

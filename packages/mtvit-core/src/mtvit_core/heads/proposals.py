@@ -13,6 +13,7 @@ from few steps.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -21,12 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import nms
 
-from mtvit_core.backbones.tokens import Context, Entry, Pick, QuerySource, TokenGroup
-from mtvit_core.heads.joining import Joining
+from mtvit_core.backbones.tokens import Context, Entry, Pick, QuerySource, TokenGroup, Visibility
 from mtvit_core.heads.mlp import MLP
+from mtvit_core.losses.box_regression import proposal_box_loss
 from mtvit_core.losses.classification import quality_focal
 from mtvit_core.losses.global_batch import shared_count
-from mtvit_core.structures.boxes import apply_deltas, box_iou, cxcywh_to_xyxy, generalized_box_iou
+from mtvit_core.structures.boxes import apply_deltas, box_iou, cxcywh_to_xyxy
 
 #: Side of the anchor relative to the canvas; sizes from 1/8 to 1/2 lie within a factor of 2 of it.
 ANCHOR = 0.25
@@ -39,8 +40,25 @@ SEARCHED_FIRST, SEARCHED = 2, 8
 POSITIVES = 6
 #: Probability that an untrained patch gives each class; steadies the first steps (Lin et al. 2017, 4.1).
 PRIOR = 0.01
-#: Weights of 1 - GIoU and of the L1 distance in the loss of a proposal's box.
-GIOU_WEIGHT, L1_WEIGHT = 2.0, 5.0
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Picked queries that a task can read.
+
+    Attributes:
+        count: Queries Q.
+        enter: Index of the block before which they join.
+        layers: Depths at which its head reads them, see ``TokenGroup``.
+        labels: Categories that it finds, as indices; the columns of its proposals' logits, in this order.
+        visibility: Who sees the queries, see ``TokenGroup``.
+    """
+
+    count: int
+    enter: int
+    layers: tuple[int, ...]
+    labels: tuple[int, ...]
+    visibility: Visibility = "isolated"
 
 
 class PickedQueries(QuerySource):
@@ -191,12 +209,6 @@ def proposal_loss(
     truth = boxes.gather(1, owner[..., None].expand(-1, -1, 4))
     box = (quality * mask[..., 0] * proposal_box_loss(pick.boxes, truth)).sum() / total
     return {"proposal_class": classification, "proposal_box": box}
-
-
-def proposal_box_loss(boxes: Float[Tensor, "B N 4"], truth: Float[Tensor, "B N 4"]) -> Float[Tensor, "B N"]:
-    """Weighted 1 - GIoU and L1 distance of each patch's box to its truth, cx cy w h, canvas 1 x 1."""
-    overlap = generalized_box_iou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth))
-    return GIOU_WEIGHT * (1 - overlap) + L1_WEIGHT * (boxes - truth).abs().sum(-1)
 
 
 @torch.no_grad()

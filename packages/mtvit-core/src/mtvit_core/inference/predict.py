@@ -11,7 +11,7 @@ from torch import Tensor
 from mtvit_core.errors import ShapeError
 from mtvit_core.inference.people import PERSON_SCORE, people_of, posed_names
 from mtvit_core.model.modes import evaluating
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_files import read_image
@@ -19,6 +19,7 @@ from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.structures.linking import MIN_LINK
 from mtvit_core.structures.linking import link as linked
 from mtvit_core.tasks.contract import decode
+from mtvit_core.tasks.task import View
 
 ImageLike = Tensor | str | Path
 

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.heads.proposals import proposal_box_loss
+from mtvit_core.losses.box_regression import proposal_box_loss
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.structures.boxes import apply_deltas
 

@@ -12,18 +12,75 @@ Matched logits after Chang et al. 2023 (DETRDistill); soft targets by Li et al. 
 loss, QFL). All are 0 where the student says what the teacher says, ``class`` but for its chances below 0.1.
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.backbones.tokens import Pick
-from mtvit_core.heads.proposals import proposal_box_loss
+from mtvit_core.losses.box_regression import proposal_box_loss
 from mtvit_core.losses.classification import quality_focal, sigmoid_focal
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
-from mtvit_core.losses.soft_objects import TAUGHT_SCORE, SoftObjects
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
+
+#: Probability of its best class from which a teacher's query is an object; below it is background.
+TAUGHT_SCORE = 0.1
+
+
+@dataclass(frozen=True)
+class SoftObjects:
+    """The teacher's confident queries, best first, padded to the most of one image.
+
+    Attributes:
+        probabilities: Of every class; zero in padding.
+        boxes: cx cy w h relative to the canvas; zero in padding.
+        weight: Probability of the best class; zero in padding.
+        query: The teacher's query of each object; 0 in padding.
+        counts: Objects of each image.
+        pick: The teacher's dense proposals; None where it has none.
+    """
+
+    probabilities: Float[Tensor, "B M C"]
+    boxes: Float[Tensor, "B M 4"]
+    weight: Float[Tensor, "B M"]
+    query: Int64[Tensor, "B M"]
+    counts: tuple[int, ...]
+    pick: Pick | None
+
+    def of_queries(self, values: Float[Tensor, "B Q *any"]) -> Float[Tensor, "B M *any"]:
+        """Return what else the teacher says about each object; rows of padding are arbitrary."""
+        image = torch.arange(len(self.query), device=values.device)[:, None]
+        return values[image, self.query]
+
+
+@torch.no_grad()
+def soft_objects(
+    probabilities: Float[Tensor, "B Q C"], boxes: Float[Tensor, "B Q 4"], pick: Pick | None
+) -> SoftObjects:
+    """Keep the queries whose best class is at least ``TAUGHT_SCORE``.
+
+    Args:
+        probabilities: Of every class.
+        boxes: cx cy w h relative to the canvas.
+        pick: Dense proposals, where there are some.
+    """
+    scores, query = probabilities.amax(-1).sort(descending=True, stable=True)
+    found = (scores >= TAUGHT_SCORE).sum(1)
+    most = int(found.max()) if len(found) else 0
+    valid = torch.arange(most, device=scores.device) < found[:, None]
+    query = torch.where(valid, query[:, :most], 0)
+    image = torch.arange(len(query), device=query.device)[:, None]
+    return SoftObjects(
+        probabilities=probabilities[image, query] * valid[..., None],
+        boxes=boxes[image, query] * valid[..., None],
+        weight=scores[:, :most] * valid,
+        query=query,
+        counts=tuple(int(count) for count in found.tolist()),
+        pick=pick,
+    )
 
 
 def expected_focal_cost(logits: Float[Tensor, "L B Q C"], objects: SoftObjects) -> Float[Tensor, "L B Q M"]:

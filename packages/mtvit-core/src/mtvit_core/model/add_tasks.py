@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtvit_core.backbones.plain.timm_weights import differences
 from mtvit_core.errors import ConfigError
-from mtvit_core.model.checkpoint import make_tasks
+from mtvit_core.model.build import make_tasks
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.state_dicts import differences
 from mtvit_core.tasks.instance_group import Queries
 
 

@@ -10,96 +10,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mtvit_core.__about__ import __version__
-from mtvit_core.backbones.plain.timm_weights import differences
-from mtvit_core.backbones.plain.vit import Backbone, create_backbone
-from mtvit_core.config import validate
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
+from mtvit_core.model.build import make_tasks
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.plugins.registry import tasks as installed
 from mtvit_core.published.source import PICKLES, is_hub_id
+from mtvit_core.state_dicts import differences
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import framing_from_json, framing_to_json
-from mtvit_core.tasks.contract import building
-from mtvit_core.tasks.instance_group import Queries, queries_from_json, queries_to_json
-from mtvit_core.tasks.task import Task, TaskConfig
+from mtvit_core.tasks.instance_group import queries_from_json, queries_to_json
 
 #: Version of the file's layout; readers refuse others.
 FORMAT = "mtvit-1"
 #: What every header holds.
 HEADER = ("backbone", "canvases", "tasks", "categories")
-
-
-def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories) -> list[Task[Any, Any, Any]]:
-    """Make tasks of installed plugins.
-
-    Args:
-        tasks: Names, or settings by name.
-        categories: Classes of the data.
-
-    Raises:
-        PluginError: a task is named twice, not installed or broken.
-        ConfigError: a setting is unknown or has a wrong value.
-    """
-    settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
-    return [
-        make_task(cls, settings.get(name, {}), categories) for name, cls in installed(list(tasks)).items()
-    ]
-
-
-def make_task(
-    cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any], categories: Categories
-) -> Task[Any, Any, Any]:
-    """Make a task of its settings.
-
-    Raises:
-        PluginError: its own code raises.
-        ConfigError: a setting is unknown or has a wrong value.
-    """
-    config = read_settings(cls, settings)
-    with building(cls, "the task itself"):
-        return cls(config, categories)
-
-
-def read_settings(cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any]) -> TaskConfig:
-    """Return the settings of a task, checked.
-
-    Raises:
-        PluginError: its own code raises.
-        ConfigError: a setting is unknown or has a wrong value.
-    """
-    with building(cls, "Config"):
-        cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
-        return validate(cls.Config, settings, f"tasks.{cls.name}")
-
-
-def build(
-    backbone: str | Backbone = "vit_small_patch16_224",
-    tasks: Sequence[str] | Mapping[str, Any] = (),
-    categories: Categories = COCO_CATEGORIES,
-    canvas: tuple[int, int] = (640, 640),
-    person_canvas: tuple[int, int] = (256, 192),
-    pretrained: bool | str | Path = False,
-    queries: Queries = "task",
-) -> MultiTaskViT:
-    """Build a model with fresh heads.
-
-    Args:
-        backbone: timm's name of a plain ViT, a hub id, or a ``Backbone``.
-        tasks: Names of installed tasks, or their settings by name, as ``{"det": {"queries": 50}}``.
-        categories: Classes of the data; COCO's by default.
-        canvas: Rows and columns of the canvas that whole images are fitted to; a ``Backbone`` keeps its own.
-        person_canvas: Rows and columns of person crops, for top-down tasks.
-        pretrained: True for timm's published weights, a path for a local file; a ``Backbone`` keeps its own.
-        queries: ``task``: each task has its own queries; ``instance``: those that can share one group, whose
-            queries are one object each for all of them.
-
-    Raises:
-        ConfigError: the backbone or a setting is unknown or does not fit.
-        PluginError: a task is not installed or broken.
-    """
-    trunk = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
-    return MultiTaskViT(trunk, make_tasks(tasks, categories), categories, person_canvas, queries=queries)
 
 
 def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from mtvit_core.backbones.plain.timm_weights import listed
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError
-from mtvit_core.model.checkpoint import make_tasks
+from mtvit_core.model.build import make_tasks
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.registry import published_formats
 from mtvit_core.published.format import BASE, Blueprint, Choices, PublishedFormat
 from mtvit_core.published.recipe import Shape
 from mtvit_core.published.source import Source, Stored, open_source
+from mtvit_core.state_dicts import listed
 
 
 def convert(

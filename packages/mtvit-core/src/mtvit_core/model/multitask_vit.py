@@ -3,60 +3,36 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.plain.vit import Backbone, check_divides
+from mtvit_core.backbones.interface import check_divides
+from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.inference.people import PERSON_SCORE
 from mtvit_core.losses.matching import match_all
+from mtvit_core.model.assembly import (
+    TaskModules,
+    check_group_names,
+    check_views,
+    check_weights,
+)
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, Letterbox
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.linking import MIN_LINK
-from mtvit_core.tasks.contract import (
-    build_head,
-    build_tokens,
-    check_group_names,
-    check_views,
-    check_weights,
-    own_terms,
-    reading,
-)
+from mtvit_core.tasks.contract import own_terms, reading
 from mtvit_core.tasks.instance_group import InstanceGroup, Queries
-from mtvit_core.tasks.task import BackboneSpec, Task
+from mtvit_core.tasks.task import Task, View
 
-View = Literal["image", "person"]
 NO_LESSONS: Mapping[str, Any] = {}
-
-
-class TaskModules(nn.Module):
-    """The weights of one task: its head, and the sources of its token groups."""
-
-    def __init__(self, task: Task[Any, Any, Any], spec: BackboneSpec, joins: bool = False) -> None:
-        """Build them.
-
-        Args:
-            task: The task.
-            spec: What it may know about the backbone.
-            joins: Whether it reads the queries of an instance group in place of its own.
-
-        Raises:
-            PluginError: a builder of the task raises or gives something else than it should, a group's name
-                does not belong to the task, it enters at no block of the backbone, or its head is to mask
-                attention but cannot.
-        """
-        super().__init__()
-        self.groups = () if joins else build_tokens(task, spec)
-        self.head = build_head(task, spec, self.groups)
-        self.tokens = nn.ModuleDict({group.name: group.source for group in self.groups})
 
 
 class MultiTaskViT(nn.Module):

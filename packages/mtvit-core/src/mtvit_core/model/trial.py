@@ -3,13 +3,12 @@
 import traceback
 from typing import Any
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.errors import ConfigError, PluginError
-from mtvit_core.model.checkpoint import make_task
-from mtvit_core.model.multitask_vit import TaskModules
+from mtvit_core.model.assembly import BrokenTaskError, TaskModules, check_views, make_task
 from mtvit_core.plugins.origin import BrokenPlugin, PluginClass
 from mtvit_core.structures.coco_categories import COCO_CATEGORIES
-from mtvit_core.tasks.contract import BrokenTaskError, check_views
-from mtvit_core.tasks.task import BackboneSpec, Task
+from mtvit_core.tasks.task import Task
 
 #: A ViT-S/16 at its usual size.
 SPEC = BackboneSpec(width=384, depth=12, patch=(16, 16), canvas=(224, 224), heads=6)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from mtvit_core.plugins.part_checks import Fault, check_api, check_config, check_name
+from mtvit_core.plugins.validation import Fault, check_api, check_config, check_name
 
 Kind = Literal["reader", "transform", "weighting"]
 

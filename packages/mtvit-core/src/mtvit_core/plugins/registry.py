@@ -21,8 +21,7 @@ from mtvit_core.plugins.environment import STRICT, TRACE, origin_of, selected, s
 from mtvit_core.plugins.extension_kinds import KINDS, Kind, PartKind, check_parts
 from mtvit_core.plugins.hookspecs import GROUP
 from mtvit_core.plugins.origin import BrokenPlugin, Origin, Phase, PluginClass, PluginCommand
-from mtvit_core.plugins.part_checks import Fault
-from mtvit_core.plugins.validation import check_commands, check_hooks, check_published, check_task
+from mtvit_core.plugins.validation import Fault, check_commands, check_hooks, check_published, check_task
 
 if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from mtvit_core.backbones.plain.vit import Option
+from mtvit_core.backbones.interface import Option
 from mtvit_core.published.recipe import Recipe
 from mtvit_core.published.source import Source
 from mtvit_core.structures.categories import Categories

@@ -31,8 +31,7 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
 from mtvit_core.structures.boxes import box_iou
-from mtvit_core.structures.instances import Instances
-from mtvit_core.structures.link import Finding, Link
+from mtvit_core.structures.instances import Finding, Instances, Link
 from mtvit_core.structures.masks import Rle, points_to_rle, shares_inside
 
 #: Least agreement of rows that are one object: the overlap from which COCO counts a box as found.

@@ -7,162 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
-from mtvit_core.errors import MtvitError, PluginError
+from mtvit_core.errors import PluginError
 from mtvit_core.evaluation.details import Details
-from mtvit_core.plugins.origin import BrokenPlugin
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances, belongs
 
 if TYPE_CHECKING:
-    from mtvit_core.tasks.task import BackboneSpec, Task
+    from mtvit_core.tasks.task import Task
 
     AnyTask = Task[Any, Any, Any]
 
 _TERM = re.compile(r"\w+")
-
-
-class BrokenTaskError(PluginError):
-    """A task's own code fails while its parts are built.
-
-    Attributes:
-        cause: What happened.
-        remedy: What mends it.
-    """
-
-    def __init__(self, cls: "type[AnyTask]", cause: str, remedy: str) -> None:
-        """Say which plugin the task is from."""
-        from mtvit_core.plugins.registry import origin_of_task
-
-        self.cause, self.remedy = cause, remedy
-        report = BrokenPlugin(*origin_of_task(cls).fields, "build", cause, remedy, cls.name)
-        super().__init__(f"tasks: {cls.name!r} is broken: {report}")
-
-
-@contextmanager
-def building(cls: "type[AnyTask]", part: str) -> Iterator[None]:
-    """Turn what a task raises while one of its parts is built into one line; mtvit's own errors pass.
-
-    Raises:
-        BrokenTaskError: the task raised something else.
-    """
-    try:
-        yield
-    except MtvitError:
-        raise
-    except Exception as error:
-        words = (
-            " ".join(str(error).split()).partition(" For further information visit")[0].rstrip(".")
-        )  # pydantic's
-        cause = f"{part} raised {type(error).__name__}" + (f": {words}" if words else "")
-        raise BrokenTaskError(cls, cause, "Leave the task out, or mend its plugin.") from error
-
-
-def build_tokens(task: "AnyTask", spec: "BackboneSpec") -> tuple[TokenGroup, ...]:
-    """Return the token groups of a task.
-
-    Raises:
-        BrokenTaskError: ``tokens`` raised, or returned something else than token groups.
-        PluginError: a group does not belong to the task, or enters at no block of the backbone.
-    """
-    with building(type(task), "tokens"):
-        groups = task.tokens(spec)
-        if not isinstance(groups, Sequence) or not all(isinstance(group, TokenGroup) for group in groups):
-            raise TypeError(f"its result {groups!r} is no sequence of TokenGroup")
-    for group in groups:
-        _check_group(task.name, group, spec)
-    return tuple(groups)
-
-
-def build_head(task: "AnyTask", spec: "BackboneSpec", groups: Sequence[TokenGroup]) -> nn.Module:
-    """Return the head of a task.
-
-    Raises:
-        BrokenTaskError: ``head`` raised, or returned something else than a module.
-        PluginError: it is to mask attention but cannot.
-    """
-    with building(type(task), "head"):
-        head = task.head(spec)
-        if not isinstance(head, nn.Module):
-            raise TypeError(f"its result {head!r} is no torch.nn.Module")
-    for group in groups:
-        if group.masked and not isinstance(head, QueryMasker):
-            raise PluginError(
-                f"task {task.name!r}: token group {group.name!r} is masked, but {type(head).__name__} has no "
-                "method query_mask; add it, or leave masked out."
-            )
-    return head
-
-
-def _check_group(task: str, group: TokenGroup, spec: "BackboneSpec") -> None:
-    where = f"task {task!r}: token group {group.name!r}"
-    if not belongs(group.name, task):
-        raise PluginError(f"{where} strays from its task; name it {task!r} or '{task}-...'.")
-    if not 0 <= group.enter < spec.depth:
-        raise PluginError(
-            f"{where} enters at block {group.enter}, but blocks run from 0 to {spec.depth - 1}."
-        )
-    bad = [layer for layer in group.layers if not group.enter <= layer <= spec.depth]
-    if bad:
-        raise PluginError(
-            f"{where} is read at depth {bad[0]}; it exists from {group.enter} to {spec.depth} (the output)."
-        )
-
-
-def check_views(tasks: "Sequence[AnyTask]") -> None:
-    """Refuse a task that looks at something else than it declares.
-
-    Raises:
-        PluginError: naming it.
-    """
-    for task in tasks:
-        if task.view not in task.views:
-            raise PluginError(
-                f"task {task.name!r}: its view is {task.view!r}, but it declares "
-                f"{', '.join(sorted(task.views))}; add the view to `views`."
-            )
-
-
-def check_group_names(owned: Sequence[tuple[str, str]]) -> None:
-    """Refuse token groups of the same name.
-
-    Args:
-        owned: Name of the task, and of the group.
-
-    Raises:
-        PluginError: naming both tasks.
-    """
-    owners: dict[str, str] = {}
-    for task, group in owned:
-        if group in owners:
-            raise PluginError(
-                f"model: token group {group!r} stands in task {owners[group]!r} and again in task {task!r}; "
-                "give each its own name."
-            )
-        owners[group] = task
-
-
-def check_weights(owned: Mapping[str, nn.Module]) -> None:
-    """Refuse weights that two parts of a model share: training one would change the other.
-
-    Args:
-        owned: The backbone, and the modules of each task, by name.
-
-    Raises:
-        PluginError: naming both parts.
-    """
-    owners: dict[int, tuple[str, str]] = {}
-    for name, module in owned.items():
-        for key, value in [*module.named_parameters(), *module.named_buffers()]:
-            first, first_key = owners.setdefault(id(value), (name, key))
-            if first != name:
-                raise PluginError(
-                    f"task {name!r}: its weight {key!r} is also {first_key!r} of {first!r}; "
-                    "a task owns its weights: build new ones in `head` and `tokens`."
-                )
 
 
 @contextmanager

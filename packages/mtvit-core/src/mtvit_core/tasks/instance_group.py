@@ -17,14 +17,14 @@ from typing import Any, Literal, Union
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import QuerySource, TokenGroup, Visibility
 from mtvit_core.errors import ConfigError, PluginError
-from mtvit_core.heads.joining import Joining
-from mtvit_core.heads.proposals import picked_group
+from mtvit_core.heads.proposals import Joining, picked_group
 from mtvit_core.losses.matching import Match, match_all
 from mtvit_core.tasks.consensus import QueryObjects, agree
 from mtvit_core.tasks.joint_matching import Share, sum_costs
-from mtvit_core.tasks.task import BackboneSpec, SharedTargets, Task
+from mtvit_core.tasks.task import SharedTargets, Task
 
 #: How a model's tasks get their queries: each has its own, or those that can share; or as a plan says.
 Queries = Union[Literal["task", "instance"], "GroupPlan"]

@@ -1,17 +1,17 @@
 """The task contract: everything a plugin provides, from tokens to evaluation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
-from mtvit_core.evaluation.details import Details
-from mtvit_core.heads.joining import Joining
+from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.heads.proposals import Joining
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
@@ -32,30 +32,6 @@ class TaskConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """What a task may know about the backbone when it builds its parts.
-
-    Attributes:
-        width: Token width D.
-        depth: Number of blocks.
-        patch: Rows and columns of a patch in pixels.
-        canvas: Rows H and columns W that the model is built for.
-        heads: Attention heads of a block.
-    """
-
-    width: int
-    depth: int
-    patch: tuple[int, int]
-    canvas: tuple[int, int]
-    heads: int
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows h and columns w of patches at the canvas the model is built for."""
-        return self.canvas[0] // self.patch[0], self.canvas[1] // self.patch[1]
 
 
 @runtime_checkable
@@ -81,42 +57,6 @@ class SharedTargets(Targets, Protocol):
     def objects(self) -> Int64[Tensor, "B M"]:
         """Row of each target in the annotations of its image, on the CPU; any number in padding."""
         ...
-
-
-class Evaluator(ABC):
-    """Collects results against annotations and scores them."""
-
-    @abstractmethod
-    def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
-    ) -> None:
-        """Add images.
-
-        Args:
-            results: What the model found, in original pixels.
-            annotations: The truth of the same images, in original pixels (not those of the canvas).
-            meta: Image ids and original sizes.
-        """
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Return what has been collected, as plain picklable data."""
-
-    @abstractmethod
-    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Replace what has been collected by the union of several states; an image seen twice counts once."""
-
-    @abstractmethod
-    def compute(self) -> dict[str, float]:
-        """Return the metrics, by names such as ``AP`` and ``AP50``; NaN where nothing was labelled."""
-
-    def details(self, min_score: float) -> Details:
-        """Return what a report shows beside the metrics; nothing unless an evaluator says otherwise.
-
-        Args:
-            min_score: Results below it are not to count where there is no curve over all scores.
-        """
-        return Details()
 
 
 C = TypeVar("C", bound=TaskConfig)
@@ -298,3 +238,6 @@ class Task(ABC, Generic[C, P, T]):
 
     def progress(self, head: nn.Module, fraction: float) -> None:
         """Tell the head how far training is, from 0 to 1, before each step; for schedules of its own."""
+
+
+View = Literal["image", "person"]

@@ -9,14 +9,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.joining import Joining
+from mtvit_core.heads.proposals import Joining
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 
 #: Cost of any other query: more than all that a sensible task asks for.
 REFUSED = 1e6

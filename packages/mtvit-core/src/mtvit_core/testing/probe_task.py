@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.losses.matching import Match
@@ -16,7 +17,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 
 
 class ProbeConfig(TaskConfig):

@@ -20,13 +20,11 @@ from mtvit_core.testing.checks import (
     isolation,
     labels,
     learning,
-    merging,
     results,
     settings,
     shapes,
     shared_queries,
     unannotated,
-    weights,
 )
 from mtvit_core.testing.example import CATEGORIES, Example, draw_examples
 
@@ -170,12 +168,12 @@ class TaskSuite:
         self.hold(decoding.flips)
 
     def test_evaluator_merge(self) -> None:
-        """See ``mtvit_core.testing.checks.merging.evaluator_merge``."""
-        self.hold(merging.evaluator_merge)
+        """See ``mtvit_core.testing.checks.batch_shares.evaluator_merge``."""
+        self.hold(batch_shares.evaluator_merge)
 
     def test_state_dict(self) -> None:
-        """See ``mtvit_core.testing.checks.weights.state_dict``."""
-        self.hold(weights.state_dict)
+        """See ``mtvit_core.testing.checks.files_and_export.state_dict``."""
+        self.hold(files_and_export.state_dict)
 
     def test_joining(self) -> None:
         """See ``mtvit_core.testing.checks.shared_queries.joining``."""

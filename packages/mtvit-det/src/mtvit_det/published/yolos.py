@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mtvit_core.backbones.plain.vit import Option
+from mtvit_core.backbones.interface import Option
 from mtvit_core.errors import CheckpointError
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.names import named_categories

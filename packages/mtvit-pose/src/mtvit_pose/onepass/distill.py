@@ -19,15 +19,16 @@ from torch import Tensor
 
 from mtvit_core.losses.classification import quality_focal
 from mtvit_core.losses.distillation import (
+    SoftObjects,
     binary_divergence,
     expected_focal_cost,
     soft_box_losses,
     soft_class_loss,
+    soft_objects,
     soft_proposal_losses,
 )
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match, match_all
-from mtvit_core.losses.soft_objects import SoftObjects, soft_objects
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.head import PosePredictions

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.joining import Joining
 from mtvit_core.heads.nms import without_repeats
-from mtvit_core.heads.proposals import picked_group
+from mtvit_core.heads.proposals import Joining, picked_group
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE, certain_logits, certain_rows
 from mtvit_core.structures.annotations import Annotations
@@ -20,7 +20,7 @@ from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import BackboneSpec, Task
+from mtvit_core.tasks.task import Task
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.distill import PoseLesson, pose_distillation, pose_lesson
 from mtvit_pose.onepass.head import OnePassHead, PosePredictions, take

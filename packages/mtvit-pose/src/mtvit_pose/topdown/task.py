@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
@@ -19,7 +20,7 @@ from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule, person_roi
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances, concatenate
-from mtvit_core.tasks.task import BackboneSpec, Task, TaskConfig
+from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.oks_nms import oks_nms
 from mtvit_pose.onepass.targets import NEEDS, schema_table

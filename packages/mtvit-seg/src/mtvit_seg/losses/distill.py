@@ -18,17 +18,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.losses.distillation import (
+    SoftObjects,
     binary_divergence,
     expected_focal_cost,
     expected_softmax_cost,
     soft_box_losses,
     soft_class_loss,
+    soft_objects,
     soft_proposal_losses,
     soft_softmax_loss,
 )
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match, match_all
-from mtvit_core.losses.soft_objects import SoftObjects, soft_objects
 from mtvit_core.structures.boxes import xyxy_to_cxcywh
 from mtvit_seg.config import SegConfig
 from mtvit_seg.decoding.extent import mask_boxes

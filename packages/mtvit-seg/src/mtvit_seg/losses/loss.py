@@ -18,8 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.losses.classification import open_cross_entropy, quality_focal
-from mtvit_core.losses.draws import image_generators
-from mtvit_core.losses.global_batch import shared_count
+from mtvit_core.losses.global_batch import image_generators, shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_seg.head import SegPredictions

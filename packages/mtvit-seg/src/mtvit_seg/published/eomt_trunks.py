@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mtvit_core.backbones.interface import Option
 from mtvit_core.backbones.plain.positions import resize_tables
-from mtvit_core.backbones.plain.vit import Option
 from mtvit_core.published.format import BASE
 from mtvit_core.published.recipe import Recipe, copied, layer, on_base, stacked
 from mtvit_core.published.sizes import count_blocks, mlp_ratio

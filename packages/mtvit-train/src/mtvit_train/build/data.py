@@ -1,5 +1,7 @@
-"""The data of a run, read: one data set, or several that become one."""
+"""The data of a run, generated or read: one data set, or several that become one."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +18,7 @@ from mtvit_train.data.merging.concatenation import pool
 from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
 from mtvit_train.data.merging.table import DataTable
 from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.scenes.writer import write_scenes
 
 
 @dataclass(frozen=True)
@@ -130,3 +133,31 @@ def _check_same_categories(train: PackedAnnotations, val: PackedAnnotations, roo
         raise ConfigError(
             f"data {root}: the train and val annotations list different categories; make them equal."
         )
+
+
+def prepare_data(config: RunConfig, out: Path, check: Callable[[], None] = lambda: None) -> Path:
+    """Return the data folder; generated scenes are written below the run folder first, where they are not.
+
+    Of several data sets each has its own, and the run folder is returned.
+
+    Args:
+        config: Settings of the run.
+        out: Run folder.
+        check: Called after each scene.
+    """
+    if not isinstance(config.data, str):
+        return out
+    if config.data != "scenes":
+        return Path(config.data)
+    folder, scenes = out / "scenes", config.scenes
+    if not (folder / "annotations").is_dir():  # they come last: without them the scenes are unfinished
+        shutil.rmtree(folder, ignore_errors=True)
+        write_scenes(
+            folder,
+            train=scenes.train,
+            val=scenes.val,
+            seed=scenes.seed,
+            size=scenes.size,
+            progress=lambda done, count: check(),
+        )
+    return folder

@@ -1,14 +1,14 @@
 """The command ``mtvit-train``: train, check data, write scenes, pre-train a backbone."""
 
-from pathlib import Path
-
 import click
 
 from mtvit_core.cli.errors import OneLineErrors, verbose_option
 from mtvit_core.cli.options import require_sound_plugins, strict_option
 from mtvit_train.cli.doctor import doctor
 from mtvit_train.cli.knowledge_token import knowledge_token
+from mtvit_train.cli.pretrain import pretrain
 from mtvit_train.cli.report import report
+from mtvit_train.cli.scenes import scenes
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -68,69 +68,11 @@ def main(
         ctx.exit(STOPPED)
 
 
-@main.command()
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
-@click.option("--train", default=2000, show_default=True, help="Training images.")
-@click.option("--val", default=200, show_default=True, help="Validation images.")
-@click.option("--seed", default=0, show_default=True, help="Number of the data set.")
-@click.option("--size", default=128, show_default=True, help="Side of the images in pixels, 64 to 1024.")
-@click.option(
-    "--workers", default=0, show_default=True, help="Processes that render; the files are the same for any."
-)
-def scenes(out: Path, train: int, val: int, seed: int, size: int, workers: int) -> None:
-    """Write generated scenes as ordinary COCO files: boxes, masks and keypoints."""
-    from mtvit_train.scenes.writer import write_scenes
-
-    write_scenes(out, train=train, val=val, seed=seed, size=size, workers=workers)
-    click.echo(f"{train} training and {val} validation scenes are in {out}.")
-
-
-@main.command()
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="File to write, as vit.safetensors."
-)
-@click.option(
-    "--config", help="A TOML file or recipe; its [model] table says which backbone. [default: scenes-demo]"
-)
-@click.option("--images", default=12000, show_default=True, help="Unlabelled scenes to learn from.")
-@click.option("--steps", default=4500, show_default=True, help="Updates of the weights.")
-@click.option("--batch-size", default=32, show_default=True, help="Images per update.")
-@click.option("--seed", default=5, show_default=True, help="Stream of the scenes; runs use others.")
-@click.option(
-    "--method",
-    default="figures",
-    show_default=True,
-    type=click.Choice(["figures", "mae"]),
-    help="What to learn.",
-)
-def pretrain(
-    out: Path, config: str | None, images: int, steps: int, batch_size: int, seed: int, method: str
-) -> None:
-    """Teach a backbone from unlabelled scenes: to find pasted figures, or to fill hidden patches.
-
-    With its defaults this command made the weights that ship with mtvit, model.pretrained="scenes".
-    """
-    from rich.console import Console
-
-    from mtvit_train.config.run import read_run
-    from mtvit_train.pretraining.pretrain import pretrain as pretrain_backbone
-
-    table = read_run(config or "scenes-demo", {}, ()).model
-    pretrain_backbone(
-        table,
-        out,
-        images=images,
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        method=method,
-        console=Console(),
-    )
-
-
 main.add_command(doctor)
 main.add_command(knowledge_token)
+main.add_command(pretrain)
 main.add_command(report)
+main.add_command(scenes)
 
 if __name__ == "__main__":
     main()

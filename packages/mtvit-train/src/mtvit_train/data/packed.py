@@ -1,7 +1,7 @@
 """The annotations of a whole split as packed arrays: little memory, quick to share with loader processes."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +21,10 @@ from mtvit_train.data.dense_maps import PackedMaps
 
 #: Every kind of label, for callers that need them all.
 ALL_KINDS = frozenset(LABEL_KINDS)
+
+
+#: What a data set is asked for: epoch and index of the image.
+Key = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -236,3 +240,14 @@ class PackedAnnotations:
             maps={name: torch.from_numpy(values) for name, values in self.dense(index, needs).items()},
             annotated=self.annotated(index),
         )
+
+
+def sizes_by(firsts: Sequence[int], images: Int64[ndarray, " samples"]) -> tuple[int, ...]:
+    """Count samples by data set.
+
+    Args:
+        firsts: First image of each data set.
+        images: Image of each sample, rising.
+    """
+    bounds = [*np.searchsorted(images, firsts), len(images)]
+    return tuple(np.diff(bounds).tolist())

@@ -9,10 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.heads.knowledge_tokens import knowledge_tokens
-from mtvit_core.model.checkpoint import load, make_tasks
+from mtvit_core.model.build import make_tasks
+from mtvit_core.model.checkpoint import load
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.data import read_data
-from mtvit_train.build.splits import make_split, task_names
+from mtvit_train.build.splits import make_split
+from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.loading.loader import load as load_batches
 from mtvit_train.data.loading.sampler import EpochSampler

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mtvit_core.errors import CheckpointError, ConfigError, did_you_mean
 from mtvit_core.model.checkpoint import load
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.tasks.task import Task
+from mtvit_core.tasks.task import Task, View
 from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.run import RunConfig
 

@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, distributed
 
 from mtvit_core.device import pick_device
 from mtvit_core.errors import ConfigError, MtvitError
@@ -18,6 +20,16 @@ T = TypeVar("T")
 #: How long processes wait for each other: longer than the first one takes to write scenes or to score a large
 #: data set, while the others have nothing to do. A process that ends is noticed at once.
 PATIENCE = timedelta(hours=3)
+
+
+def mean_over_ranks(values: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Return the mean of a tensor over the processes of a run, without gradient; of one process, itself."""
+    values = values.detach()
+    if not (dist.is_available() and dist.is_initialized()):
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
 
 
 class RankError(MtvitError):

@@ -7,13 +7,14 @@ from typing import Any
 
 from mtvit_core.evaluation.consistency import Consistency
 from mtvit_core.evaluation.details import Details
+from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.model.modes import evaluating
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import LABEL_KINDS
 from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.tasks.contract import decode, own_details, own_metrics
-from mtvit_core.tasks.task import Evaluator, Task
+from mtvit_core.tasks.task import Task, View
 from mtvit_train.build.splits import AnyDataset, Split
 from mtvit_train.data.loading.evaluation_batches import portion
 from mtvit_train.data.loading.loader import load

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
-from mtvit_core.losses.draws import sharing
-from mtvit_core.losses.global_batch import Counts
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.losses.global_batch import Counts, sharing
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.structures.batch import Batch
+from mtvit_core.tasks.task import View
 from mtvit_train.distillation.teacher import Teacher
-from mtvit_train.distributed.over_ranks import mean_over_ranks
-from mtvit_train.distributed.ranks import Ranks
+from mtvit_train.distributed.ranks import Ranks, mean_over_ranks
 
 # Keeps the streams of random numbers of passes apart from those for order, augmentation and transforms.
 _PASS_STREAM = 5

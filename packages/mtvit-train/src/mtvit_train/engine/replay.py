@@ -14,10 +14,12 @@ from torch import Tensor
 
 from mtvit_core.config import validate
 from mtvit_core.errors import DivergedError
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
-from mtvit_train.build.splits import make_model, task_names
+from mtvit_core.tasks.task import View
+from mtvit_train.build.model import make_model
+from mtvit_train.build.tasks import task_names
 from mtvit_train.build.warm_start import read_start
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.teacher import open_teacher, sealed

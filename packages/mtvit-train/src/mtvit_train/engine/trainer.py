@@ -10,9 +10,10 @@ from torch.distributed.fsdp import FSDPModule
 
 from mtvit_core.backbones.plain.vit import step
 from mtvit_core.errors import DivergedError
-from mtvit_core.model.multitask_vit import MultiTaskViT, View
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.structures.batch import Batch
+from mtvit_core.tasks.task import View
 from mtvit_train.build.splits import Split
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.data.loading.loader import Loading, load

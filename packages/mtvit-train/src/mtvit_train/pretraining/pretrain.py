@@ -11,7 +11,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mtvit_core.backbones.plain.vit import create_backbone
+from mtvit_core.backbones.create import create_backbone
 from mtvit_train.config.run import ModelConfig
 from mtvit_train.optim.muon_and_adamw import MuonAndAdamW
 from mtvit_train.optim.precision import compute_type

@@ -13,9 +13,11 @@ from rich.console import Console
 from mtvit_core.model import checkpoint
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
-from mtvit_train.build.data import read_data
+from mtvit_train.build.data import prepare_data, read_data
 from mtvit_train.build.label_counts import exposures, show_exposures
-from mtvit_train.build.splits import Split, check_tasks, make_model, make_split, prepare_data, task_names
+from mtvit_train.build.model import make_model
+from mtvit_train.build.splits import Split, make_split
+from mtvit_train.build.tasks import check_tasks, task_names
 from mtvit_train.build.warm_start import known_categories, read_start
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.knowledge_token import give_tokens

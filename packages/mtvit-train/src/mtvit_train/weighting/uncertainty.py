@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.tasks.task import TaskConfig
-from mtvit_train.distributed.over_ranks import mean_over_ranks
+from mtvit_train.distributed.ranks import mean_over_ranks
 
 
 class UncertaintyConfig(TaskConfig):

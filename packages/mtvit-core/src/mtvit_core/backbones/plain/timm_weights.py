@@ -3,7 +3,7 @@
 timm converts the formats it knows and resizes positions, but leaves at random whatever a file lacks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtvit_core.backbones.plain.timm_blocks import PlainViT
 from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.state_dicts import differences
 
 #: Weights of ours that no file of timm's has; they start as they are drawn.
 FRESH = ("mid_pos_embed",)
@@ -69,21 +70,3 @@ def _in_own_keys(found: Mapping[str, Tensor], model: PlainViT) -> dict[str, Tens
         return dict(eva.checkpoint_filter_fn(found, model))
     convert = partial(vision_transformer.checkpoint_filter_fn, adapt_layer_scale=True)  # as DeiT III needs it
     return dict(convert(found, model))
-
-
-def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Say in words how weights found differ from a model's own: keys and shapes, the first three each."""
-    reshaped = [k for k in own if k in found and own[k].shape != found[k].shape]
-    shapes = [f"{k} is {tuple(found[k].shape)} instead of {tuple(own[k].shape)}" for k in reshaped]
-    missing, unexpected = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
-    return listed({"missing": missing, "unexpected": unexpected, "of another shape": shapes}, most=3)
-
-
-def listed(problems: Mapping[str, Sequence[str]], most: int) -> str:
-    """Say in words which keys have which problem, at most so many of each; empty where there is none."""
-    words = []
-    for what, keys in problems.items():
-        if keys:
-            more = f" and {len(keys) - most} more" if len(keys) > most else ""
-            words.append(f"{what}: {', '.join(keys[:most])}{more}")
-    return "; ".join(words)

@@ -9,10 +9,8 @@ The final norm of the backbone applies at every depth that is read.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -20,16 +18,12 @@ from torch.utils.checkpoint import checkpoint
 
 from mtvit_core.backbones.attention import Layout, attend
 from mtvit_core.backbones.features import Features, LayerFeatures
+from mtvit_core.backbones.interface import BackboneSpec, Option, check_divides
 from mtvit_core.backbones.plain import timm_blocks
 from mtvit_core.backbones.plain.options import Variation, split_options
-from mtvit_core.backbones.plain.timm_weights import load_pretrained
 from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
 from mtvit_core.config import validate
-from mtvit_core.errors import ConfigError, MtvitError, ShapeError
-from mtvit_core.tasks.task import BackboneSpec
-
-Option = bool | int | float | str | list[int]
-
+from mtvit_core.errors import ShapeError
 
 #: Runs one block: its tokens B S D, rotary positions, where each group stands, masks by group, and the index
 #: of the first token that is wanted.
@@ -248,60 +242,3 @@ def _ask_masks(
         g.name: maskers[g.name].query_mask(layer, features.queries[g.name], features.patches) for g in groups
     }
     return {name: mask for name, mask in asked.items() if mask is not None}
-
-
-def check_divides(
-    canvas: tuple[int, int], patch: tuple[int, int], what: str, error: type[MtvitError] = ConfigError
-) -> None:
-    """Refuse rows and columns that are not multiples of the patch, naming the nearest that are.
-
-    Raises:
-        ConfigError: (or ``error``) they are not.
-    """
-    if canvas[0] % patch[0] or canvas[1] % patch[1]:
-        fit = tuple(max(1, round(c / p)) * p for c, p in zip(canvas, patch, strict=True))
-        raise error(
-            f"{what}: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, "
-            f"{patch[0]} x {patch[1]}; the nearest that fits is {fit[0]} x {fit[1]}."
-        )
-
-
-def create_backbone(
-    name: str,
-    canvas: tuple[int, int],
-    pretrained: bool | str | Path = False,
-    options: Mapping[str, Option] | None = None,
-) -> Backbone:
-    """Build a backbone from timm.
-
-    Args:
-        name: timm's name (``vit_small_patch14_reg4_dinov2.lvd142m``) or a hub id (``hf-hub:timm/...``).
-        canvas: Rows H and columns W of the images it will see; its positions are resized to it.
-        pretrained: True for timm's published weights, a path for a local file of weights in timm's keys.
-        options: Arguments of the timm model, such as ``depth=6`` or ``drop_path_rate=0.1``, and those of
-            ``Variation``.
-
-    Returns:
-        The backbone in training mode.
-
-    Raises:
-        ConfigError: the name is unknown, an option is wrong, the model is not a plain ViT, or its weights
-            cannot be had.
-        CheckpointError: the file does not hold the weights of this model.
-    """
-    own, of_timm = split_options(options or {})
-    variation = validate(Variation, own, f"backbone {name}: options")
-    is_on_hub = name.startswith("hf-hub:")
-    if not is_on_hub:
-        timm_blocks.check_known(name)
-    try:
-        vit = timm.create_model(name, img_size=canvas, dynamic_img_size=True, num_classes=0, **of_timm)
-    except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as cause:
-        words = " ".join(str(cause).split())
-        what = "cannot be had from the hub" if is_on_hub else f"timm refuses the options {of_timm}"
-        raise ConfigError(f"backbone {name!r}: {what}: {words}") from cause
-    variation.apply(timm_blocks.check_plain(vit, name), name)
-    backbone = Backbone(vit, name, canvas, options)
-    if pretrained:
-        load_pretrained(backbone.vit, name, None if pretrained is True else pretrained)
-    return backbone

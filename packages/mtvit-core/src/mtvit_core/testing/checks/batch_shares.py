@@ -1,13 +1,17 @@
-"""Checks that a loss is the same however its batch is shared out over processes and passes."""
+"""Checks that losses and metrics are the same however a batch is shared out over processes and passes."""
 
+import math
+import pickle
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 
-from mtvit_core.losses.draws import sharing
-from mtvit_core.losses.global_batch import Counts
+from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.losses.global_batch import Counts, sharing
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.instances import Instances
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case, explained, supervised
 from mtvit_core.testing.checks.batches import SAME
@@ -55,3 +59,42 @@ def _mean_of_shares(case: Case, model: MultiTaskViT, batch: Sample, shares: int)
                 stack.enter_context(sharing(i, shares, seed=0))
                 found.append(case.losses(model, part))
     return {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
+
+
+_PLAIN = "return from `state` plain data: dicts, lists, numbers, text"
+
+
+def evaluator_merge(case: Case) -> None:
+    """Evaluators of several processes, merged, equal one that saw all images; one seen twice counts once."""
+    sample = case.sample
+    predictions = case.predict(case.stirred(), sample)
+    perfect = case.task.perfect(predictions, case.targets(sample))
+    found = case.decode(predictions, sample)
+    if (
+        perfect is not None
+    ):  # right on some images and wrong on others, so that metrics have something to tell
+        found = found[:1] + case.decode(perfect, sample)[1:]
+    images = list(range(len(sample)))
+    half = len(images) // 2
+    whole = _fed(case.task.evaluator(), found, sample, images).compute()
+    for order in (1, -1):
+        # The image in the middle is seen by both, as where a sampler fills up the last batch.
+        parts = [_fed(case.task.evaluator(), found, sample, p) for p in (images[: half + 1], images[half:])]
+        with explained("pickling the state of an evaluator", _PLAIN):
+            states = [pickle.loads(pickle.dumps(part.state())) for part in parts[::order]]
+        with explained("merging the states of two evaluators", "let `merge` take what `state` returns"):
+            parts[0].merge(states)
+            merged = parts[0].compute()
+        for name, value in whole.items():
+            other = merged.get(name, math.nan)
+            if not (math.isclose(value, other, abs_tol=1e-9) or (math.isnan(value) and math.isnan(other))):
+                raise Breach(
+                    f"{name} is {value:.6g} by one evaluator, {other:.6g} by two that were merged",
+                    "keep in the state what each image adds, by its id, and compute from the union",
+                )
+
+
+def _fed(evaluator: Evaluator, found: Sequence[Instances], sample: Sample, rows: Sequence[int]) -> Evaluator:
+    part = sample.rows(rows)
+    evaluator.update([found[i] for i in rows], part.truth, part.meta)
+    return evaluator

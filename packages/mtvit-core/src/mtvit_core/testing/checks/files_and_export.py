@@ -1,10 +1,15 @@
-"""Check that a task that says so can leave Python."""
+"""Checks that weights survive a file, and that a task that says so can be exported."""
+
+import json
 
 import torch
+from safetensors.torch import load as read
+from safetensors.torch import save as write
 
 from mtvit_core.deploy.program import TensorsOnly, export
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case, explained
+from mtvit_core.testing.fields import tensor_fields
 
 #: Largest difference, relative to the largest value.
 EQUAL = 1e-5
@@ -31,3 +36,47 @@ def exporting(case: Case) -> None:
                 else f"{path} has another shape there",
                 "let no Python value of one image decide what is computed, such as `.item()` or `if tensor`",
             )
+
+
+def state_dict(case: Case) -> None:
+    """Weights and settings written to a file and read into a fresh model give the same predictions."""
+    first, second = case.stirred(seed=1), case.model(seed=2).eval()
+    stray = [
+        key for key in first.state_dict() if not key.startswith(("backbone.", f"tasks.{case.task.name}."))
+    ]
+    if stray:
+        raise Breach(f"the model has weights under {stray[0]!r}", "keep modules in `tokens` and `head` only")
+    with explained(
+        "writing the weights to a file", "give every module tensors of its own; two may not share memory"
+    ):
+        file = write({key: value.contiguous() for key, value in first.state_dict().items()})
+    with explained("reading the weights into a fresh model", "build the same modules from the same settings"):
+        second.load_state_dict(read(file))
+    before = tensor_fields(case.predict(first, case.sample), "predictions", len(case.sample))
+    after = tensor_fields(case.predict(second, case.sample), "predictions", len(case.sample))
+    for a, b in zip(before, after, strict=True):
+        if not torch.equal(a.value, b.value):
+            gap = float((a.value.double() - b.value.double()).abs().max())
+            raise Breach(
+                f"{a.name} differs by {gap:.3g} after the weights were loaded into a model of another seed",
+                "make every tensor that is drawn or learned a parameter, or a buffer that is persistent",
+            )
+    _check_settings(case)
+
+
+def _check_settings(case: Case) -> None:
+    config = case.task.config
+    with explained(
+        "reading the settings back from JSON",
+        "use types of settings that JSON holds, and defaults that fit them",
+    ):
+        again = type(config).model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
+    if again != config:
+        changed = [
+            name for name in type(config).model_fields if getattr(again, name) != getattr(config, name)
+        ]
+        raise Breach(
+            f"the setting {changed[0]!r} is {getattr(config, changed[0])!r}, but after a round trip through "
+            f"JSON {getattr(again, changed[0])!r}",
+            "use types of settings that JSON holds, and defaults that fit them",
+        )

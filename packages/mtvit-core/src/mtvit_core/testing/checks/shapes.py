@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtvit_core.plugins.part_checks import Fault
-from mtvit_core.plugins.validation import check_task
+from mtvit_core.plugins.validation import Fault, check_task
 from mtvit_core.tasks.task import Targets
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case, supervised

@@ -1,6 +1,6 @@
 """Which batches of an evaluation a process sees: whole images, each in one process only."""
 
-from mtvit_train.data.loading.sampler import Key
+from mtvit_train.data.packed import Key
 from mtvit_train.data.samples.detected_persons import DetectedPersons
 from mtvit_train.data.samples.images import ImageDataset
 from mtvit_train.data.samples.persons import PersonDataset

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.batch import Batch
-from mtvit_train.data.loading.sampler import Key
+from mtvit_train.data.packed import Key
 from mtvit_train.data.samples.images import Sample, collate
 from mtvit_train.distributed.stop_signals import ignore_signals
 

@@ -84,14 +84,3 @@ def _block(
 @lru_cache(maxsize=32)
 def _pass(size: int, seed: int, member: int, turn: int) -> Int64[ndarray, " samples"]:
     return np.random.default_rng([_PASS_STREAM, seed, member, turn]).permutation(size)
-
-
-def sizes_by(firsts: Sequence[int], images: Int64[ndarray, " samples"]) -> tuple[int, ...]:
-    """Count samples by data set.
-
-    Args:
-        firsts: First image of each data set.
-        images: Image of each sample, rising.
-    """
-    bounds = [*np.searchsorted(images, firsts), len(images)]
-    return tuple(np.diff(bounds).tolist())

@@ -10,9 +10,7 @@ from numpy import ndarray
 from torch.utils.data import Sampler
 
 from mtvit_train.data.loading.mixture import Mixture
-
-#: What a data set is asked for: epoch and index of the image.
-Key = tuple[int, int]
+from mtvit_train.data.packed import Key
 
 # Keeps the streams of random numbers for the order apart from those for augmentation.
 _ORDER_STREAM = 1

@@ -10,8 +10,7 @@ from torch.utils.data import Dataset
 from mtvit_core.errors import DataError
 from mtvit_core.structures.crops import CropRule, crop_person, person_meta
 from mtvit_core.structures.framing import Letterbox
-from mtvit_train.data.loading.sampler import Key
-from mtvit_train.data.packed import PackedAnnotations
+from mtvit_train.data.packed import Key, PackedAnnotations
 from mtvit_train.data.samples.images import ImageDataset, Sample
 
 

@@ -17,8 +17,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import Framing, ImageMeta
 from mtvit_core.structures.image_files import MAX_PIXELS, read_image
-from mtvit_train.data.loading.sampler import Key
-from mtvit_train.data.packed import ALL_KINDS, PackedAnnotations
+from mtvit_train.data.packed import ALL_KINDS, Key, PackedAnnotations
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_placement
 from mtvit_train.data.samples.colour import jitter_colour
 from mtvit_train.data.samples.placed_annotations import may_flip, place_annotations

@@ -15,9 +15,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.crops import CropRule, crop_person, person_roi, points_to_crop
 from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.structures.image_files import MAX_PIXELS
-from mtvit_train.data.loading.mixture import sizes_by
-from mtvit_train.data.loading.sampler import Key
-from mtvit_train.data.packed import ALL_KINDS, PackedAnnotations
+from mtvit_train.data.packed import ALL_KINDS, Key, PackedAnnotations, sizes_by
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.samples.colour import jitter_colour
 from mtvit_train.data.samples.images import ImageDataset, Sample

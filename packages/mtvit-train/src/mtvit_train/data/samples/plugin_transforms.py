@@ -11,7 +11,7 @@ from torch import Tensor
 from mtvit_core.errors import PluginError
 from mtvit_core.plugins.sample_transform import Transform
 from mtvit_core.structures.annotations import Annotations
-from mtvit_train.data.loading.sampler import Key
+from mtvit_train.data.packed import Key
 
 # Keeps the streams of random numbers for transforms apart from those of everything else.
 _TRANSFORM_STREAM = 4

@@ -1,0 +1,55 @@
+"""Makes a backbone by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+
+from mtvit_core.backbones.interface import Option
+from mtvit_core.backbones.plain import timm_blocks
+from mtvit_core.backbones.plain.options import Variation, split_options
+from mtvit_core.backbones.plain.timm_weights import load_pretrained
+from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.config import validate
+from mtvit_core.errors import ConfigError
+
+
+def create_backbone(
+    name: str,
+    canvas: tuple[int, int],
+    pretrained: bool | str | Path = False,
+    options: Mapping[str, Option] | None = None,
+) -> Backbone:
+    """Build a backbone from timm.
+
+    Args:
+        name: timm's name (``vit_small_patch14_reg4_dinov2.lvd142m``) or a hub id (``hf-hub:timm/...``).
+        canvas: Rows H and columns W of the images it will see; its positions are resized to it.
+        pretrained: True for timm's published weights, a path for a local file of weights in timm's keys.
+        options: Arguments of the timm model, such as ``depth=6`` or ``drop_path_rate=0.1``, and those of
+            ``Variation``.
+
+    Returns:
+        The backbone in training mode.
+
+    Raises:
+        ConfigError: the name is unknown, an option is wrong, the model is not a plain ViT, or its weights
+            cannot be had.
+        CheckpointError: the file does not hold the weights of this model.
+    """
+    own, of_timm = split_options(options or {})
+    variation = validate(Variation, own, f"backbone {name}: options")
+    is_on_hub = name.startswith("hf-hub:")
+    if not is_on_hub:
+        timm_blocks.check_known(name)
+    try:
+        vit = timm.create_model(name, img_size=canvas, dynamic_img_size=True, num_classes=0, **of_timm)
+    except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as cause:
+        words = " ".join(str(cause).split())
+        what = "cannot be had from the hub" if is_on_hub else f"timm refuses the options {of_timm}"
+        raise ConfigError(f"backbone {name!r}: {what}: {words}") from cause
+    variation.apply(timm_blocks.check_plain(vit, name), name)
+    backbone = Backbone(vit, name, canvas, options)
+    if pretrained:
+        load_pretrained(backbone.vit, name, None if pretrained is True else pretrained)
+    return backbone

@@ -1,0 +1,47 @@
+"""The model that a run's settings describe."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.build import build
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.categories import Categories
+from mtvit_train.build.tasks import task_names
+from mtvit_train.build.warm_start import continued
+from mtvit_train.config.run import ModelConfig, RunConfig
+
+#: Weights that ship with the trainer: pre-trained on unlabelled scenes by ``mtvit-train pretrain``.
+SCENES_WEIGHTS = "vit_scenes.safetensors"
+
+
+def make_model(config: RunConfig, categories: Categories, start: MultiTaskViT | None = None) -> MultiTaskViT:
+    """Build the model on the CPU; fresh weights are drawn from the run's seed.
+
+    Args:
+        config: Settings.
+        categories: Classes of the data.
+        start: The model that ``model.start`` names, as ``read_start`` gives it; None: all heads are fresh.
+    """
+    torch.manual_seed(config.train.seed)
+    table, names = config.model, task_names(config)
+    if start is not None:
+        model = continued(start, config, names, categories)
+    else:
+        backbone = create_backbone(table.backbone, table.image_size, weights_of(table), table.options)
+        tasks: dict[str, Any] = {name: config.tasks.get(name, {}) for name in names}
+        model = build(backbone, tasks, categories, person_canvas=table.person_size, queries=table.queries)
+    model.backbone.checkpointing = config.train.checkpointing
+    return model
+
+
+def weights_of(table: ModelConfig) -> bool | Path:
+    """Resolve ``model.pretrained`` to what the backbone builder takes."""
+    if isinstance(table.pretrained, bool):
+        return table.pretrained
+    if table.pretrained == "scenes":
+        return Path(str(files("mtvit_train") / "weights" / SCENES_WEIGHTS))
+    return Path(table.pretrained)
