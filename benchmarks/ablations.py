@@ -18,7 +18,7 @@ from mtvit_core.backbones.tokens import Context, Entry
 from mtvit_core.heads import proposals
 from mtvit_core.heads.mlp import Hidden
 from mtvit_core.heads.proposals import PickedQueries
-from mtvit_core.heads.roi import Cells, GridReader
+from mtvit_core.heads.roi import Cells, RoIReader
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_det import loss
 
@@ -50,7 +50,7 @@ def never_correct(model: MultiTaskViT) -> None:
 class PartlySilent(nn.Module):
     """A reader that says zero in some places."""
 
-    def __init__(self, reader: GridReader, silent: slice) -> None:
+    def __init__(self, reader: RoIReader, silent: slice) -> None:
         """Keep the reader and the places."""
         super().__init__()
         self.reader, self.silent = reader, silent
@@ -98,7 +98,7 @@ class FilledQueries(PickedQueries):
     def fill(self) -> None:
         """Draw the layers."""
         width = len(self.group)
-        self.patch, self.cells, self.inside = Hidden(width, width), Cells(width), GridReader(width, width)
+        self.patch, self.cells, self.inside = Hidden(width, width), Cells(width), RoIReader(width, width)
         nn.init.xavier_uniform_(self.inside.say.weight)
 
     def forward(self, context: Context) -> Entry:

@@ -7,7 +7,7 @@ import torch
 
 from group_cases import SETTINGS, images, model_of
 from mtvit_core.errors import PluginError
-from mtvit_core.tasks.consensus import QueryObjects, agree
+from mtvit_core.tasks.consensus import QueryObjects, consensus
 
 
 def test_queries_are_what_their_tasks_agree_on() -> None:
@@ -36,11 +36,13 @@ def test_columns_of_tasks_are_those_of_their_classes() -> None:
     """Of four classes one task finds 3 and 1, in this order, another 1 and 0; nobody finds 2."""
     first = QueryObjects(torch.tensor([[[4.0, 2.0]]]), torch.zeros(1, 1, 4))
     second = QueryObjects(torch.tensor([[[0.0, 1.0]]]), torch.ones(1, 1, 4))
-    both = agree({"a": first, "b": second}, {"a": (3, 1), "b": (1, 0)})
+    both = consensus({"a": first, "b": second}, {"a": (3, 1), "b": (1, 0)})
     assert both["a"].logits.tolist() == [[[4.0, 1.0]]]
     assert both["b"].logits.tolist() == [[[1.0, 1.0]]]
     assert both["a"].boxes.tolist() == both["b"].boxes.tolist() == [[[0.0] * 4]]  # 3 is best: the first's
-    shared = agree({"a": replace(first, logits=first.logits - 5), "b": second}, {"a": (3, 1), "b": (1, 3)})
+    shared = consensus(
+        {"a": replace(first, logits=first.logits - 5), "b": second}, {"a": (3, 1), "b": (1, 3)}
+    )
     assert shared["a"].logits.tolist() == [[[0.0, -1.5]]]
     assert shared["b"].boxes.tolist() == [[[0.5] * 4]]
 
@@ -75,5 +77,6 @@ def test_a_task_says_objects_of_another_shape(monkeypatch: pytest.MonkeyPatch) -
         model.answers(images(), "image")
     assert str(caught.value) == (
         "task 'seg': its query_objects have logits (2, 5, 1) and boxes (2, 5, 4), but its group has "
-        "(2, 5, 2) of images, queries and categories of `joining`; give those of the output in that form."
+        "(2, 5, 2) of images, queries and categories of `query_request`; give those of the output in that "
+        "form."
     )

@@ -1,4 +1,4 @@
-"""Reading image files: every kind becomes RGB, everything else one line of error."""
+"""BoundCascade image files: every kind becomes RGB, everything else one line of error."""
 
 import struct
 import warnings

@@ -13,7 +13,7 @@ import mtvit_core
 from group_cases import SETTINGS, images, model_of
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.errors import ConfigError, DivergedError, PluginError
-from mtvit_core.heads.proposals import Joining
+from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.add_tasks import add_tasks, with_tasks
 from mtvit_core.tasks.instance_group import GroupPlan, InstanceGroup, queries_from_json, queries_to_json
@@ -91,7 +91,7 @@ def test_nothing_there() -> None:
 
 
 def test_a_plan_serves_every_task() -> None:
-    wide, long = Joining(9, 2, (3,), (0,)), Joining(5, 1, (2, 3), (1, 3))
+    wide, long = QueryRequest(9, 2, (3,), (0,)), QueryRequest(5, 1, (2, 3), (1, 3))
     assert GroupPlan.of({"a": wide, "b": long}) == GroupPlan(9, 1, (0, 1, 3), "isolated")
     group = InstanceGroup(GroupPlan(9, 1, (0, 1, 3), "isolated"), {"a": wide, "b": long}, SPEC)
     assert (group.group.count, group.group.enter, group.group.layers) == (9, 1, (2, 3))
@@ -206,28 +206,28 @@ def test_visibility_must_be_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("joining", "message"),
+    ("request", "message"),
     [
         (
-            Joining(4, 1, (2,), (0,)),
+            QueryRequest(4, 1, (2,), (0,)),
             "task 'a': it joins a group that enters at block 1 at depths (2,); give rising depths that end "
             "at 3, the output.",
         ),
         (
-            Joining(4, 1, (3,), (1, 0)),
+            QueryRequest(4, 1, (3,), (1, 0)),
             "task 'a': it joins a group for the categories (1, 0); give indices, rising, each once.",
         ),
     ],
 )
-def test_a_task_joins_in_a_way_that_is_none(joining: Joining, message: str) -> None:
+def test_a_task_joins_in_a_way_that_is_none(request: QueryRequest, message: str) -> None:
     with pytest.raises(PluginError) as caught:
-        InstanceGroup(GroupPlan(4, 1, (0, 1), "isolated"), {"a": joining}, SPEC)
+        InstanceGroup(GroupPlan(4, 1, (0, 1), "isolated"), {"a": request}, SPEC)
     assert str(caught.value) == message
 
 
 def two_members() -> InstanceGroup:
-    joining = Joining(4, 1, (2, 3), (0,))
-    return InstanceGroup(GroupPlan(4, 1, (0,), "isolated"), {"a": joining, "b": joining}, SPEC)
+    request = QueryRequest(4, 1, (2, 3), (0,))
+    return InstanceGroup(GroupPlan(4, 1, (0,), "isolated"), {"a": request, "b": request}, SPEC)
 
 
 class Objects:
@@ -243,7 +243,7 @@ def test_a_member_without_cost_or_objects() -> None:
     with pytest.raises(PluginError) as caught:
         two_members().match({"a": cost}, {"a": Objects(), "b": Objects()})
     assert str(caught.value) == (
-        "task 'b': it joins an instance group, but has no cost; add it, or let `joining` return None."
+        "task 'b': it joins an instance group, but has no cost; add it, or let `query_request` return None."
     )
     bare = type("Bare", (), {"counts": (1,), "labelled": Objects.labelled})()
     with pytest.raises(PluginError, match="but its targets have no `objects`; add it"):

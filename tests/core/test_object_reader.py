@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.heads.roi_cascade import BoundCascade, RoICascade
 from mtvit_core.losses.denoising import (
     NOISED,
     SHIFT,
@@ -20,9 +20,9 @@ LABELS = torch.tensor([[2, 0], [1, 0]])
 VALID = torch.tensor([[True, True], [True, False]])
 
 
-def drawn_reader(outputs: int = 3) -> ObjectReader:
+def drawn_reader(outputs: int = 3) -> RoICascade:
     torch.manual_seed(0)
-    reader = ObjectReader(8, outputs)
+    reader = RoICascade(8, outputs)
     for value in reader.parameters():
         torch.nn.init.normal_(value, std=0.1)
     return reader
@@ -34,7 +34,7 @@ def patches(layers: int = 2, images: int = 2) -> tuple[torch.Tensor, ...]:
 
 
 def test_an_untrained_reader_leaves_boxes_and_says_zero() -> None:
-    boxes, said = ObjectReader(8, 3)(patches()[0], TRUTH)
+    boxes, said = RoICascade(8, 3)(patches()[0], TRUTH)
     assert torch.equal(boxes, TRUTH)
     assert torch.equal(said, torch.zeros(2, 2, 3))
 
@@ -50,7 +50,7 @@ def test_what_is_said_is_read_in_the_corrected_box() -> None:
 
 def test_every_depth_is_read_from_its_own_patches() -> None:
     reader, layers = drawn_reader(), patches()
-    boxes, said = Reading(reader, layers).of(TRUTH)
+    boxes, said = BoundCascade(reader, layers).of(TRUTH)
     for depth, patch in enumerate(layers):
         alone = reader(patch, TRUTH)
         assert torch.equal(boxes[depth], alone[0])
@@ -94,7 +94,7 @@ def test_noises_are_those_of_the_object_in_every_pass_and_share_of_a_batch() -> 
 
 
 def test_losses_are_means_over_the_boxes_of_an_object() -> None:
-    reading = Reading(ObjectReader(8, 3), patches())  # leaves boxes as they are, finds all classes alike
+    reading = BoundCascade(RoICascade(8, 3), patches())  # leaves boxes as they are, finds all classes alike
     with torch.no_grad():
         found = denoising_losses(*reading.of(noised_boxes(TRUTH)), LABELS, TRUTH, VALID)
     assert float(found["denoising_class"]) == pytest.approx(2 * torch.tensor(3.0).log().item(), rel=1e-6)
@@ -111,7 +111,7 @@ def test_without_objects_there_is_no_loss_and_no_gradient(objects: int) -> None:
     reader = drawn_reader()
     nothing = torch.zeros(2, objects, dtype=torch.bool)
     labels, truth = LABELS[:, :objects], TRUTH[:, :objects]
-    read = Reading(reader, patches()).of(noised_boxes(truth))
+    read = BoundCascade(reader, patches()).of(noised_boxes(truth))
     found = denoising_losses(*read, labels, truth, nothing)
     sum(found.values()).backward()
     assert [value.item() for value in found.values()] == [0, 0]
@@ -131,11 +131,11 @@ def squares_and_bars(images: int) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 
 def test_a_reader_learns_to_correct_and_to_name_from_noised_boxes_alone() -> None:
     torch.manual_seed(0)
-    reader, valid = ObjectReader(8, 2), torch.ones(16, 1, dtype=torch.bool)
+    reader, valid = RoICascade(8, 2), torch.ones(16, 1, dtype=torch.bool)
     optimizer = torch.optim.Adam(reader.parameters(), 3e-3)
     for _ in range(70):
         maps, truth, labels = squares_and_bars(16)
-        read = Reading(reader, (maps,)).of(noised_boxes(truth))
+        read = BoundCascade(reader, (maps,)).of(noised_boxes(truth))
         found = denoising_losses(*read, labels, truth, valid)
         optimizer.zero_grad()
         (found["denoising_box"] + found["denoising_class"]).backward()

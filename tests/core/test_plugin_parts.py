@@ -60,9 +60,9 @@ def test_a_part_that_breaks_the_contract_is_reported(install, registry, old, new
     install("acme", HOOK.replace(old, new))
     install("zebra", HOOK.replace("blur", "noise"), "noise")
     found = registry()
-    assert list(found.parts["transform"]) == ["noise"]
+    assert list(found.extensions["transform"]) == ["noise"]
     assert [str(broken) for broken in found.broken] == [
-        f"acme 1.2, entry point 'odd': parts failed: {message}"
+        f"acme 1.2, entry point 'odd': extensions failed: {message}"
     ]
 
 
@@ -70,8 +70,8 @@ def test_two_plugins_may_not_bring_the_same_part(install, registry):
     install("acme", HOOK)
     install("zebra", HOOK)
     found = registry()
-    assert found.parts["transform"] == {}
+    assert found.extensions["transform"] == {}
     assert str(found.broken[0]) == (
-        "acme 1.2, entry point 'odd': parts failed: 'blur' is also claimed by zebra 1.2, entry point 'odd'. "
-        "Uninstall all but one of them."
+        "acme 1.2, entry point 'odd': extensions failed: 'blur' is also claimed by zebra 1.2, entry point "
+        "'odd'. Uninstall all but one of them."
     )

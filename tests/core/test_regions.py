@@ -1,11 +1,11 @@
-"""Reading inside boxes: the grid of points, sizes and places that do not matter, and the loss."""
+"""BoundCascade inside boxes: the grid of points, sizes and places that do not matter, and the loss."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtvit_core.heads.roi import CELLS, Cells, GridReader, at_places, region_class_loss
+from mtvit_core.heads.roi import CELLS, PatchCells, RoIReader, at_places, region_class_loss
 
 
 class Regions(nn.Module):
@@ -14,7 +14,7 @@ class Regions(nn.Module):
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.cells, self.inside = Cells(width), GridReader(width, outputs)
+        self.cells, self.inside = PatchCells(width), RoIReader(width, outputs)
         nn.init.normal_(self.inside.say.weight)
 
     def forward(self, patches: Tensor, boxes: Tensor) -> Tensor:

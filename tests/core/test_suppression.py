@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtvit_core.heads.nms import without_repeats
+from mtvit_core.heads.nms import class_nms
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.instances import Instances
 
@@ -34,14 +34,14 @@ BOXES = [[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 9], [20, 20, 30, 30]]
     ("threshold", "kept"), [(0.85, [0.9, 0.7, 0.2]), (0.95, [0.9, 0.7, 0.5, 0.2]), (0.0, [0.9, 0.7, 0.2])]
 )
 def test_the_best_of_a_class_stays(threshold: float, kept: list[float]) -> None:
-    result = without_repeats(found(BOXES, [0.5, 0.9, 0.7, 0.2], [0, 0, 1, 0]), threshold)
+    result = class_nms(found(BOXES, [0.5, 0.9, 0.7, 0.2], [0, 0, 1, 0]), threshold)
     assert result.scores.tolist() == pytest.approx(kept)
 
 
 def test_a_threshold_of_one_keeps_all_in_their_order() -> None:
     all_ = found([BOXES[0]] * 3, [0.1, 0.3, 0.2], [0, 0, 0])
-    assert without_repeats(all_, 1.0) is all_
+    assert class_nms(all_, 1.0) is all_
 
 
 def test_nothing_found() -> None:
-    assert len(without_repeats(found([], [], []), 0.5)) == 0
+    assert len(class_nms(found([], [], []), 0.5)) == 0

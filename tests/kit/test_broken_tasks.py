@@ -125,25 +125,25 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
     ),
     ("state_dict", broken.Shy, "the setting 'seed' is 3, but after a round trip through JSON 0"),
     (
-        "joining",
+        "shared_queries",
         broken.Misplaced,
         "loss term 'class' changes from … to … with the order of the annotations, …",
     ),
     (
-        "joining",
+        "shared_queries",
         broken.Doubled,
         "loss term 'class' is … with the queries of the group and … with the task's own, of the same weights",
     ),
-    ("joining", broken.Secretive, "a result has … objects and tells 0 queries"),
+    ("shared_queries", broken.Secretive, "a result has … objects and tells 0 queries"),
     (
-        "joining",
+        "shared_queries",
         broken.Particular,
         "predictions.logits is another with the queries of the group 'instance' than with the task's own, of "
         "the same weights",
     ),
     *(
         (
-            "joining",
+            "shared_queries",
             task,
             "told that no query is anything, the task still finds objects of a score of …, or says something "
             "else than it was told",
@@ -151,7 +151,7 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
         for task in (broken.Deaf, broken.Stubborn)
     ),
     (
-        "joining",
+        "shared_queries",
         broken.Wordy,
         "query_objects of 4 images and 3 categories have logits (4, 8, 4) and boxes (4, 8, 4)",
     ),

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.heads.roi_cascade import BoundCascade, RoICascade
 from mtvit_seg.config import SegConfig
 from mtvit_seg.losses.denoising import masks_in, noised_losses
 from mtvit_seg.losses.targets import SegTargets, make_targets
@@ -30,7 +30,7 @@ def test_masks_near_the_truth_are_read_at_the_cells_of_each_box() -> None:
 
 def test_a_reader_learns_shapes_from_noised_boxes_alone() -> None:
     torch.manual_seed(0)
-    reader = ObjectReader(8, 1 + SHAPE * SHAPE)
+    reader = RoICascade(8, 1 + SHAPE * SHAPE)
     optimizer = torch.optim.Adam(reader.parameters(), 3e-3)
     y, x = torch.meshgrid(torch.arange(48), torch.arange(48), indexing="ij")
 
@@ -46,12 +46,12 @@ def test_a_reader_learns_shapes_from_noised_boxes_alone() -> None:
     first = None
     for _ in range(60):
         maps, targets = triangles()
-        terms = noised_losses(Reading(reader, (maps,)), targets, SegConfig())
+        terms = noised_losses(BoundCascade(reader, (maps,)), targets, SegConfig())
         optimizer.zero_grad()
         sum(terms.values(), torch.tensor(0.0)).backward()
         optimizer.step()
         first = terms["denoising_mask"].item() if first is None else first
     with torch.no_grad():
         maps, targets = triangles()
-        last = noised_losses(Reading(reader, (maps,)), targets, SegConfig())["denoising_mask"].item()
+        last = noised_losses(BoundCascade(reader, (maps,)), targets, SegConfig())["denoising_mask"].item()
     assert last < 0.5 * first

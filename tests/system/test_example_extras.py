@@ -59,7 +59,7 @@ NAMES = {"names": ("dog", "cat")}
 
 def test_the_example_is_listed(extras: ModuleType) -> None:
     found = json.loads(CliRunner().invoke(mtvit, ["plugins", "--json"]).stdout)
-    parts = [(part["kind"], part["name"], part["distribution"]) for part in found["parts"]]
+    parts = [(part["kind"], part["name"], part["distribution"]) for part in found["extensions"]]
     assert [part for part in parts if part[2] == "mtvit-extras"] == [
         ("reader", "csv_boxes", "mtvit-extras"),
         ("transform", "greyscale", "mtvit-extras"),

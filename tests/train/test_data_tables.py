@@ -17,7 +17,7 @@ from mtvit_core.structures.batch import Batch
 from mtvit_train.build.data import RunData, read_data
 from mtvit_train.build.label_counts import exposures
 from mtvit_train.build.model import make_model
-from mtvit_train.build.splits import Split, make_split
+from mtvit_train.build.splits import DataSplit, make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.samples.images import collate
@@ -277,7 +277,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def split_of(three: Path) -> tuple[RunConfig, Any, Split]:
+def split_of(three: Path) -> tuple[RunConfig, Any, DataSplit]:
     config = read_run(str(three / "run.toml"), {"steps": 3}, ())
     data = read_data(config, three)
     model = make_model(config, data.train.categories)

@@ -14,7 +14,7 @@ from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.heads.knowledge_tokens import knowledge_tokens
 from mtvit_train.cli.main import main
 from mtvit_train.distillation.knowledge_token import fit_tokens, give_tokens, with_knowledge
-from mtvit_train.distillation.teacher import sealed
+from mtvit_train.distillation.teacher import with_teacher_checksum
 from mtvit_train.scenes.writer import write_scenes
 
 PLAIN: dict[str, Any] = {"pose": {"variant": "vitpose-simple"}}
@@ -125,4 +125,4 @@ def test_errors_about_tokens_are_one_line(scenes: Path, teacher: str, tmp_path: 
         "tasks.pose.knowledge: variant 'onepass' takes no knowledge token, only vitpose and vitpose-simple "
         "do; leave it false."
     )
-    assert sealed(settings(scenes, ASKING, distill={"token": path})).distill.token == path
+    assert with_teacher_checksum(settings(scenes, ASKING, distill={"token": path})).distill.token == path

@@ -19,12 +19,12 @@ from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import KeypointSchema
 from mtvit_train.build.data import read_data
 from mtvit_train.build.label_counts import exposures
-from mtvit_train.build.splits import Split, make_split
+from mtvit_train.build.splits import DataSplit, make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.samples.images import collate
-from mtvit_train.distillation.teacher import Teacher, open_teacher, sealed
+from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
 from mtvit_train.engine.gradients import Objective
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.weighting.fixed import FixedConfig, FixedWeights
@@ -101,7 +101,7 @@ def test_people_without_keypoints_are_cropped_where_a_teacher_looks_at_them(
     odd = np.arange(packed.instances) % 2 == 1
     packed = replace(packed, keypoint_rows=np.where(odd, -1, packed.keypoint_rows).astype(np.int32))
 
-    def split(training: bool = True, **table: Any) -> Split:
+    def split(training: bool = True, **table: Any) -> DataSplit:
         asked = config.model_copy(update={"distill": DistillConfig(**table)})
         return make_split(asked, student, packed, training=training)
 
@@ -214,13 +214,13 @@ def refused(config: RunConfig, path: str, **table: Any) -> str:
 
 
 def test_settings_without_a_teacher_and_a_missing_file_are_refused(tmp_path: Path) -> None:
-    assert sealed(RunConfig()) == RunConfig()
+    assert with_teacher_checksum(RunConfig()) == RunConfig()
     with pytest.raises(ConfigError) as caught:
-        sealed(RunConfig(distill={"weight": 2.0}))
+        with_teacher_checksum(RunConfig(distill={"weight": 2.0}))
     assert str(caught.value) == ("config: distill has settings, but distill.teacher is empty; name a file.")
     path = tmp_path / "none.safetensors"
     with pytest.raises(CheckpointError) as missing:
-        sealed(RunConfig(distill={"teacher": str(path)}))
+        with_teacher_checksum(RunConfig(distill={"teacher": str(path)}))
     assert str(missing.value) == (
         f"distill.teacher {path}: there is no such file; give one, as `mtvit convert` or a run writes it."
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.heads.mlp import MLP
-from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.heads.roi_cascade import BoundCascade, RoICascade
 from mtvit_core.structures.boxes import apply_deltas
 
 
@@ -37,7 +37,7 @@ class DetPredictions:
     pick: Pick | None
     canvas: tuple[int, int]
     region: Float[Tensor, "L B Q C"] | None = None
-    reading: Reading | None = None
+    reading: BoundCascade | None = None
 
 
 class YolosHead(nn.Module):
@@ -79,7 +79,7 @@ class PickedHead(nn.Module):
         nn.init.zeros_(self.class_embed.weight)
         nn.init.zeros_(self.class_embed.bias)
         self.bbox_embed = MLP(width, width, 4, layers=3, zero_last=True)
-        self.reader = ObjectReader(width, classes)
+        self.reader = RoICascade(width, classes)
 
     def forward(self, features: Features) -> DetPredictions:
         """Read the queries of every depth at hand; gradients do not flow into the proposals from here."""
@@ -89,7 +89,7 @@ class PickedHead(nn.Module):
         moved = apply_deltas(
             pick.picked_boxes.detach().expand(len(tokens), -1, -1, -1), self.bbox_embed(tokens)
         )
-        reading = Reading(self.reader, tuple(layer.patches for layer in at_hand))
+        reading = BoundCascade(self.reader, tuple(layer.patches for layer in at_hand))
         boxes, region = self.reader.at_depths(reading.patches, moved)
         logits = pick.picked_logits.detach() + self.class_embed(tokens) + region
         return DetPredictions(

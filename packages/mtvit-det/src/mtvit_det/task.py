@@ -12,13 +12,13 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.nms import without_repeats
-from mtvit_core.heads.proposals import Joining, picked_group, proposal_loss
+from mtvit_core.heads.nms import class_nms
+from mtvit_core.heads.proposals import QueryRequest, picked_group, proposal_loss
 from mtvit_core.heads.roi import region_class_loss
 from mtvit_core.losses.denoising import denoising_losses, noised_boxes
 from mtvit_core.losses.distillation import SoftObjects
 from mtvit_core.losses.matching import Match
-from mtvit_core.losses.perfect import certain_logits, certain_rows
+from mtvit_core.losses.perfect import perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
@@ -73,14 +73,14 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         """YOLOS reads the DET tokens alone."""
         return self.config.variant != "yolos"
 
-    def joining(self, backbone: BackboneSpec) -> Joining | None:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Picked queries of every category; YOLOS has DET tokens of its own."""
         config = self.config
         if config.variant == "yolos":
             return None
         enter, labels = max(0, backbone.depth - config.blocks), tuple(range(len(self.categories)))
         visibility = config.visibility or "isolated"
-        return Joining(config.queries, enter, self._layers(backbone), labels, visibility)
+        return QueryRequest(config.queries, enter, self._layers(backbone), labels, visibility)
 
     def query_objects(self, predictions: DetPredictions) -> QueryObjects:
         """Class and box at the output."""
@@ -92,7 +92,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: DET tokens from block 0 (yolos), or queries picked before the last blocks."""
-        picked = self.joining(backbone)
+        picked = self.query_request(backbone)
         if picked is not None:
             return [picked_group(self.name, picked, backbone.width)]
         count, layers = self.config.queries, self._layers(backbone)
@@ -172,8 +172,8 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         no_object = predictions.logits.shape[-1] - 1 if self.config.variant == "yolos" else None
         return replace(
             predictions,
-            logits=certain_logits(predictions.logits, targets.labels, targets.valid, no_object),
-            boxes=certain_rows(predictions.boxes, targets.boxes, targets.valid),
+            logits=perfect_logits(predictions.logits, targets.labels, targets.valid, no_object),
+            boxes=perfect_rows(predictions.boxes, targets.boxes, targets.valid),
         )
 
     def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
@@ -181,7 +181,7 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
         if self.config.variant == "yolos":
             return decode_softmax(predictions, meta, self.categories, self.columns)
         found = decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
-        return [without_repeats(boxes, self.config.nms) for boxes in found]
+        return [class_nms(boxes, self.config.nms) for boxes in found]
 
     def evaluator(self) -> CocoEvaluator:
         """COCO box AP."""

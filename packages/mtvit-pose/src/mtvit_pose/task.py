@@ -1,7 +1,7 @@
 """The pose task: its variants behind one name."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.evaluator import Evaluator
-from mtvit_core.heads.proposals import Joining
+from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
@@ -18,7 +18,7 @@ from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import Task, TaskConfig
+from mtvit_core.tasks.task import VIEWS, Task, TaskConfig, View
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.targets import NEEDS
 from mtvit_pose.onepass.task import OnePassPose
@@ -32,7 +32,7 @@ class PoseTask(Task[PoseConfig, Any, Any]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = PoseConfig
     needs: ClassVar[frozenset[str]] = NEEDS
-    views: ClassVar[frozenset[str]] = frozenset({"image", "person"})
+    views: ClassVar[frozenset[str]] = frozenset(VIEWS)
     exportable: ClassVar[bool] = True
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
@@ -61,7 +61,7 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         self.variant: Task[PoseConfig, Any, Any] = variant(config, categories)
 
     @property
-    def view(self) -> Literal["image", "person"]:
+    def view(self) -> View:
         """Whole images for ``onepass``, else one crop per person."""
         return self.variant.view
 
@@ -75,9 +75,9 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Whether the variant makes results from the mirrored image too."""
         return self.variant.mirrors
 
-    def joining(self, backbone: BackboneSpec) -> Joining | None:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Return what the variant can read of shared queries."""
-        return self.variant.joining(backbone)
+        return self.variant.query_request(backbone)
 
     def query_objects(self, predictions: Any) -> QueryObjects | None:
         """Return what the variant says of class and box of each query."""

@@ -18,7 +18,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.heads.mlp import MLP, Hidden
-from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.heads.roi_cascade import BoundCascade, RoICascade
 from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.structures.boxes import apply_deltas
 from mtvit_seg.mask_annealing import mask_probability
@@ -46,7 +46,7 @@ class SegPredictions:
     pick: Pick | None
     canvas: tuple[int, int]
     region: Float[Tensor, "L B Q C"] | None = None
-    reading: Reading | None = None
+    reading: BoundCascade | None = None
 
 
 def mask_perceptron(width: int, outputs: int) -> nn.Sequential:
@@ -163,7 +163,7 @@ class PickedHead(nn.Module):
         self.reduce = nn.Conv2d(width, mask_width, kernel_size=1)
         self.upscale = upscale(mask_width, backbone.patch)
         self.classes, self.sharpness = classes, sharpness
-        self.reader = ObjectReader(width, classes + SHAPE * SHAPE)
+        self.reader = RoICascade(width, classes + SHAPE * SHAPE)
         for parameter in (*self.class_head.parameters(), *self.mask_head[-1].parameters()):
             nn.init.zeros_(parameter)
 
@@ -174,7 +174,7 @@ class PickedHead(nn.Module):
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
         deltas = self.box_head(queries).float()
         moved = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)
-        reading = Reading(self.reader, tuple(layer.patches for layer in at_hand))
+        reading = BoundCascade(self.reader, tuple(layer.patches for layer in at_hand))
         boxes, said = self.reader.at_depths(reading.patches, moved)
         region, shapes = said[..., : self.classes], said[..., self.classes :].float()
         logits = pick.picked_logits.detach() + self.class_head(queries) + region

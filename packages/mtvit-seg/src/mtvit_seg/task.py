@@ -12,12 +12,12 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.nms import without_repeats
-from mtvit_core.heads.proposals import Joining, picked_group, proposal_loss
+from mtvit_core.heads.nms import class_nms
+from mtvit_core.heads.proposals import QueryRequest, picked_group, proposal_loss
 from mtvit_core.heads.roi import region_class_loss
 from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.losses.matching import Match
-from mtvit_core.losses.perfect import SURE, certain_logits, certain_rows
+from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
@@ -72,12 +72,12 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
                 f"config: tasks.seg.stuff holds {unknown[0]}, which is no category id; the ids are {known}."
             )
 
-    def joining(self, backbone: BackboneSpec) -> Joining | None:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Picked queries of every category; EoMT learns queries of its own."""
         config = self.config
         if config.variant == "eomt":
             return None
-        return Joining(
+        return QueryRequest(
             count=config.queries,
             enter=self._enter(backbone),
             layers=self._layers(backbone),
@@ -97,7 +97,7 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """One group: learned queries (eomt), or queries picked before the last blocks."""
-        picked, config = self.joining(backbone), self.config
+        picked, config = self.query_request(backbone), self.config
         if picked is not None:
             return [picked_group(self.name, picked, backbone.width)]
         return [
@@ -211,9 +211,9 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         no_object = len(self.categories) if predictions.pick is None else None
         return replace(
             predictions,
-            logits=certain_logits(predictions.logits, labels, valid, no_object),
-            mask_logits=certain_rows(torch.full_like(logits, -SURE), SURE * (2 * coverage - 1), valid),
-            boxes=None if boxes is None else certain_rows(boxes, targets.boxes, valid),
+            logits=perfect_logits(predictions.logits, labels, valid, no_object),
+            mask_logits=perfect_rows(torch.full_like(logits, -SURE), SURE * (2 * coverage - 1), valid),
+            boxes=None if boxes is None else perfect_rows(boxes, targets.boxes, valid),
         )
 
     def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
@@ -222,7 +222,7 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
         found = decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
         if config.variant == "eomt":
             return found
-        return [without_repeats(objects, config.nms) for objects in found]
+        return [class_nms(objects, config.nms) for objects in found]
 
     def panoptic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[PanopticResult]:
         """One segment for every pixel of the original images; ``stuff`` of the config is merged by class."""

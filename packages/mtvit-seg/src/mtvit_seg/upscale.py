@@ -10,7 +10,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.heads.upsample import Doubling
+from mtvit_core.heads.upsample import Upsample2x
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -31,7 +31,7 @@ class ScaleBlock(nn.Module):
             width: Channels D.
         """
         super().__init__()
-        self.conv1 = Doubling(width, width)
+        self.conv1 = Upsample2x(width, width)
         self.act = nn.GELU()
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=width, bias=False)
         self.norm = LayerNorm2d(width, eps=1e-6)

@@ -13,11 +13,11 @@ from torch.nn.utils.rnn import pad_sequence
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.proposals import Joining
+from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.classification import sigmoid_focal
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
-from mtvit_core.losses.perfect import certain_logits, certain_rows
+from mtvit_core.losses.perfect import perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.structures.framing import ImageMeta
@@ -57,10 +57,10 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
     exportable: ClassVar[bool] = True
 
-    def joining(self, backbone: BackboneSpec) -> Joining:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest:
         """Any queries will do, also those of other tasks."""
         enter, labels = max(0, backbone.depth - self.config.blocks), tuple(range(len(self.categories)))
-        return Joining(self.config.queries, enter, (backbone.depth,), labels)
+        return QueryRequest(self.config.queries, enter, (backbone.depth,), labels)
 
     def query_objects(self, predictions: SpotsPredictions) -> QueryObjects:
         """Class and box at the output."""
@@ -124,8 +124,8 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
 
     def perfect(self, predictions: SpotsPredictions, targets: SpotsTargets) -> SpotsPredictions:
         """Query m says object m; only tests ask for it."""
-        logits = certain_logits(predictions.logits, targets.labels, targets.valid)
-        boxes = certain_rows(predictions.boxes, targets.boxes, targets.valid)
+        logits = perfect_logits(predictions.logits, targets.labels, targets.valid)
+        boxes = perfect_rows(predictions.boxes, targets.boxes, targets.valid)
         return SpotsPredictions(logits, boxes, predictions.canvas)
 
     def decode(self, predictions: SpotsPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:

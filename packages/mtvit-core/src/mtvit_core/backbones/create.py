@@ -7,7 +7,7 @@ import timm
 
 from mtvit_core.backbones.interface import Option
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.options import Variation, split_options
+from mtvit_core.backbones.plain.options import PlainOptions, split_options
 from mtvit_core.backbones.plain.timm_weights import load_pretrained
 from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.config import validate
@@ -27,7 +27,7 @@ def create_backbone(
         canvas: Rows H and columns W of the images it will see; its positions are resized to it.
         pretrained: True for timm's published weights, a path for a local file of weights in timm's keys.
         options: Arguments of the timm model, such as ``depth=6`` or ``drop_path_rate=0.1``, and those of
-            ``Variation``.
+            ``PlainOptions``.
 
     Returns:
         The backbone in training mode.
@@ -38,7 +38,7 @@ def create_backbone(
         CheckpointError: the file does not hold the weights of this model.
     """
     own, of_timm = split_options(options or {})
-    variation = validate(Variation, own, f"backbone {name}: options")
+    variation = validate(PlainOptions, own, f"backbone {name}: options")
     is_on_hub = name.startswith("hf-hub:")
     if not is_on_hub:
         timm_blocks.check_known(name)

@@ -22,10 +22,10 @@ def require_sound_plugins(context: click.Context) -> None:
     Raises:
         PluginError: naming the first one.
     """
-    from mtvit_core.plugins.registry import registry
-
     if is_strict(context):
-        registry().require_all()
+        from mtvit_core.model import trial  # needs torch
+
+        trial.require_sound_plugins()
 
 
 #: The option, for a group of commands.

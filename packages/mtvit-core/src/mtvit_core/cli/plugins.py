@@ -39,7 +39,8 @@ def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
     Args:
         verbose: Whether broken plugins tell their traceback.
     """
-    from mtvit_core.plugins.registry import broken_plugins, registry
+    from mtvit_core.model.trial import broken_plugins
+    from mtvit_core.plugins.registry import registry
 
     broken = [asdict(plugin) for plugin in broken_plugins()]
     unbuildable = {plugin["task"] for plugin in broken if plugin["phase"] == "build"}
@@ -59,10 +60,10 @@ def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
             if task.name not in unbuildable
         ],
         "commands": [{**_origin(command), "name": command.name} for command in commands],
-        "parts": [
-            {**_origin(part), "kind": kind, "name": name}
-            for kind, parts in registry().parts.items()
-            for name, part in parts.items()
+        "extensions": [
+            {**_origin(extension), "kind": kind, "name": name}
+            for kind, found_here in registry().extensions.items()
+            for name, extension in found_here.items()
         ],
         "broken": broken,
     }
@@ -92,8 +93,8 @@ def _print_tables(console: "Console", found: dict[str, list[dict[str, Any]]]) ->
     _print_table(console, "Tasks", ("task", "needs", "views", "exportable", "package", "entry point"), tasks)
     commands = [(c["name"], *_package(c)) for c in found["commands"]]
     _print_table(console, "Commands", ("command", "package", "entry point"), commands)
-    parts = [(p["kind"], p["name"], *_package(p)) for p in found["parts"]]
-    _print_table(console, "For the trainer", ("kind", "name", "package", "entry point"), parts)
+    extensions = [(p["kind"], p["name"], *_package(p)) for p in found["extensions"]]
+    _print_table(console, "For the trainer", ("kind", "name", "package", "entry point"), extensions)
     broken = [(*_package(b), b["phase"], b["cause"], b["remedy"]) for b in found["broken"]]
     _print_table(console, "Broken", ("package", "entry point", "phase", "cause", "remedy"), broken)
     for plugin in found["broken"]:

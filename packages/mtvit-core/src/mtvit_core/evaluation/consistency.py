@@ -30,7 +30,7 @@ from mtvit_core.structures.masks import decode_rle
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ConsistencyCounts:
     """Counts of some objects; those of more objects are their sum.
 
     Attributes:
@@ -55,9 +55,9 @@ class Agreement:
     links: int = 0
     link_scores: float = 0.0
 
-    def __add__(self, other: "Agreement") -> "Agreement":
+    def __add__(self, other: "ConsistencyCounts") -> "ConsistencyCounts":
         """Return the counts of both."""
-        return Agreement(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return ConsistencyCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def shares(self) -> dict[str, float]:
@@ -74,7 +74,7 @@ class Agreement:
 
 def agreement(
     found: Instances, row: int, needs: Mapping[str, frozenset[str]], min_link: float = MIN_LINK
-) -> Agreement:
+) -> ConsistencyCounts:
     """Count one object of a linked result.
 
     Args:
@@ -89,7 +89,7 @@ def agreement(
         wanted -= {"keypoints"}
     own = found.links[row] if found.links else None
     complete = wanted <= frozenset().union(*(needs[task] for task in tasks))
-    counts = Agreement(
+    counts = ConsistencyCounts(
         objects=1,
         complete=int(complete),
         consistent=int(complete and (own is None or own.score >= min_link)),
@@ -103,12 +103,12 @@ def agreement(
     keypoints = found.keypoints[row].numpy()
     points = keypoints[keypoints[:, 2] >= CONFIDENT_KEYPOINT, :2]
     column, line = points[((points >= 0) & (points < (found.width, found.height))).all(1)].astype(int).T
-    counts += Agreement(points=len(points), points_inside=int(mask[line, column].sum()))
+    counts += ConsistencyCounts(points=len(points), points_inside=int(mask[line, column].sum()))
     if "boxes" in needs[tasks[0]]:
         # A pixel is inside where its centre is.
         left, top, right, bottom = np.ceil(found.boxes[row].numpy() - 0.5).astype(int).clip(min=0)
         part = mask[top:bottom, left:right]
-        counts += Agreement(pixels=int(mask.sum()), pixels_inside=int(part.sum()))
+        counts += ConsistencyCounts(pixels=int(mask.sum()), pixels_inside=int(part.sum()))
     return counts
 
 
@@ -131,7 +131,9 @@ class Consistency(Evaluator):
         """
         self._needs, self._min_score, self._min_link = dict(needs), min_score, min_link
         self._images: dict[int, dict[str, Instances]] = {}
-        self._counts: dict[str, Agreement] | None = None  # of what has been collected, once it is asked for
+        self._counts: dict[str, ConsistencyCounts] | None = (
+            None  # of what has been collected, once it is asked for
+        )
 
     def update(
         self,
@@ -164,7 +166,7 @@ class Consistency(Evaluator):
 
     def compute(self) -> dict[str, float]:
         """Return ``complete``, ``consistent``, ``keypoints_in_mask``, ``mask_in_box`` and ``score``."""
-        return sum(self._by_class().values(), Agreement()).shares
+        return sum(self._by_class().values(), ConsistencyCounts()).shares
 
     def details(self, min_score: float) -> Details:
         """Return a table of the classes."""
@@ -189,15 +191,15 @@ class Consistency(Evaluator):
         )
         return Details(tables=(Table("Objects that several tasks found", columns, rows, note),))
 
-    def _by_class(self) -> dict[str, Agreement]:
+    def _by_class(self) -> dict[str, ConsistencyCounts]:
         """Counts by name of the class; linking takes its time, so it is done once."""
         if self._counts is None:
             self._counts = self._count()
         return self._counts
 
-    def _count(self) -> dict[str, Agreement]:
+    def _count(self) -> dict[str, ConsistencyCounts]:
         """Link, and count by name of the class, added up in the order of image ids."""
-        counts: dict[int, Agreement] = {}
+        counts: dict[int, ConsistencyCounts] = {}
         names: dict[int, str] = {}
         for _, tasks in sorted(self._images.items()):
             parts = [tasks[name] for name in sorted(tasks)]
@@ -206,6 +208,6 @@ class Consistency(Evaluator):
                 assert found is not None
                 category = found.categories[int(found.labels[row])]
                 one = agreement(found, row, self._needs, self._min_link)
-                counts[category.id] = counts.get(category.id, Agreement()) + one
+                counts[category.id] = counts.get(category.id, ConsistencyCounts()) + one
                 names[category.id] = category.name
         return {names[id_]: counts[id_] for id_ in sorted(counts)}

@@ -6,13 +6,10 @@
 X are the context tokens. A task has knowledge tokens where one of its token groups has this source.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from mtvit_core.backbones.tokens import Context, Entry, QuerySource
-from mtvit_core.model.multitask_vit import MultiTaskViT
 
 
 class KnowledgeTokens(QuerySource):
@@ -33,11 +30,3 @@ class KnowledgeTokens(QuerySource):
     def forward(self, context: Context) -> Entry:
         """Repeat the tokens for every image of the batch."""
         return Entry(self.weight.expand(context.patches.shape[0], -1, -1))
-
-
-def knowledge_tokens(model: MultiTaskViT) -> Iterator[tuple[str, KnowledgeTokens]]:
-    """Yield the knowledge tokens of a model by the name of their group."""
-    for task in model.task_list:
-        for group in model.modules_of(task.name).groups:
-            if isinstance(group.source, KnowledgeTokens):
-                yield group.name, group.source

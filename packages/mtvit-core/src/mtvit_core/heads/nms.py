@@ -5,7 +5,7 @@ from torchvision.ops import batched_nms
 from mtvit_core.structures.instances import Instances
 
 
-def without_repeats(found: Instances, threshold: float) -> Instances:
+def class_nms(found: Instances, threshold: float) -> Instances:
     """Drop objects whose box overlaps that of a better one of the same class.
 
     Args:

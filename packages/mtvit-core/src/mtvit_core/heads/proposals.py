@@ -43,7 +43,7 @@ PRIOR = 0.01
 
 
 @dataclass(frozen=True)
-class Joining:
+class QueryRequest:
     """Picked queries that a task can read.
 
     Attributes:
@@ -101,16 +101,16 @@ class PickedQueries(QuerySource):
         return Pick(logits, *pick_distinct(logits.detach(), boxes_of, count))
 
 
-def picked_group(name: str, joining: Joining, width: int) -> TokenGroup:
+def picked_group(name: str, request: QueryRequest, width: int) -> TokenGroup:
     """Return a token group of picked queries.
 
     Args:
         name: Of the group.
-        joining: What is wanted of it.
+        request: What is wanted of it.
         width: Token width D.
     """
-    source = PickedQueries(joining.count, width, len(joining.labels))
-    return TokenGroup(name, joining.count, joining.enter, source, joining.visibility, joining.layers)
+    source = PickedQueries(request.count, width, len(request.labels))
+    return TokenGroup(name, request.count, request.enter, source, request.visibility, request.layers)
 
 
 def anchors(grid: tuple[int, int], like: Tensor) -> Float[Tensor, "N 4"]:

@@ -26,7 +26,7 @@ GRID = 7
 ON_OBJECT = 0.5
 
 
-class Cells(nn.Module):
+class PatchCells(nn.Module):
     """Cuts every patch into cells."""
 
     def __init__(self, width: int) -> None:
@@ -46,7 +46,7 @@ class Cells(nn.Module):
         return cut.permute(0, 1, 4, 2, 5, 3).reshape(images, rows * CELLS, columns * CELLS, CHANNELS)
 
 
-class GridReader(nn.Module):
+class RoIReader(nn.Module):
     """Reads a grid of points inside each box."""
 
     def __init__(self, width: int, outputs: int) -> None:

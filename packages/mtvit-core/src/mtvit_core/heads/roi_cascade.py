@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.heads.roi import Cells, GridReader
+from mtvit_core.heads.roi import PatchCells, RoIReader
 from mtvit_core.structures.boxes import apply_deltas
 
 
-class ObjectReader(nn.Module):
+class RoICascade(nn.Module):
     """Corrects boxes, and says something of what is inside the corrected ones."""
 
     def __init__(self, width: int, outputs: int) -> None:
@@ -29,9 +29,9 @@ class ObjectReader(nn.Module):
             outputs: Numbers O to say of each box.
         """
         super().__init__()
-        self.cells = Cells(width)
-        self.correct = GridReader(width, 4)
-        self.say = GridReader(width, outputs)
+        self.cells = PatchCells(width)
+        self.correct = RoIReader(width, 4)
+        self.say = RoIReader(width, outputs)
 
     def forward(
         self, patches: Float[Tensor, "B D h w"], boxes: Float[Tensor, "B Q 4"]
@@ -56,7 +56,7 @@ class ObjectReader(nn.Module):
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoundCascade:
     """A reader with what it reads, for boxes that a loss thinks of.
 
     Attributes:
@@ -64,7 +64,7 @@ class Reading:
         patches: Patch tokens of every supervised depth.
     """
 
-    reader: ObjectReader
+    reader: RoICascade
     patches: tuple[Float[Tensor, "B D h w"], ...]
 
     def of(self, boxes: Float[Tensor, "B Q 4"]) -> tuple[Float[Tensor, "L B Q 4"], Float[Tensor, "L B Q O"]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Doubling(nn.ConvTranspose2d):
+class Upsample2x(nn.ConvTranspose2d):
     """Doubles the rows and columns of a map, with weights and keys of ``nn.ConvTranspose2d``."""
 
     bias: nn.Parameter

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from mtvit_core.errors import ShapeError
 from mtvit_core.inference.people import PERSON_SCORE, people_of, posed_names
-from mtvit_core.model.modes import evaluating
-from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.inference.predictor import Predictor
 from mtvit_core.structures.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_files import read_image
@@ -25,7 +24,7 @@ ImageLike = Tensor | str | Path
 
 
 def predict(
-    model: MultiTaskViT,
+    model: Predictor,
     images: Tensor | Sequence[ImageLike],
     boxes: Sequence[Tensor] | None = None,
     min_score: float = 0.0,
@@ -37,7 +36,7 @@ def predict(
     """Find objects.
 
     Args:
-        model: The model; its mode is restored afterwards.
+        model: A model, whose mode is restored afterwards, or an exported program.
         images: One uint8 tensor B x 3 x H x W, or a list of uint8 tensors 3 x H x W and paths, of any sizes.
         boxes: People of each image for top-down tasks, M x 4: xyxy in original pixels, or M x 5: with scores.
             Without them, people are taken from the model's own task that finds boxes; where it has none, the
@@ -62,7 +61,7 @@ def predict(
     if boxes is not None:
         _check_boxes(boxes, len(items))
     results: list[Instances] = []
-    with evaluating(model):
+    with model.answering():
         for start in range(0, len(items), batch_size):
             chunk = [_load(item) for item in items[start : start + batch_size]]
             given = None if boxes is None else boxes[start : start + batch_size]
@@ -86,7 +85,7 @@ def _check_boxes(boxes: Sequence[Tensor], images: int) -> None:
 
 
 def _predict_batch(
-    model: MultiTaskViT,
+    model: Predictor,
     chunk: list[tuple[Tensor, str]],
     boxes: Sequence[Tensor] | None,
     batch_size: int,
@@ -102,7 +101,7 @@ def _predict_batch(
     return [_join(model, part, image, name) for part, (image, name) in zip(parts, chunk, strict=True)]
 
 
-def _predict_whole(model: MultiTaskViT, chunk: list[tuple[Tensor, str]]) -> dict[str, list[Instances]]:
+def _predict_whole(model: Predictor, chunk: list[tuple[Tensor, str]]) -> dict[str, list[Instances]]:
     """Results of the tasks that see whole images; canvases of one size make a batch."""
     framing = model.framing
     metas = [framing.meta(image.shape[-2], image.shape[-1], file_name=name) for image, name in chunk]
@@ -124,7 +123,7 @@ def _of_one_size(canvases: list[Tensor]) -> list[list[int]]:
 
 
 def _decode(
-    model: MultiTaskViT, view: View, canvases: Tensor, metas: list[ImageMeta]
+    model: Predictor, view: View, canvases: Tensor, metas: list[ImageMeta]
 ) -> dict[str, list[Instances]]:
     predictions = model.answers(canvases, view)
     return {
@@ -134,7 +133,7 @@ def _decode(
 
 
 def _predict_people(
-    model: MultiTaskViT, chunk: list[tuple[Tensor, str]], people: Sequence[Tensor | None], batch_size: int
+    model: Predictor, chunk: list[tuple[Tensor, str]], people: Sequence[Tensor | None], batch_size: int
 ) -> dict[str, list[Instances]]:
     crops, metas, owner = _crops(model, chunk, people)
     found: dict[str, list[Instances]] = {task.name: [] for task in model.of_view("person")}
@@ -157,7 +156,7 @@ def _predict_people(
 
 
 def _crops(
-    model: MultiTaskViT, chunk: list[tuple[Tensor, str]], boxes: Sequence[Tensor | None]
+    model: Predictor, chunk: list[tuple[Tensor, str]], boxes: Sequence[Tensor | None]
 ) -> tuple[list[Tensor], list[ImageMeta], list[int]]:
     canvas = model.canvases["person"]
     crops, metas, owner = [], [], []
@@ -178,7 +177,7 @@ def _with_scores(boxes: Tensor) -> list[tuple[float, float, float, float, float]
 
 
 def _people(
-    model: MultiTaskViT, found: Mapping[str, Sequence[Instances]], images: int, min_score: float
+    model: Predictor, found: Mapping[str, Sequence[Instances]], images: int, min_score: float
 ) -> list[Float[Tensor, "_ 5"] | None]:
     """Boxes and scores of the people that the first task with boxes found; None where none has."""
     finder = next((task.name for task in model.of_view("image") if task.finds_boxes), None)
@@ -188,7 +187,7 @@ def _people(
     return [people_of(result, names, min_score) for result in found[finder]]
 
 
-def _join(model: MultiTaskViT, parts: list[Instances], image: Tensor, name: str) -> Instances:
+def _join(model: Predictor, parts: list[Instances], image: Tensor, name: str) -> Instances:
     if parts:
         return concatenate(parts)
     height, width = int(image.shape[-2]), int(image.shape[-1])

@@ -8,7 +8,7 @@ from torch import Tensor
 SURE = 20.0
 
 
-def certain_logits(
+def perfect_logits(
     logits: Float[Tensor, "L B Q C"],
     labels: Int64[Tensor, "B M"],
     valid: Bool[Tensor, "B M"],
@@ -31,7 +31,7 @@ def certain_logits(
     return certain
 
 
-def certain_rows(
+def perfect_rows(
     values: Float[Tensor, "L B Q *any"], truth: Float[Tensor, "B M *any"], valid: Bool[Tensor, "B M"]
 ) -> Float[Tensor, "L B Q *any"]:
     """Return values, such as boxes, in which query m has what is true of object m; the others stay."""

@@ -8,6 +8,8 @@ from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.model.assembly import make_task
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.trial import require_sound_plugins
+from mtvit_core.plugins.registry import registry
 from mtvit_core.plugins.registry import tasks as installed
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.coco_categories import COCO_CATEGORIES
@@ -23,9 +25,12 @@ def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories)
         categories: Classes of the data.
 
     Raises:
-        PluginError: a task is named twice, not installed or broken.
+        PluginError: a task is named twice, not installed or broken; or any plugin is, where
+            ``MTVIT_STRICT_PLUGINS`` is set.
         ConfigError: a setting is unknown or has a wrong value.
     """
+    if registry().strict:
+        require_sound_plugins()
     settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
     return [
         make_task(cls, settings.get(name, {}), categories) for name, cls in installed(list(tasks)).items()

@@ -13,6 +13,7 @@ from mtvit_core.__about__ import __version__
 from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.model.build import make_tasks
+from mtvit_core.model.convert import convert
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.published.source import PICKLES, is_hub_id
 from mtvit_core.state_dicts import differences
@@ -143,8 +144,6 @@ def is_published(path: str | Path) -> bool:
 
 
 def _load_published(path: str | Path, tasks: Sequence[str] | None) -> MultiTaskViT:
-    from mtvit_core.model.convert import convert  # which is written in terms of this module
-
     model = convert(path)
     held = [task.name for task in model.task_list]
     _check_held(path, tasks, held)

@@ -1,6 +1,7 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.inference.people import PERSON_SCORE
+from mtvit_core.inference.predict import predict
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
     TaskModules,
@@ -22,6 +24,7 @@ from mtvit_core.model.assembly import (
     check_views,
     check_weights,
 )
+from mtvit_core.model.modes import evaluating
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
@@ -173,6 +176,10 @@ class MultiTaskViT(nn.Module):
                 predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
         return predictions
 
+    def answering(self) -> AbstractContextManager[None]:
+        """Return a context of evaluation without gradients; every module is back in its mode afterwards."""
+        return evaluating(self)
+
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
         """Return what is to be decoded: predictions, averaged with those of the mirror image where asked.
 
@@ -185,7 +192,7 @@ class MultiTaskViT(nn.Module):
             averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
             predictions |= averages
         if self.instance_group is not None and view == "image":
-            predictions |= self.instance_group.agree(self.of_view(view), predictions)
+            predictions |= self.instance_group.consensus(self.of_view(view), predictions)
         return predictions
 
     def predict(
@@ -199,8 +206,6 @@ class MultiTaskViT(nn.Module):
         min_link: float = MIN_LINK,
     ) -> list[Instances]:
         """Find objects in images of any kind and size; see ``mtvit_core.inference.predict.predict``."""
-        from mtvit_core.inference.predict import predict  # which is written in terms of this class
-
         return predict(self, images, boxes, min_score, batch_size, person_score, link, min_link)
 
     def losses(

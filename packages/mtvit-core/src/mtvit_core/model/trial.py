@@ -1,12 +1,14 @@
-"""Builds an installed task once with its default settings, to see whether its own code can."""
+"""Which plugins cannot be used in full: those that fail to load, and tasks that fail to build."""
 
 import traceback
+from functools import cache
 from typing import Any
 
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.model.assembly import BrokenTaskError, TaskModules, check_views, make_task
 from mtvit_core.plugins.origin import BrokenPlugin, PluginClass
+from mtvit_core.plugins.registry import Registry, registry, require_none
 from mtvit_core.structures.coco_categories import COCO_CATEGORIES
 from mtvit_core.tasks.task import Task
 
@@ -32,3 +34,22 @@ def try_building(found: PluginClass[Task[Any, Any, Any]]) -> BrokenPlugin | None
     except PluginError as error:
         return BrokenPlugin(*found.fields, "build", str(error).rstrip("."), "Mend the plugin.", found.name)
     return None
+
+
+def broken_plugins() -> tuple[BrokenPlugin, ...]:
+    """Return every plugin that cannot be used in full, after loading all and building every task once."""
+    return *registry().load_all(), *_unbuildable(registry())
+
+
+@cache
+def _unbuildable(found: Registry) -> tuple[BrokenPlugin, ...]:
+    return tuple(broken for task in found.tasks.values() if (broken := try_building(task)) is not None)
+
+
+def require_sound_plugins() -> None:
+    """Refuse to go on where any plugin is broken.
+
+    Raises:
+        PluginError: naming the first one.
+    """
+    require_none(broken_plugins())

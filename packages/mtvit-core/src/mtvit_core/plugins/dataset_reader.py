@@ -4,12 +4,12 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from jaxtyping import Float32
 from numpy import ndarray
 
-from mtvit_core.plugins.extension import C, Part
+from mtvit_core.plugins.extension import C, Extension
+from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import Rle
 
@@ -82,7 +82,7 @@ class LabelledSplit:
     maps: Mapping[str, MapFolder] = field(default_factory=dict)
 
 
-class Reader(Part[C]):
+class Reader(Extension[C]):
     """Reads data sets of one layout; a run names it by ``reader``."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ class Reader(Part[C]):
         """
 
     @abstractmethod
-    def split(self, root: Path, split: Literal["train", "val"]) -> LabelledSplit:
+    def split(self, root: Path, split: SplitName) -> LabelledSplit:
         """Return the images of one split.
 
         Args:

@@ -8,7 +8,7 @@ from mtvit_core.tasks.task import TaskConfig
 C = TypeVar("C", bound=TaskConfig)
 
 
-class Part(ABC, Generic[C]):
+class Extension(ABC, Generic[C]):
     """Base of readers, transforms and weightings.
 
     Attributes:

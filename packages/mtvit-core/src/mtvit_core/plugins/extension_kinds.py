@@ -1,4 +1,4 @@
-"""The kinds of parts that plugins bring to the trainer, and what each must look like."""
+"""The kinds of extensions that plugins bring to the trainer, and what each must look like."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,7 +10,7 @@ Kind = Literal["reader", "transform", "weighting"]
 
 
 @dataclass(frozen=True)
-class PartKind:
+class ExtensionKind:
     """One kind.
 
     Attributes:
@@ -24,19 +24,19 @@ class PartKind:
     base: tuple[str, str]
 
 
-KINDS: dict[Kind, PartKind] = {
-    "reader": PartKind("reader", "mtvit_readers", ("mtvit_core.plugins.dataset_reader", "Reader")),
-    "transform": PartKind(
+KINDS: dict[Kind, ExtensionKind] = {
+    "reader": ExtensionKind("reader", "mtvit_readers", ("mtvit_core.plugins.dataset_reader", "Reader")),
+    "transform": ExtensionKind(
         "transform", "mtvit_transforms", ("mtvit_core.plugins.sample_transform", "Transform")
     ),
-    "weighting": PartKind(
+    "weighting": ExtensionKind(
         "weighting", "mtvit_weightings", ("mtvit_core.plugins.loss_weighting", "Weighting")
     ),
 }
 
 
-def check_parts(classes: Any, kind: PartKind) -> list[type[Any]]:
-    """Check what a hook for parts returned.
+def check_extensions(classes: Any, kind: ExtensionKind) -> list[type[Any]]:
+    """Check what a hook for extensions returned.
 
     Raises:
         Fault: it is no list of such classes, or one breaks the contract.

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.plugins.extension import C, Part
+from mtvit_core.plugins.extension import C, Extension
 
 
-class Weighting(Part[C], nn.Module):
+class Weighting(Extension[C], nn.Module):
     """Weighs loss terms; a run names it by ``train.weighting``. Its parameters are trained with the model's.
 
     Attributes:
@@ -25,7 +25,7 @@ class Weighting(Part[C], nn.Module):
             tasks: Names of the tasks that are trained.
         """
         nn.Module.__init__(self)
-        Part.__init__(self, config)
+        Extension.__init__(self, config)
         self.tasks = tuple(tasks)
 
     def begin(self, shared: Sequence[nn.Parameter]) -> None:

@@ -4,7 +4,7 @@ Order: by distribution and entry point name. Every entry point passes up to five
 module), ``hooks`` (their names and arguments), ``commands`` (what ``mtvit_commands`` returns), ``task`` (what
 ``mtvit_task`` returns), ``published`` (what ``mtvit_published`` returns). The last two come last, because
 their classes need torch. A name that two plugins claim goes to neither. A task that a run names passes one
-more, ``build``: its settings, tokens and head. Phase ``parts`` is what other hooks return.
+more, ``build``: its settings, tokens and head. Phase ``extensions`` is what other hooks return.
 """
 
 import traceback
@@ -18,7 +18,7 @@ import pluggy
 
 from mtvit_core.errors import PluginError, did_you_mean
 from mtvit_core.plugins.environment import STRICT, TRACE, origin_of, selected, switched_on, trace
-from mtvit_core.plugins.extension_kinds import KINDS, Kind, PartKind, check_parts
+from mtvit_core.plugins.extension_kinds import KINDS, ExtensionKind, Kind, check_extensions
 from mtvit_core.plugins.hookspecs import GROUP
 from mtvit_core.plugins.origin import BrokenPlugin, Origin, Phase, PluginClass, PluginCommand
 from mtvit_core.plugins.validation import Fault, check_commands, check_hooks, check_published, check_task
@@ -78,29 +78,28 @@ class Registry:
         return self._grant("published", claims)
 
     @cached_property
-    def parts(self) -> Mapping[Kind, Mapping[str, PluginClass[Any]]]:
+    def extensions(self) -> Mapping[Kind, Mapping[str, PluginClass[Any]]]:
         """What plugins bring to the trainer, by kind and name."""
-        return {name: self._parts_of(kind) for name, kind in KINDS.items()}
+        return {name: self._extensions_of(kind) for name, kind in KINDS.items()}
 
-    def _parts_of(self, kind: PartKind) -> Mapping[str, PluginClass[Any]]:
+    def _extensions_of(self, kind: ExtensionKind) -> Mapping[str, PluginClass[Any]]:
         claims: list[tuple[Origin, str, PluginClass[Any]]] = []
         for origin, hook in self._hooks(kind.hook):
-            with self._phase(origin, "parts"):
-                for cls in check_parts(hook(), kind):
+            with self._phase(origin, "extensions"):
+                for cls in check_extensions(hook(), kind):
                     claims.append((origin, cls.name, PluginClass(*origin.fields, cls.name, cls)))
-        return self._grant("parts", claims)
+        return self._grant("extensions", claims)
 
-    def part(self, kind: Kind, name: str) -> type[Any]:
-        """Return the class of a part.
+    def extension(self, kind: Kind, name: str) -> type[Any]:
+        """Return the class of an extension.
 
         Raises:
             PluginError: it is not installed, or its plugin is broken.
         """
-        if self.strict:
-            self.require_all()
-        found = self.parts[kind]
+        self._require_sound()
+        found = self.extensions[kind]
         if name not in found:
-            lost = [broken for broken in self.broken if broken.task == name or broken.phase == "parts"]
+            lost = [broken for broken in self.broken if broken.task == name or broken.phase == "extensions"]
             raise PluginError(
                 f"{kind} {name!r} is not installed; installed: {', '.join(found) or 'none'}."
                 f"{did_you_mean(name, found)}" + (f" Broken: {lost[0]}" if lost else "")
@@ -118,8 +117,7 @@ class Registry:
         Raises:
             PluginError: a task is named twice, not installed, or broken; where strict, any plugin is broken.
         """
-        if self.strict:
-            self.require_all()
+        self._require_sound()
         chosen: dict[str, type[Task[Any, Any, Any]]] = {}
         for name in names:
             if name in chosen:
@@ -129,27 +127,20 @@ class Registry:
             chosen[name] = self.tasks[name].cls
         return chosen
 
-    def try_all(self) -> tuple[BrokenPlugin, ...]:
-        """Run every phase of every plugin, and return what failed."""
-        self.commands, self.tasks, self.published, self.parts  # noqa: B018  (each looks for faults of its phase)
-        return *self.broken, *self._unbuildable
+    def load_all(self) -> tuple[BrokenPlugin, ...]:
+        """Run every phase of loading of every plugin, and return what failed."""
+        self.commands, self.tasks, self.published, self.extensions  # noqa: B018  (each looks for faults of its phase)
+        return self.broken
 
-    def require_all(self) -> None:
-        """Refuse to go on with a plugin that is broken.
-
-        Raises:
-            PluginError: naming the first one.
-        """
-        broken = self.try_all()
-        if broken:
-            more = f" ({len(broken) - 1} more, see `mtvit plugins`)" if len(broken) > 1 else ""
-            raise PluginError(f"plugins: strict, but one is broken: {broken[0]}{more}")
+    def _require_sound(self) -> None:
+        if self.strict:
+            require_none(self.load_all())
 
     def _why_not(self, name: str) -> str:
         lost = [
             broken
             for broken in self.broken
-            if broken.task == name and broken.phase not in ("commands", "published", "parts")
+            if broken.task == name and broken.phase not in ("commands", "published", "extensions")
         ]
         if lost:
             return f"tasks: {name!r} is broken: {lost[0]}"
@@ -158,12 +149,6 @@ class Registry:
             f"tasks: {name!r} is not installed; installed: {installed}.{did_you_mean(name, self.tasks)} "
             "Tasks come with plugin packages: see `mtvit plugins`."
         )
-
-    @cached_property
-    def _unbuildable(self) -> tuple[BrokenPlugin, ...]:
-        from mtvit_core.model.trial import try_building  # needs torch and timm
-
-        return tuple(broken for task in self.tasks.values() if (broken := try_building(task)) is not None)
 
     @cached_property
     def _plugins(self) -> list[tuple[Origin, Mapping[str, pluggy.HookCaller]]]:
@@ -250,7 +235,7 @@ def origin_of_task(cls: "type[Task[Any, Any, Any]]") -> Origin:
     return Origin(f"module {cls.__module__}", "(no plugin)", cls.name)
 
 
-def make_part(kind: Kind, name: str, settings: Mapping[str, Any], *more: Any) -> Any:
+def make_extension(kind: Kind, name: str, settings: Mapping[str, Any], *more: Any) -> Any:
     """Make a reader, a transform or a weighting.
 
     Args:
@@ -265,10 +250,16 @@ def make_part(kind: Kind, name: str, settings: Mapping[str, Any], *more: Any) ->
     """
     from mtvit_core.config import validate
 
-    cls = registry().part(kind, name)
+    cls = registry().extension(kind, name)
     return cls(validate(cls.Config, settings, f"{kind}s.{name}"), *more)
 
 
-def broken_plugins() -> tuple[BrokenPlugin, ...]:
-    """Return every plugin that cannot be used in full, after trying all their hooks."""
-    return registry().try_all()
+def require_none(broken: Sequence[BrokenPlugin]) -> None:
+    """Refuse to go on where a plugin is broken.
+
+    Raises:
+        PluginError: naming the first one.
+    """
+    if broken:
+        more = f" ({len(broken) - 1} more, see `mtvit plugins`)" if len(broken) > 1 else ""
+        raise PluginError(f"plugins: strict, but one is broken: {broken[0]}{more}")

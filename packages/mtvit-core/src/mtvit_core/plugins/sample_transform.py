@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mtvit_core.plugins.extension import C, Part
+from mtvit_core.plugins.extension import C, Extension
 from mtvit_core.structures.annotations import Annotations
 
 
-class Transform(Part[C]):
+class Transform(Extension[C]):
     """Changes the canvas of a sample and its annotations alike; a run names it by a table of its own.
 
     The table is ``[transforms.<name>]``. Samples are a pure function of seed, epoch and index: draw from

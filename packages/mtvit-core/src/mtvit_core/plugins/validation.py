@@ -26,7 +26,6 @@ HOOKS = (
 )
 #: Commands of mtvit itself; a plugin may not take their names.
 CORE_COMMANDS = ("convert", "models", "new-plugin", "plugins", "predict")
-_VIEWS = frozenset({"image", "person"})
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -193,12 +192,14 @@ def check_task(cls: Any) -> "type[Task[Any, Any, Any]]":
 
 
 def _check_capabilities(cls: Any) -> None:
+    from mtvit_core.tasks.task import VIEWS
+
     if not (isinstance(cls.needs, frozenset) and all(isinstance(kind, str) for kind in cls.needs)):
         raise Fault(
             f"{cls.__name__}.needs is {cls.needs!r}, not a frozenset of kinds of label",
             'Write for instance `needs = frozenset({"boxes"})`.',
         )
-    if not (isinstance(cls.views, frozenset) and cls.views and cls.views <= _VIEWS):
+    if not (isinstance(cls.views, frozenset) and cls.views and cls.views <= set(VIEWS)):
         raise Fault(
             f"{cls.__name__}.views is {cls.views!r}, not a frozenset of image, person",
             'Write for instance `views = frozenset({"image"})`.',

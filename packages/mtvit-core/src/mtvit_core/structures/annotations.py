@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -11,6 +12,8 @@ from mtvit_core.structures.categories import Categories
 
 #: The kinds of label that objects can have; a task names those it learns from in ``needs``, and dense labels.
 LABEL_KINDS = ("boxes", "masks", "keypoints")
+#: The splits of a data set.
+SplitName = Literal["train", "val"]
 #: Visibility of a keypoint that the data set does not annotate, of an object whose other keypoints it does.
 UNASKED = -1
 

@@ -24,7 +24,7 @@ class QueryObjects:
     """What a task says that the queries of its group are.
 
     Attributes:
-        logits: Of the sigmoid class scores, at the output; a column for each of ``Joining.labels``.
+        logits: Of the sigmoid class scores, at the output; a column for each of ``QueryRequest.labels``.
         boxes: cx cy w h relative to the canvas.
     """
 
@@ -32,7 +32,9 @@ class QueryObjects:
     boxes: Float[Tensor, "B Q 4"]
 
 
-def agree(said: Mapping[str, QueryObjects], columns: Mapping[str, Sequence[int]]) -> dict[str, QueryObjects]:
+def consensus(
+    said: Mapping[str, QueryObjects], columns: Mapping[str, Sequence[int]]
+) -> dict[str, QueryObjects]:
     """Return what every task is to say.
 
     Args:

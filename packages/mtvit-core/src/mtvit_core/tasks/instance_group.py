@@ -20,9 +20,9 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import QuerySource, TokenGroup, Visibility
 from mtvit_core.errors import ConfigError, PluginError
-from mtvit_core.heads.proposals import Joining, picked_group
+from mtvit_core.heads.proposals import QueryRequest, picked_group
 from mtvit_core.losses.matching import Match, match_all
-from mtvit_core.tasks.consensus import QueryObjects, agree
+from mtvit_core.tasks.consensus import QueryObjects, consensus
 from mtvit_core.tasks.joint_matching import Share, sum_costs
 from mtvit_core.tasks.task import SharedTargets, Task
 
@@ -49,23 +49,23 @@ class GroupPlan:
     visibility: Visibility
 
     @classmethod
-    def of(cls, joinings: Mapping[str, Joining]) -> "GroupPlan":
+    def of(cls, requests: Mapping[str, QueryRequest]) -> "GroupPlan":
         """Return what serves every task: the most queries, the earliest entry, all classes.
 
         Raises:
             ConfigError: some are to be joint and some isolated.
         """
-        seen = {joining.visibility: name for name, joining in joinings.items()}
+        seen = {request.visibility: name for name, request in requests.items()}
         if len(seen) > 1:
             raise ConfigError(
                 f"model.queries: task {seen['joint']!r} wants joint queries and task {seen['isolated']!r} "
                 'isolated ones; give both the same visibility, or set model.queries = "task".'
             )
-        each = joinings.values()
+        each = requests.values()
         return cls(
-            count=max(joining.count for joining in each),
-            enter=min(joining.enter for joining in each),
-            labels=tuple(sorted({label for joining in each for label in joining.labels})),
+            count=max(request.count for request in each),
+            enter=min(request.enter for request in each),
+            labels=tuple(sorted({label for request in each for label in request.labels})),
             visibility=next(iter(seen)),
         )
 
@@ -92,7 +92,7 @@ class InstanceGroup(nn.Module):
         source: What picks the queries.
     """
 
-    def __init__(self, plan: GroupPlan, members: Mapping[str, Joining], backbone: BackboneSpec) -> None:
+    def __init__(self, plan: GroupPlan, members: Mapping[str, QueryRequest], backbone: BackboneSpec) -> None:
         """Build the source of the queries.
 
         Args:
@@ -106,16 +106,16 @@ class InstanceGroup(nn.Module):
         super().__init__()
         self.plan, depth = plan, backbone.depth
         self.members = {
-            name: replace(joining, layers=tuple(i for i in joining.layers if plan.enter <= i <= depth))
-            for name, joining in members.items()
+            name: replace(request, layers=tuple(i for i in request.layers if plan.enter <= i <= depth))
+            for name, request in members.items()
         }
-        for name, joining in self.members.items():
-            _check(name, joining, plan, depth)
+        for name, request in self.members.items():
+            _check(name, request, plan, depth)
         self._columns = {
-            name: [plan.labels.index(label) for label in joining.labels] for name, joining in members.items()
+            name: [plan.labels.index(label) for label in request.labels] for name, request in members.items()
         }
-        layers = {layer for joining in self.members.values() for layer in joining.layers}
-        shared = Joining(plan.count, plan.enter, tuple(sorted(layers)), plan.labels, plan.visibility)
+        layers = {layer for request in self.members.values() for layer in request.layers}
+        shared = QueryRequest(plan.count, plan.enter, tuple(sorted(layers)), plan.labels, plan.visibility)
         self.group: TokenGroup = picked_group(NAME, shared, backbone.width)
         self.source = self.group.source
 
@@ -137,11 +137,13 @@ class InstanceGroup(nn.Module):
         """
         if queries == "task":
             return None
-        wanted = {task.name: joining for task in tasks if (joining := task.joining(backbone)) is not None}
+        wanted = {
+            task.name: request for task in tasks if (request := task.query_request(backbone)) is not None
+        }
         if isinstance(queries, GroupPlan):
             fits = {n: j for n, j in wanted.items() if set(j.labels) <= set(queries.labels)}
-            for name, joining in fits.items():
-                _check_fits(name, joining, queries)
+            for name, request in fits.items():
+                _check_fits(name, request, queries)
             return cls(queries, fits, backbone) if fits else None
         if not wanted:
             names = ", ".join(task.name for task in tasks) or "none"
@@ -183,7 +185,7 @@ class InstanceGroup(nn.Module):
         common = matches.pop(together)
         return {**matches, **{name: shared.of(name, common, depths[name]) for name in members}}
 
-    def agree(
+    def consensus(
         self, tasks: Sequence[Task[Any, Any, Any]], predictions: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Return predictions whose queries have one class and one box for all tasks that say some.
@@ -203,7 +205,7 @@ class InstanceGroup(nn.Module):
         queries = next(iter(said.values())).logits.shape[:2]
         for name, objects in said.items():
             _check_objects(name, objects, (*queries, len(self._columns[name])))
-        agreed = agree(said, self._columns)
+        agreed = consensus(said, self._columns)
         told = {name: members[name].with_query_objects(predictions[name], agreed[name]) for name in agreed}
         return {**predictions, **told}
 
@@ -226,10 +228,10 @@ class InstanceGroup(nn.Module):
         return layers[-count:]
 
 
-def _check_fits(task: str, joining: Joining, plan: GroupPlan) -> None:
-    if joining.count > plan.count or joining.enter < plan.enter or joining.visibility != plan.visibility:
+def _check_fits(task: str, request: QueryRequest, plan: GroupPlan) -> None:
+    if request.count > plan.count or request.enter < plan.enter or request.visibility != plan.visibility:
         raise ConfigError(
-            f"tasks.{task}: it wants {joining.count} {joining.visibility} queries from block {joining.enter} "
+            f"tasks.{task}: it wants {request.count} {request.visibility} queries from block {request.enter} "
             f"on, but shares the model's instance group, which has {plan.count} {plan.visibility} ones from "
             f"block {plan.enter} on and stays as it is; set as much, or less."
         )
@@ -240,8 +242,8 @@ def _check_objects(task: str, objects: QueryObjects, shape: tuple[int, int, int]
     if found != (shape, (*shape[:2], 4)):
         raise PluginError(
             f"task {task!r}: its query_objects have logits {found[0]} and boxes {found[1]}, but its group "
-            f"has {shape} of images, queries and categories of `joining`; give those of the output in that "
-            "form."
+            f"has {shape} of images, queries and categories of `query_request`; give those of the output in "
+            "that form."
         )
 
 
@@ -249,18 +251,19 @@ def _check_targets(task: str, has_cost: bool, targets: Any) -> None:
     lacking = "has no cost" if not has_cost else "its targets have no `objects`"
     if not has_cost or not isinstance(targets, SharedTargets):
         raise PluginError(
-            f"task {task!r}: it joins an instance group, but {lacking}; add it, or let `joining` return None."
+            f"task {task!r}: it joins an instance group, but {lacking}; add it, or let `query_request` "
+            "return None."
         )
 
 
-def _check(task: str, joining: Joining, plan: GroupPlan, depth: int) -> None:
-    if not joining.layers or joining.layers[-1] != depth or list(joining.layers) != sorted(joining.layers):
+def _check(task: str, request: QueryRequest, plan: GroupPlan, depth: int) -> None:
+    if not request.layers or request.layers[-1] != depth or list(request.layers) != sorted(request.layers):
         raise PluginError(
             f"task {task!r}: it joins a group that enters at block {plan.enter} at depths "
-            f"{joining.layers}; give rising depths that end at {depth}, the output."
+            f"{request.layers}; give rising depths that end at {depth}, the output."
         )
-    if not joining.labels or list(joining.labels) != sorted(set(joining.labels)):
+    if not request.labels or list(request.labels) != sorted(set(request.labels)):
         raise PluginError(
-            f"task {task!r}: it joins a group for the categories {joining.labels}; give indices, rising, "
+            f"task {task!r}: it joins a group for the categories {request.labels}; give indices, rising, "
             "each once."
         )

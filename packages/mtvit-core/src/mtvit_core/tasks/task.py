@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.evaluator import Evaluator
-from mtvit_core.heads.proposals import Joining
+from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
@@ -22,6 +22,9 @@ from mtvit_core.tasks.consensus import QueryObjects
 
 #: Version of this contract; a plugin built for another one is refused.
 API = 1
+#: What a task may be shown: the whole image, or one crop per person (top-down pose).
+View = Literal["image", "person"]
+VIEWS: tuple[View, ...] = get_args(View)
 
 
 class TaskConfig(BaseModel):
@@ -104,7 +107,7 @@ class Task(ABC, Generic[C, P, T]):
         self.categories = categories
 
     @property
-    def view(self) -> Literal["image", "person"]:
+    def view(self) -> View:
         """What the task is shown; ``image`` unless a task says otherwise."""
         return "image"
 
@@ -128,7 +131,7 @@ class Task(ABC, Generic[C, P, T]):
         """Whether results are made from the image and its mirror image together (flip test)."""
         return False
 
-    def joining(self, backbone: BackboneSpec) -> Joining | None:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Return how the task reads a group of queries that it shares with others; None where it cannot.
 
         A task that can is one that sees whole images, has ``objects`` among its targets and a matching cost.
@@ -238,6 +241,3 @@ class Task(ABC, Generic[C, P, T]):
 
     def progress(self, head: nn.Module, fraction: float) -> None:
         """Tell the head how far training is, from 0 to 1, before each step; for schedules of its own."""
-
-
-View = Literal["image", "person"]

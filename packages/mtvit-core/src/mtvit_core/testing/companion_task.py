@@ -12,7 +12,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.proposals import Joining
+from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
@@ -79,10 +79,10 @@ class Companion(Task[CompanionConfig, Tokens, Places]):
     Config: ClassVar[type[TaskConfig]] = CompanionConfig
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    def joining(self, backbone: BackboneSpec) -> Joining:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest:
         """As the settings say."""
         config = self.config
-        return Joining(config.count, config.enter, config.layers, config.labels, config.visibility)
+        return QueryRequest(config.count, config.enter, config.layers, config.labels, config.visibility)
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """None of its own."""

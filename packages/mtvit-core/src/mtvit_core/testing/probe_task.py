@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,13 +17,13 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.task import Task, TaskConfig
+from mtvit_core.tasks.task import VIEWS, Task, TaskConfig, View
 
 
 class ProbeConfig(TaskConfig):
     """What the probe is shown, and the block before which its queries join."""
 
-    view: Literal["image", "person"] = "image"
+    view: View = "image"
     crop: CropRule = "udp"
     enter: int = 1
 
@@ -64,10 +64,10 @@ class Probe(Task[ProbeConfig, Reading, NoTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = ProbeConfig
     needs: ClassVar[frozenset[str]] = frozenset()
-    views: ClassVar[frozenset[str]] = frozenset({"image", "person"})
+    views: ClassVar[frozenset[str]] = frozenset(VIEWS)
 
     @property
-    def view(self) -> Literal["image", "person"]:
+    def view(self) -> View:
         """As the settings say."""
         return self.config.view
 

@@ -175,9 +175,9 @@ class TaskSuite:
         """See ``mtvit_core.testing.checks.files_and_export.state_dict``."""
         self.hold(files_and_export.state_dict)
 
-    def test_joining(self) -> None:
-        """See ``mtvit_core.testing.checks.shared_queries.joining``."""
-        self.hold(shared_queries.joining)
+    def test_shared_queries(self) -> None:
+        """See ``mtvit_core.testing.checks.shared_queries.shared_queries``."""
+        self.hold(shared_queries.shared_queries)
 
     def test_exporting(self) -> None:
         """See ``mtvit_core.testing.checks.files_and_export.exporting``."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.heads.roi_cascade import Reading
+from mtvit_core.heads.roi_cascade import BoundCascade
 from mtvit_core.losses.denoising import NOISED, noised_box_loss, noised_boxes, noised_weight
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.head import points_in
@@ -21,7 +21,7 @@ from mtvit_pose.onepass.targets import PoseTargets
 
 
 def noised_losses(
-    reading: Reading, targets: PoseTargets, scale: Float[Tensor, " 2"], config: PoseConfig
+    reading: BoundCascade, targets: PoseTargets, scale: Float[Tensor, " 2"], config: PoseConfig
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the terms; 0 where nothing is labelled.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.heads.mlp import MLP
-from mtvit_core.heads.roi_cascade import ObjectReader, Reading
+from mtvit_core.heads.roi_cascade import BoundCascade, RoICascade
 from mtvit_core.structures.boxes import apply_deltas
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.window import Upscale, Windows, windows
@@ -49,7 +49,7 @@ class PosePredictions:
     canvas: tuple[int, int]
     window: int
     reach: float
-    reading: Reading | None = None
+    reading: BoundCascade | None = None
 
     @property
     def scale(self) -> Float[Tensor, " 2"]:
@@ -146,7 +146,7 @@ class OnePassHead(nn.Module):
         self.classify = nn.Linear(width, classes)
         self.box = MLP(width, width, 4, layers=3, zero_last=True)
         self.offset = MLP(width, width, 2 * keypoints, layers=3, zero_last=True)
-        self.reader = ObjectReader(width, classes + 3 * keypoints + 1)
+        self.reader = RoICascade(width, classes + 3 * keypoints + 1)
         self.judge = nn.Linear(width, keypoints + 1)
         if config.refine:
             self.embed = nn.Linear(width, keypoints * config.embedding)
@@ -160,7 +160,7 @@ class OnePassHead(nn.Module):
         pick = features.picks["pose"]
         layers = [features.layers[depth] for depth in self.layers if depth in features.layers]
         queries = torch.stack([layer.queries["pose"] for layer in layers])
-        reading = Reading(self.reader, tuple(layer.patches for layer in layers))
+        reading = BoundCascade(self.reader, tuple(layer.patches for layer in layers))
         deltas = self.box(queries)
         moved = apply_deltas(pick.picked_boxes.detach().expand_as(deltas), deltas)
         boxes, said = self.reader.at_depths(reading.patches, moved)

@@ -11,10 +11,10 @@ from torch import Tensor
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.nms import without_repeats
-from mtvit_core.heads.proposals import Joining, picked_group
+from mtvit_core.heads.nms import class_nms
+from mtvit_core.heads.proposals import QueryRequest, picked_group
 from mtvit_core.losses.matching import Match
-from mtvit_core.losses.perfect import SURE, certain_logits, certain_rows
+from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_core.structures.framing import ImageMeta
@@ -35,11 +35,11 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     Config = PoseConfig
     needs = NEEDS
 
-    def joining(self, backbone: BackboneSpec) -> Joining:
+    def query_request(self, backbone: BackboneSpec) -> QueryRequest:
         """Queries of the categories that have keypoints, picked before the last blocks."""
         labels, config = self.categories.keypoint_labels, self.config
         enter, layers = self._enter(backbone), self._layers(backbone)
-        return Joining(config.queries, enter, layers, labels, config.visibility)
+        return QueryRequest(config.queries, enter, layers, labels, config.visibility)
 
     def query_objects(self, predictions: PosePredictions) -> QueryObjects:
         """Class and box at the output."""
@@ -51,7 +51,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the one group of person queries."""
-        return [picked_group(self.name, self.joining(backbone), backbone.width)]
+        return [picked_group(self.name, self.query_request(backbone), backbone.width)]
 
     def head(self, backbone: BackboneSpec) -> OnePassHead:
         """Return the head."""
@@ -96,10 +96,10 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         known = SURE * (2 * targets.known.to(predictions.visibility.dtype) - 1)
         return replace(
             predictions,
-            logits=certain_logits(predictions.logits, targets.classes, valid),
-            boxes=certain_rows(predictions.boxes, targets.boxes, valid),
-            points=certain_rows(predictions.points, targets.points, valid),
-            visibility=certain_rows(predictions.visibility, known, valid),
+            logits=perfect_logits(predictions.logits, targets.classes, valid),
+            boxes=perfect_rows(predictions.boxes, targets.boxes, valid),
+            points=perfect_rows(predictions.points, targets.points, valid),
+            visibility=perfect_rows(predictions.visibility, known, valid),
             quality=torch.full_like(predictions.quality, SURE),
             embeddings=None if embeddings is None else torch.zeros_like(embeddings),
         )
@@ -128,7 +128,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
             best[0].float().cpu(), classes[0].cpu(), rows[0].cpu(), corners, keypoints, meta, strict=True
         )
         people = [self._instances(*entry) for entry in rows_of_images]
-        return [without_repeats(found, self.config.nms) for found in people]
+        return [class_nms(found, self.config.nms) for found in people]
 
     def _instances(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtvit_core.heads.roi import at_places
-from mtvit_core.heads.upsample import Doubling
+from mtvit_core.heads.upsample import Upsample2x
 
 PRIOR_SIGMA = 0.5
 
@@ -32,8 +32,8 @@ class Upscale(nn.Module):
             channels: Channels of the map.
         """
         super().__init__()
-        self.first = Doubling(width, 2 * channels)
-        self.second = Doubling(2 * channels, channels)
+        self.first = Upsample2x(width, 2 * channels)
+        self.second = Upsample2x(2 * channels, channels)
 
     def forward(self, patches: Float[Tensor, "B D h w"]) -> Float[Tensor, "B D2 h2 w2"]:
         """Return the map."""

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.heads.roi_cascade import Reading
+from mtvit_core.heads.roi_cascade import BoundCascade
 from mtvit_core.losses.denoising import NOISED, denoising_losses, noised_boxes, noised_weight
 from mtvit_seg.config import SegConfig
 from mtvit_seg.losses.loss import dice
@@ -19,7 +19,9 @@ from mtvit_seg.losses.targets import SegTargets
 from mtvit_seg.mask_prior import SHAPE, shape_axis, shape_logits
 
 
-def noised_losses(reading: Reading, targets: SegTargets, config: SegConfig) -> dict[str, Float[Tensor, ""]]:
+def noised_losses(
+    reading: BoundCascade, targets: SegTargets, config: SegConfig
+) -> dict[str, Float[Tensor, ""]]:
     """Return ``denoising_box``, ``denoising_class`` and ``denoising_mask``; 0 where nothing is labelled."""
     boxes, said = reading.of(noised_boxes(targets.boxes))
     classes = said.shape[-1] - SHAPE * SHAPE

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from mtvit_core.errors import ConfigError
-from mtvit_core.plugins.registry import make_part
+from mtvit_core.plugins.registry import make_extension
+from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.coco import read_coco
@@ -36,9 +36,7 @@ class RunData:
     notes: tuple[str, ...] = ()
 
 
-def read_split(
-    config: RunConfig, root: Path, split: Literal["train", "val"], faults: Faults = STOP
-) -> PackedAnnotations:
+def read_split(config: RunConfig, root: Path, split: SplitName, faults: Faults = STOP) -> PackedAnnotations:
     """Read one split with the reader that the run names.
 
     Args:
@@ -58,12 +56,12 @@ def read_split(
         raise ConfigError(
             f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
         )
-    reader = make_part("reader", config.reader, config.readers.get(config.reader, {}))
+    reader = make_extension("reader", config.reader, config.readers.get(config.reader, {}))
     return read_with(reader, root, split, faults)
 
 
 def read_table(
-    config: RunConfig, table: DataTable, split: Literal["train", "val"], faults: Faults = STOP
+    config: RunConfig, table: DataTable, split: SplitName, faults: Faults = STOP
 ) -> PackedAnnotations:
     """Read one split of one of several data sets, with the labels that its table names.
 

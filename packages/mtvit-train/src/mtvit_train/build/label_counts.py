@@ -8,7 +8,7 @@ from rich.table import Table
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_train.build.splits import Split
+from mtvit_train.build.splits import DataSplit
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.coverage import coverage
 from mtvit_train.data.samples.detected_persons import DetectedPersons
@@ -40,7 +40,7 @@ class Exposure:
     objects_seen: int
 
 
-def exposures(config: RunConfig, model: MultiTaskViT, split: Split) -> list[Exposure]:
+def exposures(config: RunConfig, model: MultiTaskViT, split: DataSplit) -> list[Exposure]:
     """Count what every task sees, for each data set.
 
     Args:

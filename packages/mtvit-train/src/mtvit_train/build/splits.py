@@ -9,7 +9,7 @@ from typing import Any
 from mtvit_core.errors import ConfigError
 from mtvit_core.inference.people import read_person_boxes
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.plugins.registry import make_part
+from mtvit_core.plugins.registry import make_extension
 from mtvit_core.plugins.sample_transform import Transform
 from mtvit_core.structures.framing import Framing, Letterbox
 from mtvit_core.tasks.task import View
@@ -25,7 +25,7 @@ AnyDataset = ImageDataset | PersonDataset | DetectedPersons
 
 
 @dataclass(frozen=True)
-class Split:
+class DataSplit:
     """One split of the data, as each view of the model sees it.
 
     Attributes:
@@ -39,7 +39,9 @@ class Split:
     mixtures: Mapping[View, Mixture] = field(default_factory=dict)
 
 
-def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations, *, training: bool) -> Split:
+def make_split(
+    config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations, *, training: bool
+) -> DataSplit:
     """Build the data sets of one split for every view that the model's tasks ask for.
 
     Samples for evaluation carry no labels: evaluators are given the annotations of the original image.
@@ -63,7 +65,7 @@ def make_split(config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations
         views[view] = dataset
         if training and len(packed.members) > 1:
             mixtures[view] = Mixture.of(dataset.sizes, _weights(config) or dataset.sizes)
-    return Split(packed, views, mixtures)
+    return DataSplit(packed, views, mixtures)
 
 
 def _weights(config: RunConfig) -> list[float]:
@@ -79,10 +81,10 @@ def make_transforms(config: RunConfig) -> tuple[Transform[Any], ...]:
         PluginError: no plugin brings one of them.
         ConfigError: one of its settings is unknown or has a wrong value.
     """
-    return tuple(make_part("transform", name, settings) for name, settings in config.transforms.items())
+    return tuple(make_extension("transform", name, settings) for name, settings in config.transforms.items())
 
 
-def with_boxes(split: Split, model: MultiTaskViT, boxes: Path) -> Split:
+def with_boxes(split: DataSplit, model: MultiTaskViT, boxes: Path) -> DataSplit:
     """Return a split whose people are those of a file instead of the annotated ones.
 
     Args:
@@ -102,6 +104,6 @@ def with_boxes(split: Split, model: MultiTaskViT, boxes: Path) -> Split:
     ids = [record.image_id for record in records]
     people = read_person_boxes(boxes, [record.path for record in records], model.categories, ids)
     canvas = Letterbox(*model.canvases["person"])
-    return Split(
+    return DataSplit(
         split.packed, {**split.views, "person": DetectedPersons(split.packed, canvas, people, model.crop)}
     )

@@ -1,6 +1,6 @@
 """Fits knowledge tokens (``mtvit_core.heads.knowledge_tokens``) to a teacher, and gives them to a student."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mtvit_core.errors import CheckpointError, ConfigError
-from mtvit_core.heads.knowledge_tokens import knowledge_tokens
+from mtvit_core.heads.knowledge_tokens import KnowledgeTokens
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.checkpoint import load
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -20,6 +20,14 @@ from mtvit_train.data.loading.loader import load as load_batches
 from mtvit_train.data.loading.sampler import EpochSampler
 from mtvit_train.optim.precision import compute_type
 from mtvit_train.optim.schedule import rate
+
+
+def knowledge_tokens(model: MultiTaskViT) -> Iterator[tuple[str, KnowledgeTokens]]:
+    """Yield the knowledge tokens of a model by the name of their group."""
+    for task in model.task_list:
+        for group in model.modules_of(task.name).groups:
+            if isinstance(group.source, KnowledgeTokens):
+                yield group.name, group.source
 
 
 def with_knowledge(path: str, config: RunConfig) -> MultiTaskViT:

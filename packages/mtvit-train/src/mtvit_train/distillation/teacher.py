@@ -57,7 +57,7 @@ class Teacher:
         return self.factors.get(task, 1.0) if term.startswith("distill_") else 1.0
 
 
-def sealed(config: RunConfig) -> RunConfig:
+def with_teacher_checksum(config: RunConfig) -> RunConfig:
     """Return settings that hold the checksum of the teacher's file.
 
     Raises:

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from mtvit_core.errors import ConfigError
+from mtvit_core.structures.annotations import SplitName
 from mtvit_train.build.data import read_split, read_table
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.faults import Faults
 from mtvit_train.data.packed import PackedAnnotations
-from mtvit_train.doctor.examination import Split
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Patient:
         splits: The splits there are; one, where both are the same files or val is not evaluated.
     """
 
-    read: Callable[[Split, Faults], PackedAnnotations]
-    splits: tuple[Split, ...]
+    read: Callable[[SplitName, Faults], PackedAnnotations]
+    splits: tuple[SplitName, ...]
 
 
 def patients(run: RunConfig) -> dict[str, Patient]:
@@ -54,5 +54,5 @@ def _folder(path: str) -> Path:
     return Path(path)
 
 
-def _splits(run: RunConfig, *, both: bool) -> tuple[Split, ...]:
+def _splits(run: RunConfig, *, both: bool) -> tuple[SplitName, ...]:
     return ("train", "val") if both and run.coco.train != run.coco.val else ("train",)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from mtvit_core.plugins.registry import installed_tasks
+from mtvit_core.structures.annotations import SplitName
 from mtvit_train.data.coverage import Coverage, coverage
 from mtvit_train.data.formats.faults import Faults, Noted
 from mtvit_train.data.packed import PackedAnnotations
@@ -14,9 +15,8 @@ from mtvit_train.doctor.finding import Finding
 from mtvit_train.doctor.images import Print, read_images
 from mtvit_train.doctor.objects import odd_objects
 
-Split = Literal["train", "val"]
 #: Reads one split, faults noted.
-ReadSplit = Callable[[Split, Faults], PackedAnnotations]
+ReadSplit = Callable[[SplitName, Faults], PackedAnnotations]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Report:
 
 
 def examine(
-    read_split: ReadSplit, splits: tuple[Split, ...], workers: int, advance: Callable[[], None]
+    read_split: ReadSplit, splits: tuple[SplitName, ...], workers: int, advance: Callable[[], None]
 ) -> Report:
     """Check a data set and repair nothing.
 
@@ -97,7 +97,7 @@ def examine(
 
 
 def _examine_split(
-    report: Report, read_split: ReadSplit, split: Split, workers: int, advance: Callable[[], None]
+    report: Report, read_split: ReadSplit, split: SplitName, workers: int, advance: Callable[[], None]
 ) -> tuple[PackedAnnotations | None, list[Print]]:
     noted, packed, prints = Noted(), None, list[Print]()
     with noted:

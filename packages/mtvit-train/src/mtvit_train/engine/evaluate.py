@@ -15,7 +15,7 @@ from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.tasks.contract import decode, own_details, own_metrics
 from mtvit_core.tasks.task import Task, View
-from mtvit_train.build.splits import AnyDataset, Split
+from mtvit_train.build.splits import AnyDataset, DataSplit
 from mtvit_train.data.loading.evaluation_batches import portion
 from mtvit_train.data.loading.loader import load
 from mtvit_train.distributed.ranks import Ranks
@@ -25,7 +25,9 @@ from mtvit_train.distributed.stop_signals import StopRequest
 Part = tuple[Instances, ImageMeta]
 
 
-def evaluate(model: MultiTaskViT, split: Split, batch_size: int = 25, workers: int = 0) -> dict[str, float]:
+def evaluate(
+    model: MultiTaskViT, split: DataSplit, batch_size: int = 25, workers: int = 0
+) -> dict[str, float]:
     """Return the metrics alone, keyed ``task/metric``; see ``evaluate_in_detail``."""
     return evaluate_in_detail(model, split, batch_size, workers).metrics
 
@@ -45,7 +47,7 @@ class Evaluation:
 
 def evaluate_in_detail(
     model: MultiTaskViT,
-    split: Split,
+    split: DataSplit,
     batch_size: int = 25,
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
@@ -83,7 +85,7 @@ def evaluate_in_detail(
 
 def evaluate_tasks(
     model: MultiTaskViT,
-    split: Split,
+    split: DataSplit,
     batch_size: int = 25,
     workers: int = 0,
     advance: Callable[[int], None] | None = None,
@@ -118,7 +120,7 @@ def evaluate_tasks(
 
 def _results(
     model: MultiTaskViT,
-    split: Split,
+    split: DataSplit,
     view: View,
     batch_size: int,
     workers: int,
@@ -150,7 +152,7 @@ def _results(
     yield {task.name: _join(task, view, pending[task.name]) + nothing for task in model.of_view(view)}
 
 
-def _nothing(model: MultiTaskViT, split: Split, dataset: AnyDataset) -> list[Instances]:
+def _nothing(model: MultiTaskViT, split: DataSplit, dataset: AnyDataset) -> list[Instances]:
     """Empty results for the images of a split that have no crop."""
     cropped = {dataset.image_of(index) for index in range(len(dataset))}
     records = [split.packed.image(i) for i in range(len(split.packed)) if i not in cropped]
@@ -166,7 +168,7 @@ def _join(task: Task[Any, Any, Any], view: View, parts: list[Part]) -> list[Inst
     return [task.join(*map(list, zip(*same, strict=True))) for same in by_image.values()]
 
 
-def _score(evaluator: Evaluator, results: list[Instances], split: Split, needs: frozenset[str]) -> None:
+def _score(evaluator: Evaluator, results: list[Instances], split: DataSplit, needs: frozenset[str]) -> None:
     """Hand the evaluator one image at a time: true masks at original size are many bytes."""
     for result in results:
         index = split.packed.index_of_id[result.image_id]

@@ -22,7 +22,7 @@ from mtvit_train.build.model import make_model
 from mtvit_train.build.tasks import task_names
 from mtvit_train.build.warm_start import read_start
 from mtvit_train.config.run import RunConfig
-from mtvit_train.distillation.teacher import open_teacher, sealed
+from mtvit_train.distillation.teacher import open_teacher, with_teacher_checksum
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.engine.gradients import Gradients, Objective
 from mtvit_train.engine.non_finite import wild_gradients
@@ -104,7 +104,7 @@ def load_diverged(folder: str | Path) -> Diverged:
         PluginError: a task of the run is not installed.
     """
     state = read_folder(Path(folder))
-    config = sealed(validate(RunConfig, state["settings"]))
+    config = with_teacher_checksum(validate(RunConfig, state["settings"]))
     fresh = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
     start = read_start(config, task_names(config))
     model = make_model(fresh, Categories.from_json(state["categories"]), start).train()

@@ -14,7 +14,7 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.structures.batch import Batch
 from mtvit_core.tasks.task import View
-from mtvit_train.build.splits import Split
+from mtvit_train.build.splits import DataSplit
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.data.loading.loader import Loading, load
 from mtvit_train.data.loading.sampler import EpochSampler
@@ -31,7 +31,7 @@ from mtvit_train.optim.precision import compute_type
 from mtvit_train.optim.schedule import rate
 from mtvit_train.state.random_state import own_stream, random_state, seed_all, set_random_state
 from mtvit_train.state.shards import gathered, parts_of_weights, whole
-from mtvit_train.state.snapshot import Moment
+from mtvit_train.state.snapshot import StepSnapshot
 from mtvit_train.state.state_tree import read
 from mtvit_train.weighting.fixed import shared_weights
 
@@ -53,7 +53,7 @@ class Trainer:
     def __init__(
         self,
         model: MultiTaskViT,
-        split: Split,
+        split: DataSplit,
         config: TrainConfig,
         weighting: Weighting[Any],
         teacher: Teacher | None = None,
@@ -149,7 +149,7 @@ class Trainer:
         started = time.perf_counter()
         drawn = {view: next(stream) for view, stream in streams.items()}
         waited = time.perf_counter() - started
-        before = Moment([self.model, self.weighting], self.device)
+        before = StepSnapshot([self.model, self.weighting], self.device)
         try:
             losses, norm = self.update(drawn)
         except DivergedError as cause:
@@ -227,7 +227,7 @@ class Trainer:
         self,
         cause: DivergedError,
         batches: dict[View, Batch],
-        before: Moment,
+        before: StepSnapshot,
         keep: Callable[[dict[str, Any]], str],
     ) -> DivergedError:
         """Go back to before the step, and find what is to blame.
@@ -252,7 +252,7 @@ class Trainer:
         self.ranks.together(confess)
         return DivergedError(f"{cause}{keep(state)}")
 
-    def _before(self, batches: dict[View, Batch], before: Moment) -> dict[str, Any]:
+    def _before(self, batches: dict[View, Batch], before: StepSnapshot) -> dict[str, Any]:
         """What it takes to see a step again."""
         return {
             "step": self.step,

@@ -18,7 +18,7 @@ from mtvit_train.optim.muon_and_adamw import MuonAndAdamW, hidden_matrices
 
 
 @dataclass(frozen=True)
-class Placement:
+class GroupKey:
     """How one parameter is trained: factor on the rate, whether its weights decay, and whether by Muon."""
 
     scale: float
@@ -28,7 +28,7 @@ class Placement:
 
 def place(
     name: str, parameter: nn.Parameter, depth: int, config: TrainConfig, hidden: Collection[str] = ()
-) -> Placement:
+) -> GroupKey:
     """Return the placement of a parameter by its name in the model.
 
     Args:
@@ -41,10 +41,10 @@ def place(
     decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
     muon = config.optimizer == "muon" and decays and name in hidden
     if not name.startswith("backbone."):
-        return Placement(1.0, decays, muon)
+        return GroupKey(1.0, decays, muon)
     block = re.search(r"blocks\.(\d+)\.", name)
     layer = int(block[1]) + 1 if block else depth + 1 if ".norm." in name else 0
-    return Placement(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays, muon)
+    return GroupKey(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays, muon)
 
 
 def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> MuonAndAdamW:
@@ -53,7 +53,7 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
     Those of the weighting of losses have the rate of the heads and no decay. Each group carries ``peak``, its
     highest rate. Muon multiplies in the type that the backbone does.
     """
-    groups: dict[Placement, list[nn.Parameter]] = {}
+    groups: dict[GroupKey, list[nn.Parameter]] = {}
     hidden = hidden_matrices(model)
     for name, parameter in model.named_parameters():
         placement = place(name, parameter, model.backbone.spec.depth, config, hidden)
@@ -62,7 +62,7 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
             groups.setdefault(placement, []).append(parameter)
     weights = list(weighting.parameters())
     if weights:
-        groups.setdefault(Placement(1.0, decays=False), []).extend(weights)
+        groups.setdefault(GroupKey(1.0, decays=False), []).extend(weights)
     tables: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for placement, members in groups.items():
         peak = placement.scale * (config.matrix_lr if placement.muon else config.lr)

@@ -10,7 +10,7 @@ from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_ins
 from mtvit_core.evaluation.details import Details
 from mtvit_core.inference.predict import predict
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_train.build.splits import Split
+from mtvit_train.build.splits import DataSplit
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery
 
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 DASHES = ("-", "--", ":")
 
 
-def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) -> None:
+def draw_labels(split: DataSplit, model: MultiTaskViT, path: Path, count: int = 12) -> None:
     """Draw the first training samples, augmented, with all that is labelled."""
     sheet = []
     for dataset in split.views.values():
@@ -32,7 +32,7 @@ def draw_labels(split: Split, model: MultiTaskViT, path: Path, count: int = 12) 
 
 
 def draw_predictions(
-    model: MultiTaskViT, split: Split, path: Path, count: int = 8, min_score: float = 0.3
+    model: MultiTaskViT, split: DataSplit, path: Path, count: int = 8, min_score: float = 0.3
 ) -> None:
     """Draw truth and predictions of the first validation images side by side, at original size."""
     rows = range(min(count, len(split.packed)))
@@ -46,7 +46,7 @@ def draw_predictions(
 
 def draw_worst(
     model: MultiTaskViT,
-    split: Split,
+    split: DataSplit,
     details: Mapping[str, Details],
     path: Path,
     count: int = 4,
@@ -67,7 +67,7 @@ def draw_worst(
 
 
 def _beside_truth(
-    model: MultiTaskViT, split: Split, wanted: Sequence[tuple[int, str, str]], min_score: float
+    model: MultiTaskViT, split: DataSplit, wanted: Sequence[tuple[int, str, str]], min_score: float
 ) -> list[Exhibit]:
     """Truth and prediction of images, by row of the split, caption, and task; all tasks where it is empty."""
     rows = sorted({row for row, _, _ in wanted})

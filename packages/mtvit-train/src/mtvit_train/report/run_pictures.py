@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_train.build.splits import Split
+from mtvit_train.build.splits import DataSplit
 from mtvit_train.config.recording import RecordsConfig
 from mtvit_train.recording.records import DETAILS, Records, read_details
 from mtvit_train.report.page import write_report
@@ -21,7 +21,7 @@ FILES = (
 )
 
 
-def draw_run(model: MultiTaskViT, val: Split, records: Records, config: RecordsConfig, out: Path) -> None:
+def draw_run(model: MultiTaskViT, val: DataSplit, records: Records, config: RecordsConfig, out: Path) -> None:
     """Draw what a finished run shows.
 
     Args:

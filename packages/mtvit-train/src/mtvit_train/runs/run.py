@@ -16,12 +16,12 @@ from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_train.build.data import prepare_data, read_data
 from mtvit_train.build.label_counts import exposures, show_exposures
 from mtvit_train.build.model import make_model
-from mtvit_train.build.splits import Split, make_split
+from mtvit_train.build.splits import DataSplit, make_split
 from mtvit_train.build.tasks import check_tasks, task_names
 from mtvit_train.build.warm_start import known_categories, read_start
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.knowledge_token import give_tokens
-from mtvit_train.distillation.teacher import Teacher, open_teacher, sealed
+from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
 from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.distributed.stop_signals import StopAsked, Stopped, StopRequest
 from mtvit_train.engine import replay
@@ -83,7 +83,7 @@ def _run(
     checkpoints = Checkpoints(out, config.train.keep_checkpoints, tell, ranks)
     records = Records(out)
     try:
-        config = ranks.lead(lambda: sealed(config))
+        config = ranks.lead(lambda: with_teacher_checksum(config))
         data = ranks.lead(lambda: _begin(config, out, stop, resume))
         parts = ranks.together(lambda: _Parts.of(config, data, ranks))
         seen = exposures(config, parts.model, parts.train)
@@ -145,8 +145,8 @@ class _Parts:
     """What the settings describe, made from them in every process."""
 
     model: MultiTaskViT
-    train: Split
-    val: Split
+    train: DataSplit
+    val: DataSplit
     weighting: Weighting[Any]
     teacher: Teacher | None
     notes: tuple[str, ...]
@@ -173,7 +173,7 @@ class _Parts:
 def _train(
     config: RunConfig,
     trainer: Trainer,
-    val: Split,
+    val: DataSplit,
     records: Records,
     checkpoints: Checkpoints,
     stop: StopRequest,

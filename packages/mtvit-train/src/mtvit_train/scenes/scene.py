@@ -1,7 +1,7 @@
 """Scenes: layouts painted at one size, with exact boxes, masks, keypoints and depth."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -10,14 +10,14 @@ from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
 from mtvit_core.errors import DataError
+from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import Figure
 from mtvit_train.scenes.layout import PERSON_ID, SHAPE_IDS, Layout, Placed, random_layout
 from mtvit_train.scenes.paint import SUPERSAMPLING, Print, paint_image, print_figure
 from mtvit_train.scenes.texture import Array
 
-Split = Literal["train", "val"]
-STREAMS: dict[Split, int] = {"train": 0, "val": 1}
+STREAMS: dict[SplitName, int] = {"train": 0, "val": 1}
 SMALLEST_SIZE, LARGEST_SIZE = 64, 1024
 
 CATEGORIES: tuple[dict[str, Any], ...] = (
@@ -136,7 +136,7 @@ def check_numbers(seed: int, index: int, size: int) -> None:
             raise DataError(f"scenes: {name} is {found}; give a whole number from {low} to {high}.")
 
 
-def render_scene(seed: int, index: int, size: int, split: Split = "train") -> Scene:
+def render_scene(seed: int, index: int, size: int, split: SplitName = "train") -> Scene:
     """Renders one scene, a pure function of its arguments.
 
     The layout does not depend on `size`: the same scene comes back at another resolution.

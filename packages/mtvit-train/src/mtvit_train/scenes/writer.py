@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from mtvit_core.errors import DataError
+from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.masks import encode_rle
 from mtvit_train.scenes.layout import PERSON_ID
-from mtvit_train.scenes.scene import CATEGORIES, Scene, Split, check_numbers, render_scene
+from mtvit_train.scenes.scene import CATEGORIES, Scene, check_numbers, render_scene
 
 Entry = dict[str, Any]
 #: Name of the dense label, and of its folder.
@@ -44,7 +45,7 @@ def _annotations(scene: Scene) -> list[Entry]:
     return entries
 
 
-def _write_scene(index: int, *, folder: Path, seed: int, size: int, split: Split) -> list[Entry]:
+def _write_scene(index: int, *, folder: Path, seed: int, size: int, split: SplitName) -> list[Entry]:
     scene = render_scene(seed, index, size, split)
     name = _file_name(index)
     Image.fromarray(scene.image).save(folder / name, compress_level=1)
@@ -58,7 +59,7 @@ def _file_name(index: int) -> str:
 
 
 def _write_images(
-    folder: Path, count: int, seed: int, size: int, split: Split, workers: int
+    folder: Path, count: int, seed: int, size: int, split: SplitName, workers: int
 ) -> Iterator[list[Entry]]:
     folder.mkdir()
     (folder.parent / DEPTH / folder.name).mkdir(parents=True)
@@ -68,7 +69,7 @@ def _write_images(
         yield from pool.map(write, range(count), chunksize=16) if pool else map(write, range(count))
 
 
-def _coco(split: Split, size: int, per_image: list[list[Entry]]) -> tuple[Entry, Entry]:
+def _coco(split: SplitName, size: int, per_image: list[list[Entry]]) -> tuple[Entry, Entry]:
     """The contents of the `instances` and the `person_keypoints` file."""
     shape = {"height": size, "width": size}
     images = [{"id": i + 1, "file_name": _file_name(i), **shape} for i in range(len(per_image))]
@@ -114,7 +115,7 @@ def write_scenes(
         DataError: `out` is not empty, or a number is out of its range.
     """
     _check_empty(out)
-    counts: dict[Split, int] = {"train": train, "val": val}
+    counts: dict[SplitName, int] = {"train": train, "val": val}
     for split, count in counts.items():
         if count < 1:
             raise DataError(f"scenes: {split} is {count}; give at least 1 image.")

@@ -9,7 +9,7 @@ from torch import nn
 from mtvit_train.state.random_state import random_state, set_random_state
 
 
-class Moment:
+class StepSnapshot:
     """A moment of a training, to which it can go back as long as no weight was updated.
 
     Attributes:

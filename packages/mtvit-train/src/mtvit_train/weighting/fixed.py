@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
-from mtvit_core.plugins.registry import make_part
+from mtvit_core.plugins.registry import make_extension
 from mtvit_core.tasks.task import TaskConfig
 from mtvit_train.config.run import RunConfig
 
@@ -43,7 +43,7 @@ def make_weighting(config: RunConfig, tasks: Sequence[str]) -> Weighting[Any]:
     if config.train.weighting == FixedWeights.name:
         return FixedWeights(FixedConfig(factors=config.train.task_weights), tasks)
     settings = config.weightings.get(config.train.weighting, {})
-    made: Weighting[Any] = make_part("weighting", config.train.weighting, settings, tuple(tasks))
+    made: Weighting[Any] = make_extension("weighting", config.train.weighting, settings, tuple(tasks))
     return made
 
 

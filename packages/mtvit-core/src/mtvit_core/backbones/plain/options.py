@@ -26,7 +26,7 @@ from mtvit_core.backbones.plain.timm_blocks import PlainViT, positions
 from mtvit_core.errors import ConfigError
 
 
-class Variation(BaseModel):
+class PlainOptions(BaseModel):
     """Options of the backbone that are mtvit's own, beside timm's; the defaults change nothing.
 
     Attributes:
@@ -107,8 +107,8 @@ class Variation(BaseModel):
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort options of a backbone into those of ``Variation`` and those of timm."""
-    own = {key: value for key, value in options.items() if key in Variation.model_fields}
+    """Sort options of a backbone into those of ``PlainOptions`` and those of timm."""
+    own = {key: value for key, value in options.items() if key in PlainOptions.model_fields}
     return own, {key: value for key, value in options.items() if key not in own}
 
 

@@ -20,7 +20,7 @@ from mtvit_core.backbones.attention import Layout, attend
 from mtvit_core.backbones.features import Features, LayerFeatures
 from mtvit_core.backbones.interface import BackboneSpec, Option, check_divides
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.options import Variation, split_options
+from mtvit_core.backbones.plain.options import PlainOptions, split_options
 from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
 from mtvit_core.config import validate
 from mtvit_core.errors import ShapeError
@@ -64,7 +64,7 @@ class Backbone(nn.Module):
     Attributes:
         vit: The timm model, without classifier.
         name: timm's name of it.
-        options: timm arguments it was built with, and those of ``Variation``.
+        options: timm arguments it was built with, and those of ``PlainOptions``.
         variation: What differs from timm's model.
         spec: What tasks may know about it.
         checkpointing: Whether blocks are recomputed in the backward pass to save memory.
@@ -95,7 +95,7 @@ class Backbone(nn.Module):
         timm_blocks.drop_unused(self.vit)
         self.name = name
         self.options = dict(options or {})
-        self.variation = validate(Variation, split_options(self.options)[0], f"backbone {name}: options")
+        self.variation = validate(PlainOptions, split_options(self.options)[0], f"backbone {name}: options")
         rows, columns = self.vit.patch_embed.patch_size
         heads = self.vit.blocks[0].attn.num_heads
         self.spec = BackboneSpec(self.vit.embed_dim, len(self.vit.blocks), (rows, columns), canvas, heads)

@@ -24,10 +24,10 @@ from mtvit_core.testing.sample import Sample, take
 DOUBT = 1e-2
 
 
-def joining(case: Case) -> None:
+def shared_queries(case: Case) -> None:
     """A task that joins an instance group answers there as alone, and takes its match and what is agreed."""
     own = case.stirred()
-    wanted = case.task.joining(own.backbone.spec)
+    wanted = case.task.query_request(own.backbone.spec)
     if wanted is None:
         return
     alone = _grouped(case, own)
@@ -50,7 +50,7 @@ def joining(case: Case) -> None:
 
 def _grouped(case: Case, own: MultiTaskViT, *others: Task[Any, Any, Any]) -> MultiTaskViT:
     """Build a model with an instance group; weights that the one without has too are the same."""
-    with explained("a model with an instance group", "see `Task.joining`"):
+    with explained("a model with an instance group", "see `Task.query_request`"):
         model = MultiTaskViT(own.backbone, [case.task, *others], case.categories, queries="instance")
     assert model.instance_group is not None
     modules = own.modules_of(case.task.name)
@@ -72,7 +72,7 @@ def _same_answers(case: Case, own: MultiTaskViT, alone: MultiTaskViT) -> None:
             raise Breach(
                 f"{a.name} is another with the queries of the group {NAME!r} than with the task's own, of "
                 "the same weights",
-                "let `tokens` give `picked_group(self.name, self.joining(backbone), backbone.width)`",
+                "let `tokens` give `picked_group(self.name, self.query_request(backbone), backbone.width)`",
             )
     before_losses, after_losses = (_losses(case, model, case.sample) for model in (own, alone))
     for name, value in before_losses.items():
@@ -109,7 +109,7 @@ def _takes_objects(case: Case, model: MultiTaskViT, classes: int) -> None:
         raise Breach(
             f"query_objects of {images} images and {classes} categories have logits {shapes[0]} and boxes "
             f"{shapes[1]}",
-            "give those of the output, logits with a column for each of the categories of `joining`",
+            "give those of the output, logits with a column for each of the categories of `query_request`",
         )
     doubt = QueryObjects(torch.full_like(said.logits, -SURE), said.boxes.flip(1))
     with explained("with_query_objects", "return predictions of the same form"):

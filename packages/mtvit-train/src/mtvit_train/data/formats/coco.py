@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -10,15 +9,13 @@ from numpy import ndarray
 from pydantic import BaseModel, ConfigDict
 
 from mtvit_core.errors import DataError
-from mtvit_core.structures.annotations import LABEL_KINDS
+from mtvit_core.structures.annotations import LABEL_KINDS, SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.data.dense_maps import read_maps
 from mtvit_train.data.formats.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
 from mtvit_train.data.formats.coco_merge import check_known, merge_categories, merge_images, merge_instances
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.packed import Member, PackedAnnotations, annotated_of
-
-Split = Literal["train", "val"]
 
 
 class CocoConfig(BaseModel):
@@ -50,14 +47,14 @@ class CocoConfig(BaseModel):
     only: tuple[int, ...] = ()
     degenerate: Degenerate = "error"
 
-    def path(self, root: Path, name: str, split: Split) -> Path:
+    def path(self, root: Path, name: str, split: SplitName) -> Path:
         """Return the path of a name (``images``, ``instances``, ``keypoints``, ``maps``) for a split."""
         return root / name.replace("{split}", self.train if split == "train" else self.val)
 
 
 def read_coco(
     root: Path,
-    split: Split,
+    split: SplitName,
     config: CocoConfig | None = None,
     categories: Categories | None = None,
     faults: Faults = STOP,
@@ -114,7 +111,7 @@ def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) ->
     return {id_: image for id_, image in images.items() if id_ in ids or not ids}
 
 
-def _read_files(root: Path, split: Split, config: CocoConfig, faults: Faults) -> list[CocoFile]:
+def _read_files(root: Path, split: SplitName, config: CocoConfig, faults: Faults) -> list[CocoFile]:
     files: list[CocoFile] = []
     fields = {"instances": config.instances, "keypoints": config.keypoints}
     named = [(field, name) for field, name in fields.items() if name]

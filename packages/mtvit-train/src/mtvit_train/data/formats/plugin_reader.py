@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from mtvit_core.errors import DataError
 from mtvit_core.plugins.dataset_reader import LabelledImage, LabelledObject, Reader
-from mtvit_core.structures.annotations import LABEL_KINDS
+from mtvit_core.structures.annotations import LABEL_KINDS, SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import rle_area
 from mtvit_train.data.dense_maps import pack_maps
@@ -16,9 +16,7 @@ from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.packed import Member, PackedAnnotations
 
 
-def read_with(
-    reader: Reader[Any], root: Path, split: Literal["train", "val"], faults: Faults = STOP
-) -> PackedAnnotations:
+def read_with(reader: Reader[Any], root: Path, split: SplitName, faults: Faults = STOP) -> PackedAnnotations:
     """Read one split by a plugin's reader.
 
     Args:
