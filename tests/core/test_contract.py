@@ -7,9 +7,8 @@ import mtvit_core
 from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import PluginError
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.model.trial import try_building
+from mtvit_core.model.trial import broken_plugins, try_building
 from mtvit_core.plugins import registry
-from mtvit_core.plugins.registry import broken_plugins
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import ImageMeta

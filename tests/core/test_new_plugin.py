@@ -10,6 +10,7 @@ from installed_example import EXAMPLES, installed
 from mtvit_core.cli.main import main
 from mtvit_core.cli.new_plugin import write_plugin
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.trial import broken_plugins
 from mtvit_core.plugins import registry
 from mtvit_core.testing import TaskSuite
 
@@ -70,7 +71,7 @@ def marks(tmp_path_factory: pytest.TempPathFactory):
 
 def test_it_is_found(marks) -> None:
     assert registry.installed_tasks()["marks"].cls is marks.Marks
-    assert registry.broken_plugins() == ()
+    assert broken_plugins() == ()
 
 
 @pytest.mark.usefixtures("marks")

@@ -3,7 +3,9 @@
 import pytest
 
 from mtvit_core.errors import PluginError
+from mtvit_core.model.build import make_tasks
 from mtvit_core.plugins import registry
+from mtvit_core.structures.coco_categories import COCO_CATEGORIES
 from plugin_sources import HOOK, task_plugin
 
 pytestmark = pytest.mark.usefixtures("only_these")
@@ -17,7 +19,7 @@ def test_strict_makes_any_broken_plugin_fatal(install, monkeypatch):
     registry.registry.cache_clear()
     monkeypatch.setenv("MTVIT_STRICT_PLUGINS", "1")
     with pytest.raises(PluginError) as error:
-        registry.tasks(["depth"])
+        make_tasks(["depth"], COCO_CATEGORIES)
     assert str(error.value) == (
         "plugins: strict, but one is broken: acme 1.2, entry point 'odd': import failed: "
         "ModuleNotFoundError: "

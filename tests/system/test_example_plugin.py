@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import mtvit_core
 from installed_example import installed
+from mtvit_core.model.trial import broken_plugins
 from mtvit_core.plugins import registry
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
@@ -37,7 +38,7 @@ def test_the_example_is_found_by_its_entry_point(presence: ModuleType) -> None:
     found = registry.installed_tasks()["presence"]
     assert (found.distribution, found.entry_point) == ("mtvit-presence", "presence")
     assert found.cls is presence.Presence
-    assert registry.broken_plugins() == ()
+    assert broken_plugins() == ()
 
 
 @pytest.mark.usefixtures("presence")

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
     "backbones.features": ("Features",),
+    "backbones.interface": ("BackboneSpec",),
     "backbones.tokens": (
         "LearnedQueries",
         "TokenGroup",
@@ -94,13 +95,16 @@ _MODULES = {
         "Mistakes",
         "Table",
     ),
+    "evaluation.evaluator": ("Evaluator",),
     "heads.proposals": ("PickedQueries",),
-    "losses.draws": ("image_generators",),
-    "losses.global_batch": ("shared_count",),
+    "losses.global_batch": (
+        "image_generators",
+        "shared_count",
+    ),
     "losses.matching": ("Match",),
     "model.add_tasks": ("add_tasks",),
+    "model.build": ("build",),
     "model.checkpoint": (
-        "build",
         "load",
         "save",
     ),
@@ -124,19 +128,17 @@ _MODULES = {
         "find_images",
         "read_image",
     ),
-    "structures.instances": ("Instances",),
+    "structures.instances": (
+        "Finding",
+        "Instances",
+        "Link",
+    ),
     "structures.keypoints": (
         "COCO_PERSON",
         "KeypointSchema",
     ),
-    "structures.link": (
-        "Finding",
-        "Link",
-    ),
     "structures.masks": ("Rle",),
     "tasks.task": (
-        "BackboneSpec",
-        "Evaluator",
         "Task",
         "TaskConfig",
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -13,6 +13,7 @@ from mtvit_core.structures.framing import Framing
 from mtvit_core.tasks.task import Task, View
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """What prediction and evaluation need to know of a model."""
 
