@@ -14,6 +14,7 @@ from torch import Tensor
 from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
+from mtvit_core.model import build as model_build
 from mtvit_core.model import checkpoint
 from mtvit_core.model.build import build
 from mtvit_core.model.checkpoint import load, read_header, save
@@ -36,7 +37,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
             raise PluginError(f"tasks: {missing[0]!r} is not installed.")
         return {name: CLASSES[name] for name in names}
 
-    monkeypatch.setattr(checkpoint, "installed", choose)
+    monkeypatch.setattr(model_build, "installed", choose)
 
 
 def trunk() -> Backbone:

@@ -18,6 +18,7 @@ import mtvit_core
 from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli.main import main
 from mtvit_core.errors import CheckpointError, ConfigError, MtvitError
+from mtvit_core.model import build as model_build
 from mtvit_core.model import checkpoint
 from mtvit_core.model import convert as conversion
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
@@ -77,7 +78,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def choose(names: Sequence[str]) -> dict[str, type[Spot]]:
         return dict.fromkeys(names, SPOT)
 
-    monkeypatch.setattr(checkpoint, "installed", choose)
+    monkeypatch.setattr(model_build, "installed", choose)
     monkeypatch.setattr(conversion, "published_formats", lambda: (Toy(),))
 
 
