@@ -1,4 +1,4 @@
-"""BoundCascade image files: every kind becomes RGB, everything else one line of error."""
+"""Reading image files: every kind becomes RGB, everything else one line of error."""
 
 import struct
 import warnings

@@ -1,4 +1,4 @@
-"""BoundCascade inside boxes: the grid of points, sizes and places that do not matter, and the loss."""
+"""Reading inside boxes: the grid of points, sizes and places that do not matter, and the loss."""
 
 import pytest
 import torch
