@@ -13,8 +13,7 @@ from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.inference.predict import predict
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances

@@ -14,7 +14,7 @@ from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcess
 import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta, ShortSide
 from mtvit_core.structures.image_files import read_image
 from mtvit_train.build.data import read_data

@@ -21,7 +21,7 @@ from transformers import (
 import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import Letterbox
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from support.published_cases import complaint, off, randomise, saved

@@ -17,7 +17,7 @@ import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_files import read_image
 from mtvit_core.structures.masks import decode_rle

@@ -22,7 +22,7 @@ from mtvit_core.losses.perfect import perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_det.config import DetConfig
@@ -176,12 +176,14 @@ class Detection(Task[DetConfig, DetPredictions, DetTargets]):
             boxes=perfect_rows(predictions.boxes, targets.boxes, targets.valid),
         )
 
-    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Boxes in original pixels, best first."""
         if self.config.variant == "yolos":
-            return decode_softmax(predictions, meta, self.categories, self.columns)
-        found = decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
-        return [class_nms(boxes, self.config.nms) for boxes in found]
+            found = decode_softmax(predictions, meta, self.categories, self.columns)
+        else:
+            found = decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
+            found = [class_nms(boxes, self.config.nms) for boxes in found]
+        return [ImageResult(boxes) for boxes in found]
 
     def evaluator(self) -> CocoEvaluator:
         """COCO box AP."""

@@ -16,7 +16,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import VIEWS, Task, TaskConfig, View
 from mtvit_pose.config import PoseConfig
@@ -119,7 +119,7 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Return what the variant's head would say if it knew the targets."""
         return self.variant.perfect(predictions, targets)
 
-    def decode(self, predictions: Any, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: Any, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return people in original pixels."""
         return self.variant.decode(predictions, meta)
 
@@ -127,7 +127,7 @@ class PoseTask(Task[PoseConfig, Any, Any]):
         """Return the mean of predictions and those of the mirrored images."""
         return self.variant.average(predictions, mirrored)
 
-    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+    def join(self, parts: Sequence[ImageResult], meta: Sequence[ImageMeta]) -> ImageResult:
         """Make one result of those of all crops of one image."""
         return self.variant.join(parts, meta)
 

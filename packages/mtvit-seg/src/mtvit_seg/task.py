@@ -21,7 +21,7 @@ from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_seg.config import SegConfig
@@ -216,13 +216,13 @@ class Segmentation(Task[SegConfig, SegPredictions, SegTargets]):
             boxes=None if boxes is None else perfect_rows(boxes, targets.boxes, valid),
         )
 
-    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Instances in original pixels, best first."""
         config = self.config
         found = decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
-        if config.variant == "eomt":
-            return found
-        return [class_nms(objects, config.nms) for objects in found]
+        if config.variant != "eomt":
+            found = [class_nms(objects, config.nms) for objects in found]
+        return [ImageResult(objects) for objects in found]
 
     def panoptic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[PanopticResult]:
         """One segment for every pixel of the original images; ``stuff`` of the config is merged by class."""

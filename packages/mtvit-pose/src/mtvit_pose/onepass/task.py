@@ -18,6 +18,7 @@ from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task
@@ -105,7 +106,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         )
 
     @torch.no_grad()
-    def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return the ``top_k`` best people of each image, without those whose box repeats a better one's.
 
         A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
@@ -128,7 +129,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
             best[0].float().cpu(), classes[0].cpu(), rows[0].cpu(), corners, keypoints, meta, strict=True
         )
         people = [self._instances(*entry) for entry in rows_of_images]
-        return [class_nms(found, self.config.nms) for found in people]
+        return [ImageResult(class_nms(found, self.config.nms)) for found in people]
 
     def _instances(
         self,

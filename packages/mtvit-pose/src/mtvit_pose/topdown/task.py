@@ -19,6 +19,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule, person_roi
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_pose.config import PoseConfig
@@ -189,7 +190,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         return replace(predictions, maps=(predictions.maps + back) / 2)
 
     @torch.no_grad()
-    def decode(self, predictions: Heatmaps, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: Heatmaps, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return one person per crop.
 
         A keypoint's score is the height of its peak; a person's score is the mean of those above 0.2 times
@@ -198,7 +199,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         maps = predictions.maps.float().cpu()
         points, peaks = self.codec.decode(maps)
         points = self.codec.grid((maps.shape[2], maps.shape[3]), predictions.canvas).to_crop(points)
-        return [self._person(*entry) for entry in zip(points, peaks, meta, strict=True)]
+        return [ImageResult(self._person(*entry)) for entry in zip(points, peaks, meta, strict=True)]
 
     def _person(
         self, points: Float[Tensor, "K 2"], scores: Float[Tensor, " K"], meta: ImageMeta
@@ -220,13 +221,13 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
             file_name=meta.file_name,
         )
 
-    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+    def join(self, parts: Sequence[ImageResult], meta: Sequence[ImageMeta]) -> ImageResult:
         """Join the poses of one image, best first, without those that resemble a better one (OKS-NMS)."""
-        found = concatenate(parts)
+        found = concatenate([part.instances for part in parts])
         rois = [person_roi(m.box, m.content) for m in meta if m.box is not None]
         areas = torch.tensor([roi.width * roi.height for roi in rois])
         points = found.keypoints[..., :2]
-        return found[oks_nms(points, areas, found.scores, self.sigmas, self.config.oks_nms)]
+        return ImageResult(found[oks_nms(points, areas, found.scores, self.sigmas, self.config.oks_nms)])
 
     def evaluator(self) -> CocoEvaluator:
         """Return COCO's keypoint AP."""

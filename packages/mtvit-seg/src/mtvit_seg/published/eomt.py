@@ -16,8 +16,7 @@ from mtvit_core.published.format import BASE, Blueprint, Choice, Choices, KnownM
 from mtvit_core.published.names import ordered_categories
 from mtvit_core.published.recipe import Recipe, copied, layer
 from mtvit_core.published.source import Source
-from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
 from mtvit_seg.published.catalogue import EOMT_DINOV3_MODELS, EOMT_MODELS
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from mtvit_seg.published.eomt_trunks import (
