@@ -87,7 +87,7 @@ def test_two_objects_are_learned_by_heart(variant: str) -> None:
         loss.backward()
         optimiser.step()
     for row, result in enumerate(predict(model, images)):
-        assert result.labels[0] == row
+        assert result.instances.labels[0] == row
         truth, found = masks[row, 0], result.masks[0]
         assert (truth & found).sum() / (truth | found).sum() > 0.7
 

@@ -6,7 +6,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.errors import ShapeError
@@ -22,8 +22,8 @@ from mtvit_core.structures.image_result import ImageResult, merged
 from mtvit_core.structures.linking import link
 
 ImageLike = Tensor | str | Path
-#: An image as it was read, and where it came from.
-Named = tuple[UInt8[Tensor, "3 H W"], str]
+#: An image as it was read, uint8 3 x H x W of any size, and where it came from.
+Named = tuple[Tensor, str]
 
 
 def predict(
