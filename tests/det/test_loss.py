@@ -18,8 +18,8 @@ from det_cases import (
     task,
 )
 from mtvit_core.backbones.tokens import Pick
+from mtvit_core.losses.matching_costs import box_cost, focal_cost
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
-from mtvit_det.cost import box_cost, focal_cost
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 
@@ -207,6 +207,6 @@ def test_box_cost_as_torchvision() -> None:
 
 
 def test_cost_of_the_class_depends_on_the_variant_unless_it_is_set() -> None:
-    assert task(variant="yolos").config.class_weight == 1
-    assert task().config.class_weight == 2
-    assert task(variant="yolos", cost_class=0.5).config.class_weight == 0.5
+    assert task(variant="yolos").variant.cost_class == 1
+    assert task().variant.cost_class == 2
+    assert task(variant="yolos", cost_class=0.5).variant.cost_class == 0.5

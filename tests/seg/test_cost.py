@@ -11,8 +11,9 @@ from transformers.models.eomt.modeling_eomt import (
 )
 
 from mtvit_core.losses.classification import sigmoid_focal
+from mtvit_core.losses.matching_costs import box_cost, focal_cost
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
-from mtvit_seg.losses.cost import box_cost, focal_cost, pair_dice, pair_entropy, point_values
+from mtvit_seg.losses.cost import pair_dice, pair_entropy, point_values
 from seg_cases import CATEGORIES, learned, match_of, picked, random_annotations, targets_of, task
 
 
@@ -65,7 +66,7 @@ def test_the_cost_has_no_gradient() -> None:
 
 
 def test_picked_cost_is_the_weighted_sum_of_its_parts() -> None:
-    seg = task(class_weight=1.5, mask_weight=3.0, dice_weight=4.0, l1_weight=2.0, giou_weight=0.5)
+    seg = task(cost_class=1.5, cost_mask=3.0, cost_dice=4.0, cost_l1=2.0, cost_giou=0.5)
     predictions, annotations = picked(layers=2), random_annotations([2])
     targets = targets_of(seg, annotations)
     cost = seg.cost(predictions, targets)

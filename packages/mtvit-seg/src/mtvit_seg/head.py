@@ -98,7 +98,7 @@ class MaskHead(nn.Module):
 
     def forward(self, features: Features) -> SegPredictions:
         """Predict classes and masks at every depth at hand."""
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
         masks = [dot(self.mask_head(layer.queries["seg"]), self.upscale(layer.patches)) for layer in at_hand]
         return SegPredictions(
@@ -170,7 +170,7 @@ class PickedHead(nn.Module):
     def forward(self, features: Features) -> SegPredictions:
         """Predict classes, boxes and masks at every depth at hand; proposals get no gradient from here."""
         pick = features.picks["seg"]
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
         deltas = self.box_head(queries).float()
         moved = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)
