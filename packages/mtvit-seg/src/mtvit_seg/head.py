@@ -48,6 +48,11 @@ class SegPredictions:
     region: Float[Tensor, "L B Q C"] | None = None
     reading: BoundCascade | None = None
 
+    @property
+    def probabilities(self) -> Float[Tensor, "B Q C"]:
+        """Of every column at the output: softmax for learned queries, sigmoid for picked ones."""
+        return self.logits[-1].softmax(-1) if self.pick is None else self.logits[-1].sigmoid()
+
 
 def mask_perceptron(width: int, outputs: int) -> nn.Sequential:
     """Three linear layers with GELU between them, from a query to its mask embedding."""

@@ -19,8 +19,9 @@ class VitPose(TopDownPose):
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """None, or the knowledge token."""
-        given = TokenGroup("pose-knowledge", 1, 0, KnowledgeTokens(1, backbone.width), "joint")
-        return [given] if self.config.knowledge else []
+        if not self.config.knowledge:
+            return []
+        return [TokenGroup("pose-knowledge", 1, 0, KnowledgeTokens(1, backbone.width), "joint")]
 
     def head(self, backbone: BackboneSpec) -> ClassicDecoder | SimpleDecoder:
         """The decoder."""

@@ -51,17 +51,16 @@ class SegLesson:
 def picked_lesson(predictions: SegPredictions) -> SegLesson:
     """Return the objects that a teacher with picked queries finds; the last layer counts."""
     assert predictions.boxes is not None
-    logits, masks = predictions.logits[-1], predictions.mask_logits[-1]
-    objects = soft_objects(logits.sigmoid(), predictions.boxes[-1], predictions.pick)
-    return SegLesson(objects, objects.of_queries(masks).sigmoid())
+    objects = soft_objects(predictions.probabilities, predictions.boxes[-1], predictions.pick)
+    return SegLesson(objects, objects.of_queries(predictions.mask_logits[-1]).sigmoid())
 
 
 @torch.no_grad()
 def eomt_lesson(predictions: SegPredictions) -> SegLesson:
     """Return the objects that a teacher with learned queries finds; the last layer counts."""
-    logits = predictions.logits[-1]
-    blank = logits.new_zeros(*logits.shape[:2], 4)
-    objects = soft_objects(logits.softmax(-1)[..., :-1], blank, None)
+    probabilities = predictions.probabilities[..., :-1]
+    blank = probabilities.new_zeros(*probabilities.shape[:2], 4)
+    objects = soft_objects(probabilities, blank, None)
     masks = objects.of_queries(predictions.mask_logits[-1])
     size = masks.new_tensor([masks.shape[3], masks.shape[2]]).repeat(2)
     corners = mask_boxes((masks > 0).flatten(0, 1)).view(*masks.shape[:2], 4)
