@@ -65,6 +65,11 @@ class VariantTask(Task[C, P, T], Generic[C, P, T]):
         """Whether the variant makes results from the mirrored image too."""
         return self.variant.mirrors
 
+    @property
+    def teaches(self) -> bool:
+        """Whether students can learn from the variant."""
+        return self.variant.teaches
+
     def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Return what the variant can read of shared queries."""
         return self.variant.query_request(backbone)
