@@ -12,10 +12,10 @@ from torch import Tensor
 from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from support.spot_task import SpotConfig, SpotPredictions, spot_class
 
@@ -130,10 +130,11 @@ def test_what_several_tasks_find_is_linked_unless_told_otherwise() -> None:
     model, image = twins(), picture()
     apart, linked = model.predict([image], link=False)[0], model.predict([image])[0]
     assert linked.tasks == ("det+seg",) * 4
-    assert [one.score for one in linked.links if one] == pytest.approx([1] * 4)
+    assert [one.score for one in linked.instances.links if one] == pytest.approx([1] * 4)
     for name in ("det", "seg"):
-        found = apart.of(name)
-        assert_same(linked.of(name), found[found.scores.argsort(descending=True)], atol=0)
+        found = apart.of(name).instances
+        ranked = ImageResult(found[found.scores.argsort(descending=True)])
+        assert_same(linked.of(name), ranked, atol=0)
     assert model.predict([image], min_link=1.0)[0].tasks == ("det+seg",) * 4
     least = float(apart.scores.max())
     assert model.predict([image], min_score=least)[0].tasks == ("det+seg",)

@@ -279,7 +279,8 @@ def test_categories(tmp_path: Path) -> None:
 def test_settings_of_the_loss(tmp_path: Path) -> None:
     theirs = eomt(no_object_weight=0.2, class_weight=3.0, train_num_points=99)
     config = mtvit_core.load(saved(theirs, tmp_path / "eomt")).task_list[0].config
-    assert (config.no_object, config.class_weight, config.points) == (0.2, 3.0, 99)
+    assert (config.no_object, config.points) == (0.2, 99)
+    assert config.cost_class == config.loss_class == 3.0
     assert (config.blocks, config.queries, config.oversample) == (3, 9, 3.0)
 
 

@@ -39,7 +39,7 @@ class BatchNormed(Detection):
     """Predictions depend on the other images."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return CentredHead(backbone.width, len(self.categories), self._layers(backbone))
+        return CentredHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class LargestBox(Detection):

@@ -74,10 +74,17 @@ if TYPE_CHECKING:
 _MODULES = {
     "backbones.features": ("Features",),
     "backbones.interface": ("BackboneSpec",),
-    "backbones.tokens": ("LearnedQueries", "TokenGroup",),
+    "backbones.tokens": (
+        "LearnedQueries",
+        "TokenGroup",
+    ),
     "deploy.program": ("export",),
     "drawing.pixel_maps": ("draw_map",),
-    "drawing.results": ("contact_sheet", "draw_annotations", "draw_instances",),
+    "drawing.results": (
+        "contact_sheet",
+        "draw_annotations",
+        "draw_instances",
+    ),
     "errors": (
         "CheckpointError",
         "ConfigError",
@@ -99,21 +106,37 @@ _MODULES = {
     "evaluation.evaluator": ("Evaluator",),
     "heads.proposals": ("PickedQueries",),
     "inference.options": ("PredictOptions",),
-    "losses.global_batch": ("image_generators", "shared_count",),
+    "losses.global_batch": (
+        "image_generators",
+        "shared_count",
+    ),
     "losses.matching": ("Match",),
     "model.add_tasks": ("add_tasks",),
     "model.build": ("build",),
-    "model.checkpoint": ("load", "save",),
+    "model.checkpoint": (
+        "load",
+        "save",
+    ),
     "model.convert": ("convert",),
     "model.multitask_vit": ("MultiTaskViT",),
     "plugins.hookspecs": ("hookimpl",),
     "plugins.registry": ("installed_tasks",),
-    "published.format": ("Blueprint", "PublishedFormat",),
+    "published.format": (
+        "Blueprint",
+        "PublishedFormat",
+    ),
     "structures.annotations": ("Annotations",),
     "structures.batch": ("Batch",),
-    "structures.categories": ("COCO_CATEGORIES", "Categories", "Category",),
+    "structures.categories": (
+        "COCO_CATEGORIES",
+        "Categories",
+        "Category",
+    ),
     "structures.framing": ("ImageMeta",),
-    "structures.image_files": ("find_images", "read_image",),
+    "structures.image_files": (
+        "find_images",
+        "read_image",
+    ),
     "structures.image_result": (
         "CategoryMap",
         "DenseMap",
@@ -121,10 +144,20 @@ _MODULES = {
         "ImageResult",
         "Segment",
     ),
-    "structures.instances": ("Finding", "Instances", "Link",),
-    "structures.keypoints": ("COCO_PERSON", "KeypointSchema",),
+    "structures.instances": (
+        "Finding",
+        "Instances",
+        "Link",
+    ),
+    "structures.keypoints": (
+        "COCO_PERSON",
+        "KeypointSchema",
+    ),
     "structures.masks": ("Rle",),
-    "tasks.task": ("Task", "TaskConfig",),
+    "tasks.task": (
+        "Task",
+        "TaskConfig",
+    ),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -130,6 +130,11 @@ class Task(ABC, Generic[C, P, T]):
         """Whether results are made from the image and its mirror image together (flip test)."""
         return False
 
+    @property
+    def teaches(self) -> bool:
+        """Whether students can learn from it: whether it defines ``teach``."""
+        return type(self).teach is not Task.teach
+
     def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Return how the task reads a group of queries that it shares with others; None where it cannot.
 

@@ -67,7 +67,7 @@ class CompanionHead(nn.Module):
 
     def forward(self, features: Features) -> Tokens:
         """Read every depth at hand."""
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         return Tokens(torch.stack([layer.queries[Companion.name] for layer in at_hand]))
 
 

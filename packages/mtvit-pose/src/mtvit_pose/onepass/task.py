@@ -12,7 +12,7 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.heads.nms import class_nms
-from mtvit_core.heads.proposals import QueryRequest, picked_group
+from mtvit_core.heads.proposals import QueryRequest, last_blocks, picked_group
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
@@ -39,7 +39,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def query_request(self, backbone: BackboneSpec) -> QueryRequest:
         """Queries of the categories that have keypoints, picked before the last blocks."""
         labels, config = self.categories.keypoint_labels, self.config
-        enter, layers = self._enter(backbone), self._layers(backbone)
+        enter, layers = last_blocks(backbone, config.blocks, config.deep_supervision)
         return QueryRequest(config.queries, enter, layers, labels, config.visibility)
 
     def query_objects(self, predictions: PosePredictions) -> QueryObjects:
@@ -57,14 +57,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def head(self, backbone: BackboneSpec) -> OnePassHead:
         """Return the head."""
         sizes = len(self.categories.keypoint_labels), self.categories.max_keypoints
-        return OnePassHead(backbone.width, self.config, self._layers(backbone), *sizes)
-
-    def _enter(self, backbone: BackboneSpec) -> int:
-        return max(0, backbone.depth - self.config.blocks)
-
-    def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
-        first = self._enter(backbone) + 1 if self.config.deep_supervision else backbone.depth
-        return tuple(range(first, backbone.depth + 1))
+        return OnePassHead(backbone.width, self.config, self.query_request(backbone).layers, *sizes)
 
     def targets(
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any

@@ -250,14 +250,14 @@ def categories_of(source: Source, columns: int) -> Categories:
 
 
 def loss_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` says of the loss, in our words."""
+    """What ``config.json`` says of cost and loss, in our words; its weights hold for both."""
     words = {
-        "no_object_weight": "no_object",
-        "class_weight": "class_weight",
-        "mask_weight": "mask_weight",
-        "dice_weight": "dice_weight",
-        "train_num_points": "points",
-        "oversample_ratio": "oversample",
-        "importance_sample_ratio": "importance",
+        "no_object_weight": ("no_object",),
+        "class_weight": ("cost_class", "loss_class"),
+        "mask_weight": ("cost_mask", "loss_mask"),
+        "dice_weight": ("cost_dice", "loss_dice"),
+        "train_num_points": ("points",),
+        "oversample_ratio": ("oversample",),
+        "importance_sample_ratio": ("importance",),
     }
-    return {own: config[theirs] for theirs, own in words.items() if theirs in config}
+    return {own: config[theirs] for theirs, ours in words.items() if theirs in config for own in ours}
