@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtvit_core.checkpoint import load as load
     from mtvit_core.checkpoint import save as save
     from mtvit_core.coco import COCO_CATEGORIES as COCO_CATEGORIES
+    from mtvit_core.coco_engines import Engine as Engine
     from mtvit_core.coco_evaluator import CocoEvaluator as CocoEvaluator
     from mtvit_core.counts import shared_count as shared_count
     from mtvit_core.details import Chart as Chart
@@ -70,6 +71,7 @@ _MODULES = {
     "categories": ("Categories", "Category"),
     "checkpoint": ("build", "load", "save"),
     "coco": ("COCO_CATEGORIES",),
+    "coco_engines": ("Engine",),
     "coco_evaluator": ("CocoEvaluator",),
     "counts": ("shared_count",),
     "details": ("Chart", "Details", "Line", "Matrix", "Mistakes", "Table"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mtvit_core.agreement import QueryObjects
 from mtvit_core.annotations import Annotations
 from mtvit_core.categories import Categories
+from mtvit_core.coco_engines import Engine
 from mtvit_core.crops import CropRule
 from mtvit_core.details import Details
 from mtvit_core.geometry import ImageMeta
@@ -109,6 +110,12 @@ class Evaluator(ABC):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """Return the metrics, by names such as ``AP`` and ``AP50``; NaN where nothing was labelled."""
+
+    def use_engine(self, engine: Engine) -> None:  # noqa: B027 (most evaluators of plugins need none)
+        """Compute COCO's average precision by this engine; one that holds a ``CocoEvaluator`` tells it.
+
+        An evaluator of other metrics has nothing to do.
+        """
 
     def details(self, min_score: float) -> Details:
         """Return what a report shows beside the metrics; nothing unless an evaluator says otherwise.

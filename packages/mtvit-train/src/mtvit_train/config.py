@@ -15,6 +15,7 @@ from mtvit_train.data.coco import CocoConfig
 from mtvit_train.data.table import DataTable, read_tables
 from mtvit_train.data.unite import Merge
 from mtvit_train.distill_config import DistillConfig
+from mtvit_train.evaluation_config import EvaluationConfig
 from mtvit_train.records_config import RecordsConfig
 
 Size = tuple[PositiveInt, PositiveInt]
@@ -160,6 +161,7 @@ class RunConfig(Table):
         scenes: The generated data.
         augment: Random changes of training images.
         train: Optimisation.
+        evaluation: How results are scored.
         records: What is recorded beside ``metrics.jsonl``.
         distill: A teacher to learn from.
         tasks: Settings of each task, by name; see the task's own documentation.
@@ -178,6 +180,7 @@ class RunConfig(Table):
     scenes: ScenesConfig = ScenesConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     records: RecordsConfig = RecordsConfig()
     distill: DistillConfig = DistillConfig()
     tasks: dict[str, dict[str, Any]] = {}

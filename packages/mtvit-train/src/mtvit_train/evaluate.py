@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtvit_core.annotations import LABEL_KINDS
+from mtvit_core.coco_engines import ENGINE, Engine
 from mtvit_core.consistency import Consistency
 from mtvit_core.contract import decode, own_details, own_metrics
 from mtvit_core.details import Details
@@ -50,6 +51,7 @@ def evaluate_in_detail(
     advance: Callable[[int], None] | None = None,
     min_score: float = 0.3,
     stop: StopRequest | None = None,
+    engine: Engine = ENGINE,
 ) -> Evaluation:
     """Score every task on every image, and let its evaluator tell details.
 
@@ -64,11 +66,12 @@ def evaluate_in_detail(
         min_score: Results below it do not count in details that have no curve over all scores, and are not
             linked.
         stop: Asked after every batch.
+        engine: What computes COCO's average precision.
 
     Raises:
         StopAsked: in all processes, if one of them was asked to stop.
     """
-    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score)
+    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score, engine)
 
     def tell() -> Evaluation:
         parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
@@ -88,6 +91,7 @@ def evaluate_tasks(
     advance: Callable[[int], None] | None = None,
     stop: StopRequest | None = None,
     min_score: float = 0.3,
+    engine: Engine = ENGINE,
 ) -> dict[str, Evaluator]:
     """Return the evaluators of every task, filled with the results on every image.
 
@@ -96,6 +100,8 @@ def evaluate_tasks(
     the others hold their own.
     """
     evaluators: dict[str, Evaluator] = {task.name: task.evaluator() for task in model.task_list}
+    for evaluator in evaluators.values():
+        evaluator.use_engine(engine)
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
     linked = {t.name: needs[t.name] for t in model.task_list if t.linkable and t.needs & set(LABEL_KINDS)}
     consistency = Consistency(linked, min_score)

@@ -197,6 +197,7 @@ def _train(
                 config.train.workers,
                 min_score=config.records.min_score,
                 stop=stop,
+                engine=config.evaluation.engine,
             )
             if not ranks.leads:
                 return
