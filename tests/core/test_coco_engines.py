@@ -1,4 +1,4 @@
-"""hotcoco gives what pycocotools gives: on random images full of ties, crowds and empty things; and odd ids."""
+"""hotcoco gives what pycocotools gives: random images full of ties, crowds and empty things, and odd ids."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import pytest
 
 from mtvit_core.categories import Categories, Category
 from mtvit_core.coco_curves import Curves
-from mtvit_core.coco_engines import coco_curves
+from mtvit_core.coco_engines import check_engine, coco_curves
 from mtvit_core.coco_evaluator import CocoEvaluator
 from mtvit_core.coco_image import CocoImage
 from mtvit_core.errors import ConfigError
@@ -145,9 +145,8 @@ def test_an_engine_is_its_own_library(engine: str, module: str, monkeypatch: pyt
 
 
 def test_an_engine_that_there_is_not_is_refused() -> None:
-    evaluator = CocoEvaluator("mine", "bbox", Categories((Category(1, "cup"),)))
     with pytest.raises(ConfigError) as caught:
-        evaluator.use_engine("hotcoc")
+        check_engine("hotcoc")
     assert str(caught.value) == (
         "evaluation engine 'hotcoc': there is none of this name. Did you mean 'hotcoco'? Allowed: hotcoco, "
         "pycocotools."

@@ -91,6 +91,7 @@ def _by_pycocotools(images: Mapping[int, CocoImage], categories: Sequence[Catego
     whole = next(_numbered(images, categories, len(images) or 1), _Numbered([], [], []))
     with contextlib.redirect_stdout(io.StringIO()):  # it reports each step by print
         truth, found = COCO(), COCO()
+        found.dataset = {"annotations": []}
         truth.dataset = {
             "images": whole.sizes,
             "annotations": whole.annotations,
