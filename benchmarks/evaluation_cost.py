@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def measure(options: argparse.Namespace, kind: str, engine: str) -> dict[str, fl
     copies = repeated(sources, models, options.images)
     first = next(copies)
     before, seconds = resident(), 0.0
-    for truth, found, meta in (first, *copies):
+    for truth, found, meta in chain([first], copies):
         began = time.perf_counter()
         evaluator.update([found], [truth], [meta])
         seconds += time.perf_counter() - began
