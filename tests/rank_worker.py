@@ -32,7 +32,7 @@ MODEL = {
 
 
 def evaluation(data: Path) -> dict[str, Any]:
-    """Metrics, and the images that the evaluators hold, of a model that sees images and crops of persons."""
+    """Metrics, and all that the evaluators hold, of a model that sees images and crops of persons."""
     tasks = {"det": {"queries": 5}, "pose": {"variant": "vitpose-simple"}}
     config = RunConfig(plugins=tuple(tasks), model=MODEL, tasks=tasks)
     val = read_data(config, data).val
@@ -40,7 +40,9 @@ def evaluation(data: Path) -> dict[str, Any]:
     split = make_split(config, model, val, training=False)
     scored = evaluate_tasks(model, split, batch_size=2)
     metrics = {name: str(value) for name, value in evaluate(model, split, batch_size=2).items()}
-    return {"metrics": metrics, "images": {name: sorted(scored[name].state()["images"]) for name in tasks}}
+    held = {name: scored[name].state()["images"] for name in tasks}
+    states = {name: {i: [im.annotations, im.results] for i, im in own.items()} for name, own in held.items()}
+    return {"metrics": metrics, "states": states}
 
 
 class Halves(nn.Module):

@@ -91,9 +91,9 @@ def test_evaluators_of_two_processes_hold_each_image_once(
     alone = json.loads(json.dumps(rank_worker.evaluation(together[0])))
     assert found[0]["evaluation"] == alone
     assert found[1]["evaluation"]["metrics"] == alone["metrics"]
-    own = set(found[1]["evaluation"]["images"]["det"])
-    assert own < set(alone["images"]["det"])
-    assert len(alone["images"]["det"]) == 7
+    own = set(found[1]["evaluation"]["states"]["det"])
+    assert own < set(alone["states"]["det"])
+    assert len(alone["states"]["det"]) == 7
 
 
 @pytest.fixture(scope="module")
