@@ -1,6 +1,6 @@
 """What scoring costs: seconds and memory of the evaluators, by task and by engine.
 
-    python benchmarks/evaluation_cost.py --data coco-mini --before OLDER/packages/mtvit-core/src
+    python -m benchmarks.speed.evaluation_cost --data coco-mini
 
 The images of a COCO folder are repeated, with 100 results each: objects moved about, the rest strays; each
 copy has boxes, keypoints and scores of its own. No model runs. Each row is a process of its own; memory is
@@ -9,7 +9,6 @@ the part of its resident set that was not there before the first image.
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -28,9 +27,10 @@ from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.masks import Rle, encode_rle
-from mtvit_train.data import read_coco
+from mtvit_train.data.formats.coco import read_coco
 
 NEEDS = {"bbox": "boxes", "segm": "masks", "keypoints": "keypoints"}
 #: Share of the results that are an object of the image, moved.
@@ -49,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=int, default=100)
     parser.add_argument("--kinds", default="bbox,segm,keypoints")
     parser.add_argument("--engines", default="pycocotools,hotcoco")
-    parser.add_argument("--before", type=Path, help="Sources of another mtvit-core to measure too.")
     parser.add_argument("--role", help="Kind and engine, such as bbox:hotcoco; measure here, and print JSON.")
     options = parser.parse_args(arguments)
     if options.role:
@@ -58,9 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     table = Table("task", "evaluator", "update (s)", "metrics (s)", "details (s)", "all (s)", "kept", "peak")
     for kind in options.kinds.split(","):
-        rows = [("before", "", options.before)] if options.before else []
-        rows += [(engine, engine, None) for engine in options.engines.split(",")]
-        found = {name: in_process(options, f"{kind}:{engine}", source) for name, engine, source in rows}
+        engines = options.engines.split(",")
+        found = {engine: in_process(options, f"{kind}:{engine}") for engine in engines}
         for name, one in found.items():
             seconds = [one[key] for key in ("update", "metrics", "details")]
             numbers = [f"{value:.1f}" for value in (*seconds, sum(seconds))]
@@ -77,13 +75,19 @@ def spread(values: dict[str, float]) -> float:
     return max(values.values()) - min(values.values())
 
 
-def in_process(options: argparse.Namespace, role: str, source: Path | None) -> dict[str, float]:
-    """Measure in a process of its own, with other sources of the core if there are some."""
-    command = [sys.executable, __file__, "--data", str(options.data), "--role", role]
+def in_process(options: argparse.Namespace, role: str) -> dict[str, float]:
+    """Measure in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.speed.evaluation_cost",
+        "--data",
+        str(options.data),
+        "--role",
+        role,
+    ]
     command += ["--images", str(options.images), "--results", str(options.results)]
-    paths = [*([str(source)] if source else []), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -93,8 +97,7 @@ def measure(options: argparse.Namespace, kind: str, engine: str) -> dict[str, fl
     torch.set_num_threads(1)
     packed = read_coco(options.data, "val")
     evaluator = CocoEvaluator("mine", kind, packed.categories)
-    if engine:
-        evaluator.use_engine(engine)
+    evaluator.use_engine(engine)
     truths = [packed.original(i, {NEEDS[kind]}) for i in range(len(packed))]
     sources = [truth for truth in truths if len(truth) and NEEDS[kind] in truth.has]
     sources = [truth for truth in sources if kind != "keypoints" or bool((truth.keypoints[..., 2] > 0).any())]
@@ -104,7 +107,7 @@ def measure(options: argparse.Namespace, kind: str, engine: str) -> dict[str, fl
     before, seconds = resident(), 0.0
     for truth, found, meta in chain([first], copies):
         began = time.perf_counter()
-        evaluator.update([found], [truth], [meta])
+        evaluator.update([ImageResult(found)], [truth], [meta])
         seconds += time.perf_counter() - began
     kept, began = resident() - before, time.perf_counter()
     ap = evaluator.compute()["AP"]
