@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import VOID, CategoryMap
+from mtvit_core.structures.image_result import CategoryMap
 from mtvit_seg.decoding.resize import BUDGET
 from mtvit_seg.head import SegPredictions
 from support.seg_cases import CATEGORIES, learned, metas, picked, task
@@ -84,8 +84,12 @@ def test_the_cases_hold_merged_stuff_and_dropped_queries() -> None:
         results = task(variant="eomt", stuff=[20], panoptic_score=0.5, panoptic_overlap=0.3).variant.panoptic(
             predictions, meta
         )
-        apart = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.3).variant.panoptic(predictions, meta)
-        every = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.0).variant.panoptic(predictions, meta)
+        apart = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.3).variant.panoptic(
+            predictions, meta
+        )
+        every = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.0).variant.panoptic(
+            predictions, meta
+        )
         merged += sum(len(r.segments) < len(a.segments) for r, a in zip(results, apart, strict=True))
         dropped += sum(len(a.segments) < len(e.segments) for a, e in zip(apart, every, strict=True))
     assert merged >= 2

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.evaluation.evaluator import Evaluator, JointEvaluator
-from mtvit_core.evaluation.panoptic import PanopticEvaluator
-from mtvit_core.evaluation.semantic import SemanticEvaluator
+from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
+from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
 from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.losses.perfect import SURE, perfect_rows
 from mtvit_core.structures.annotations import Annotations
@@ -37,6 +37,11 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
     name: ClassVar[str] = "seg"
     Config: ClassVar[type[TaskConfig]] = SegConfig
     needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether instances are asked for."""
+        return "instances" in self.config.results
 
     @abstractmethod
     def sampling(self, predictions: SegPredictions) -> Sampling | None:
@@ -123,7 +128,7 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
             for kind, make in asked.items()
             if kind in self.config.results
         }
-        found = self.instances(predictions, meta) if "instances" in self.config.results else None
+        found = self.instances(predictions, meta) if self.finds_objects else None
         return [
             ImageResult(
                 ImageResult.empty(at, self.categories).instances if found is None else found[i],
@@ -136,7 +141,7 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
         """COCO mask AP, panoptic quality and mean IoU, as far as such results are asked for."""
         results, categories = self.config.results, self.categories
         parts: list[Evaluator] = []
-        if "instances" in results:
+        if self.finds_objects:
             parts.append(CocoEvaluator(self.name, "segm", categories))
         if "panoptic" in results:
             parts.append(PanopticEvaluator(f"{self.name}-panoptic", categories, self.stuff))

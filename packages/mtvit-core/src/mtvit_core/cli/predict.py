@@ -27,6 +27,13 @@ _JSON = "predictions.json"
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--min-score", default=0.3, show_default=True, help="Leave out objects below this score.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TASK.A=VALUE",
+    help="Change a setting of a task that its weights do not depend on; may be repeated.",
+)
 @click.option("--tasks", help="Tasks to run, comma-separated. [default: all of the model]")
 @click.option(
     "--boxes",
@@ -67,6 +74,7 @@ def predict_command(
     images: tuple[Path, ...],
     out: Path,
     min_score: float,
+    assignments: tuple[str, ...],
     tasks: str | None,
     boxes: Path | None,
     annotations: Path | None,
@@ -84,6 +92,7 @@ def predict_command(
     """
     from mtvit_core.cli.people import person_source
     from mtvit_core.cli.result_files import json_list
+    from mtvit_core.config import apply_set
     from mtvit_core.device import pick_device
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.inference.people import PERSON_SCORE
@@ -95,7 +104,7 @@ def predict_command(
     _check_headers(paths)
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     place = pick_device(device)
-    loaded = load(model, names).to(place)
+    loaded = load(model, names, apply_set({}, assignments)).to(place)
     least = PERSON_SCORE if person_score is None else person_score
     options = PredictOptions(
         min_score=min_score, batch_size=batch_size, person_score=least, link=link, min_link=min_link

@@ -94,6 +94,11 @@ class JointEvaluator(Evaluator):
         """Return the metrics of all."""
         return {name: value for part in self._parts for name, value in part.compute().items()}
 
+    def use_engine(self, engine: Engine) -> None:
+        """Tell each."""
+        for part in self._parts:
+            part.use_engine(engine)
+
     def details(self, min_score: float) -> Details:
         """Return the tables, charts and matrices of all, and the mistakes that the first of them tells."""
         told = [part.details(min_score) for part in self._parts]

@@ -14,12 +14,12 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from mtvit_core.evaluation.details import Cell, Details, Matrix, Table
-from mtvit_core.evaluation.pixel_evaluator import PixelEvaluator
+from mtvit_core.evaluation.maps.map_evaluator import MapEvaluator
 from mtvit_core.structures.annotations import TrueSegments
 from mtvit_core.structures.image_result import CategoryMap
 
 
-class SemanticEvaluator(PixelEvaluator):
+class SemanticEvaluator(MapEvaluator):
     """mIoU over the classes that occur in the truth, and the share of pixels that are right.
 
     Pixels that belong to no segment, or nobody knows to which, are left out. Crowds count as their class.

@@ -53,7 +53,7 @@ def true_segments(truth: Annotations, classes: int, stuff: Set[int] = frozenset(
     return TrueSegments(ids, torch.tensor(labels, dtype=torch.int64), crowd, known)
 
 
-class PixelEvaluator(Evaluator):
+class MapEvaluator(Evaluator):
     """Scores one map of a task against the truth of every pixel; what is kept of an image are counts.
 
     Images without such a truth are left out.

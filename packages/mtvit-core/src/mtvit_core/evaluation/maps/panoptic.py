@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from mtvit_core.evaluation.details import Cell, Details, Mistakes, Table
-from mtvit_core.evaluation.pixel_evaluator import PixelEvaluator, crowds_of, places_of
+from mtvit_core.evaluation.maps.map_evaluator import MapEvaluator, crowds_of, places_of
 from mtvit_core.structures.annotations import TrueSegments
 from mtvit_core.structures.image_result import CategoryMap
 
@@ -90,7 +90,7 @@ class Quality:
         return cls(panoptic, segmentation, recognition, len(seen))
 
 
-class PanopticEvaluator(PixelEvaluator):
+class PanopticEvaluator(MapEvaluator):
     """PQ, SQ and RQ over all classes, and PQ over things and over stuff."""
 
     def count(self, found: CategoryMap | None, truth: TrueSegments) -> dict[int, Matches]:
