@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.structures.instances import Instances
 from mtvit_train.build.splits import make_split
 from mtvit_train.config.run import RunConfig, TrainConfig

@@ -6,9 +6,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from mtvit_core.backbones.create import create_backbone
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.run import ModelConfig
 from mtvit_train.pretraining.mae import MaskedAutoencoder, normalised_patches, take
 from mtvit_train.pretraining.pretrain import pretrain
@@ -16,7 +16,7 @@ from mtvit_train.pretraining.pretrain import pretrain
 OPTIONS: dict[str, bool | int | float | str] = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
 
-def tiny() -> Backbone:
+def tiny() -> PlainBackbone:
     return create_backbone("vit_tiny_patch16_224", (64, 64), options=OPTIONS)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.config import validate
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.modes import evaluating, keeping_modes
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
