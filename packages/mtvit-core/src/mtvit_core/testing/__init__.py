@@ -1,4 +1,4 @@
-"""The test kit for authors: subclass ``TaskSuite`` or ``BackboneSuite`` in a test file, name the subject, run pytest."""
+"""The test kit for authors: subclass ``TaskSuite`` or ``BackboneSuite``, name the subject, and run pytest."""
 
 from mtvit_core.testing.backbone_suite import BackboneSuite as BackboneSuite
 from mtvit_core.testing.example import CATEGORIES as CATEGORIES

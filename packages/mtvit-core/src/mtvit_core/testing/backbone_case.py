@@ -147,7 +147,7 @@ def require_same(
     """
     for name, value in expected.items():
         if name not in got:
-            raise Breach(f"{name} is not there {what}", mend)
+            raise Breach(f"{name}: not there {what}", mend)
         difference = gap(value.detach(), got[name].detach())
         if difference > limit:
-            raise Breach(f"{name} changes by {difference:.3g} {what}", mend)
+            raise Breach(f"{name}: a difference of {difference:.3g} {what}", mend)

@@ -16,8 +16,8 @@ class BaseSuite:
     """Checks of a contract, as tests of pytest.
 
     Attributes:
-        exceptions: Checks that are known to fail, by name without ``test_``, and why. They are run and shown as
-            expected failures, and are an error once they pass.
+        exceptions: Checks that are known to fail, by name without ``test_``, and why. They are run and shown
+            as expected failures, and are an error once they pass.
     """
 
     exceptions: ClassVar[Mapping[str, str]] = {}

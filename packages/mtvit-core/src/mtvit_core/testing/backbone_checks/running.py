@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
+import jaxtyping
 import torch
 from torch import Tensor, distributed
 from torch.distributed.device_mesh import init_device_mesh
@@ -33,15 +34,18 @@ def compiling(case: BackboneCase) -> None:
         traced.append(graph)
         return graph.forward
 
-    torch._dynamo.reset()
+    torch.compiler.reset()
+    checked = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)  # torch cannot trace checks of shapes
     try:
-        # The graphs are run as they are: to make machine code of them would take a minute, and is torch's part.
+        # The graphs are run as they are: machine code of them is torch's part, and takes a minute.
         with mock.patch.object(torch, "compile", partial(torch.compile, backend=trace)):
             backbone.compile_blocks()
         with explained("running compiled blocks", "leave out what torch.compile cannot trace"):
             found = tensors(backbone(images, [group]))
     finally:
-        torch._dynamo.reset()
+        jaxtyping.config.update("jaxtyping_disable", checked)
+        torch.compiler.reset()
     if not traced:
         raise Breach(
             "nothing is traced after compile_blocks()", "run blocks by what compile_blocks has compiled"
@@ -98,7 +102,7 @@ def checkpointing(case: BackboneCase) -> None:
     )
     if kept_bytes >= plain_bytes:
         raise Breach(
-            f"a pass keeps {kept_bytes} bytes for its gradients with checkpointing, and {plain_bytes} without",
+            f"a pass keeps {kept_bytes} bytes for gradients with checkpointing, and {plain_bytes} without",
             "run blocks by self.recomputed(...)",
         )
 
@@ -165,7 +169,8 @@ def _one_process() -> Iterator[None]:
     if distributed.is_initialized():
         yield
         return
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    store = distributed.HashStore()  # type: ignore[attr-defined]  # torch leaves it out of its list
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         yield
     finally:

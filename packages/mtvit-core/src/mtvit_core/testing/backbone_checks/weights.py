@@ -23,7 +23,7 @@ from mtvit_core.testing.example import CATEGORIES
 
 
 def depths(case: BackboneCase) -> None:
-    """Each weight has a depth from 0 to depth + 1, and block i of `blocks()` owns exactly those of depth i + 1."""
+    """Each weight has a depth from 0 to depth + 1; block i of `blocks()` owns just those of depth i + 1."""
     backbone = case.fresh()
     last, owners = backbone.spec.depth + 1, dict[int, int]()
     for i, block in enumerate(backbone.blocks()):
@@ -76,7 +76,7 @@ def state_dict(case: BackboneCase) -> None:
 
 @torch.no_grad()
 def pretrained(case: BackboneCase) -> None:
-    """`pretrained` takes a file of `weights()` or refuses it by a ConfigError, and refuses one that is not there."""
+    """`pretrained` reads a file of `weights()`, or a ConfigError refuses it, as it does a missing file."""
     backbone, images = case.stirred(seed=1), case.images()
     mend = "read the file, or refuse `pretrained` by a ConfigError; never ignore it"
     with tempfile.TemporaryDirectory() as folder:
