@@ -21,7 +21,8 @@ BROKEN = (
     (
         "batches",
         "Normed",
-        "the patches at the output: a difference of … between a batch of several images and a batch of its own",
+        "the patches at the output: a difference of … between a batch of several images and a batch of its "
+        "own",
     ),
     (
         "unread_patches",
