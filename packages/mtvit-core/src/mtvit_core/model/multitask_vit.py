@@ -1,6 +1,6 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,9 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
+from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import PERSON_SCORE
-from mtvit_core.inference.predict import predict
+from mtvit_core.inference.predict import predict, predict_stream
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
     TaskModules,
@@ -28,7 +29,7 @@ from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, Letterbox
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.linking import MIN_LINK
 from mtvit_core.tasks.contract import own_terms, reading
 from mtvit_core.tasks.instance_group import InstanceGroup, Queries
@@ -180,16 +181,26 @@ class MultiTaskViT(nn.Module):
         return evaluating(self)
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
-        """Return what is to be decoded: predictions, averaged with those of the mirror image where asked.
+        """Return what is to be decoded, by task name."""
+        return self.agreed(lambda shown: self.forward(shown, view, proposals=False), images, view)
+
+    def agreed(
+        self, forward: Callable[[Tensor], dict[str, Any]], images: UInt8[Tensor, "B 3 H W"], view: View
+    ) -> dict[str, Any]:
+        """Return the predictions of images, averaged with those of the mirror image where a task asks.
 
         Tasks that share queries agree on class and box of each, see ``mtvit_core.tasks.consensus``.
+
+        Args:
+            forward: From canvases to raw predictions by task name.
+            images: RGB, 0 to 255, on canvases of the view.
+            view: What they show.
         """
-        predictions = self.forward(images, view, proposals=False)
+        predictions = forward(images)
         mirroring = [task for task in self.of_view(view) if task.mirrors]
         if mirroring:
-            mirrored = self.forward(images.flip(-1), view, proposals=False)
-            averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
-            predictions |= averages
+            mirrored = forward(images.flip(-1))
+            predictions |= {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
         if self.instance_group is not None and view == "image":
             predictions |= self.instance_group.consensus(self.of_view(view), predictions)
         return predictions
@@ -203,9 +214,28 @@ class MultiTaskViT(nn.Module):
         person_score: float = PERSON_SCORE,
         link: bool = True,
         min_link: float = MIN_LINK,
-    ) -> list[Instances]:
-        """Find objects in images of any kind and size; see ``mtvit_core.inference.predict.predict``."""
-        return predict(self, images, boxes, min_score, batch_size, person_score, link, min_link)
+    ) -> list[ImageResult]:
+        """Say what is found in images of any kind and size.
+
+        See ``mtvit_core.inference.predict.predict``, and ``mtvit_core.PredictOptions`` for the numbers.
+        """
+        options = PredictOptions(
+            min_score=min_score,
+            batch_size=batch_size,
+            person_score=person_score,
+            link=link,
+            min_link=min_link,
+        )
+        return predict(self, images, boxes, options)
+
+    def predict_stream(
+        self,
+        images: Iterable[Tensor | str | Path],
+        boxes: Iterable[Tensor] | None = None,
+        options: PredictOptions | None = None,
+    ) -> Iterator[ImageResult]:
+        """Yield the results of any number of images, holding those of one pass at a time."""
+        return predict_stream(self, images, boxes, options)
 
     def losses(
         self, batch: Batch, view: View = "image", lessons: Mapping[str, Any] = NO_LESSONS

@@ -1,7 +1,7 @@
 """Results: one row per object found, in original pixels and original categories."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,8 +75,6 @@ class Instances:
             none. K is the most keypoints of any category, so K may be 0.
         image_id: Id in the data set, 0 where there is none.
         file_name: Where the image came from, empty where unknown.
-        maps: Dense results by name, one number per pixel of the original image. The name is that of the task,
-            or begins with it and ``-``.
         queries: Query that each object was read from, where its task shares queries with others: rows of one
             query and one class are one object. None where it does not; empty where no task does.
         links: What each task found of an object, where several did and were linked; None where one did.
@@ -94,7 +92,6 @@ class Instances:
     keypoints: Float[Tensor, "M K 3"]
     image_id: int = 0
     file_name: str = ""
-    maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
     queries: tuple[int | None, ...] = ()
     links: tuple[Link | None, ...] = ()
 
@@ -185,7 +182,7 @@ class Instances:
         rows = rows[torch.tensor([name == task for name in rows.tasks], dtype=torch.bool)]
         if any(self.links):  # the order of objects is not that of the task
             rows = rows[rows.scores.argsort(descending=True, stable=True)]
-        return replace(rows, maps={n: values for n, values in self.maps.items() if belongs(n, task)})
+        return rows
 
     def above(self, score: float) -> "Instances":
         """Select objects whose score, the largest of rows of one query and class, is at least ``score``."""
@@ -206,20 +203,21 @@ class Instances:
         ``id`` is the number of the object in its image, from 1.
         """
         entries = []
+        labels, scores, boxes = self.labels.tolist(), self.scores.tolist(), self.boxes.tolist()
+        points, there = self.keypoints.flatten(1).tolist(), (~self.keypoints[:, :1].isnan().any(2)).tolist()
         for i, rle in enumerate(self.rles):
-            x0, y0, x1, y1 = self.boxes[i].tolist()
+            category, (x0, y0, x1, y1) = self.categories[labels[i]], boxes[i]
             entry: dict[str, Any] = {
                 "id": i + 1,
                 "image_id": self.image_id,
-                "category_id": self.categories[int(self.labels[i])].id,
-                "score": float(self.scores[i]),
+                "category_id": category.id,
+                "score": scores[i],
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
             }
             if rle is not None:
                 entry["segmentation"] = {"size": list(rle.size), "counts": rle.counts}
-            schema = self.categories[int(self.labels[i])].keypoints
-            if schema is not None and self.keypoints.shape[1] and not self.keypoints[i, 0].isnan().any():
-                entry["keypoints"] = self.keypoints[i, : len(schema.names)].flatten().tolist()
+            if category.keypoints is not None and any(there[i]):
+                entry["keypoints"] = points[i][: 3 * len(category.keypoints.names)]
             entries.append(entry)
         return entries
 
@@ -246,7 +244,7 @@ class Instances:
 
 
 def belongs(name: str, task: str) -> bool:
-    """Tell whether a token group or a dense result is named as one of this task."""
+    """Tell whether a token group or a map is named as one of this task."""
     return name == task or name.startswith(f"{task}-")
 
 
@@ -262,7 +260,6 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         tasks=tuple(task for part in parts for task in part.tasks),
         rles=tuple(rle for part in parts for rle in part.rles),
         keypoints=torch.cat([part.keypoints for part in parts]),
-        maps={name: values for part in parts for name, values in part.maps.items()},
         queries=queries if any(query is not None for query in queries) else (),
         links=links if any(links) else (),
     )

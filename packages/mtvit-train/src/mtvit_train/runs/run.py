@@ -112,7 +112,7 @@ def _run(
     averaged = trainer.average.whole()
     if ranks.leads:
         with writing(out):
-            draw_run(averaged, parts.val, records, config.records, out)
+            draw_run(averaged, parts.val, config.records, out)
             write_json(out / FINISHED, {"step": trainer.step})
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
@@ -199,6 +199,7 @@ def _train(
                 config.train.workers,
                 min_score=config.records.min_score,
                 stop=stop,
+                engine=config.evaluation.engine,
             )
             if not ranks.leads:
                 return
