@@ -9,12 +9,15 @@ from types import ModuleType
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import save_file
+from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 import mtvit_core
 from mtvit_core.cli.main import main as mtvit
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.cli.main import main as train_command
+from mtvit_train.config.run import ModelConfig
+from mtvit_train.pretraining.pretrain import pretrain
 from support.installed_example import EXAMPLES, installed
 
 SPEC = importlib.util.spec_from_file_location(
@@ -70,6 +73,17 @@ def test_a_foreign_backbone_is_trained_loaded_and_exported(
         ("plain", "mtvit-core"),
         ("nanovit", "mtvit-nanovit"),
     ]
+
+
+@pytest.mark.usefixtures("nanovit")
+def test_a_foreign_backbone_is_pretrained(tmp_path: Path) -> None:
+    table = ModelConfig(backbone="nanovit:tiny", options={"width": 24, "depth": 2}, image_size=(64, 64))
+    out, quiet = tmp_path / "w.safetensors", Console(quiet=True)
+    pretrain(table, out, images=6, steps=3, batch_size=2, seed=1, method="figures", console=quiet)
+    made = mtvit_core.create_backbone("nanovit:tiny", (64, 64), out, table.options)
+    kept = load_file(out)
+    assert kept.keys() == made.state_dict().keys()
+    torch.testing.assert_close(made.state_dict()["registers"], kept["registers"].float())
 
 
 @pytest.mark.usefixtures("nanovit")
