@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mtvit_core.cli.errors import verbose_option
 from mtvit_core.errors import ConfigError, DataError
+from mtvit_core.files import whole_file, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,7 +104,7 @@ def predict_command(
         found, unread = _predict_part(finder, paths, pictures, part)
         results += found
         damaged += unread
-    _write_json(out / _JSON, [result.to_json() for result in results])
+    write_text(out / _JSON, json.dumps([result.to_json() for result in results], indent=1) + "\n")
     objects = sum(len(result) for result in results)
     click.echo(f"Images: {len(results)}, objects: {objects}. Pictures and {_JSON} are in {out}.")
     if damaged:
@@ -191,14 +192,10 @@ def _predict_part(
     found = finder(list(images), list(images.values()))
     results = [replace(result, file_name=str(paths[i])) for i, result in zip(images, found, strict=True)]
     for i, result in zip(images, results, strict=True):
-        # Full colour resolution: thin coloured lines would be smeared otherwise.
-        draw_instances(images[i], result, by_object=finder.link).save(pictures[i], quality=92, subsampling=0)
+        with whole_file(pictures[i]) as picture:
+            # Full colour resolution: thin coloured lines would be smeared otherwise.
+            draw_instances(images[i], result, by_object=finder.link).save(picture, quality=92, subsampling=0)
         for name, values in result.maps.items():
-            np.save(pictures[i].with_suffix(f".{name}.npy"), values.cpu().numpy())
+            with whole_file(pictures[i].with_suffix(f".{name}.npy")) as map_:
+                np.save(map_, values.cpu().numpy())
     return results, damaged
-
-
-def _write_json(path: Path, data: Any) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)

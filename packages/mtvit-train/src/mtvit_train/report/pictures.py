@@ -8,6 +8,7 @@ import matplotlib as mpl
 
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.evaluation.details import Details
+from mtvit_core.files import whole_file
 from mtvit_core.inference.predict import predict
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.splits import DataSplit
@@ -84,7 +85,9 @@ def _beside_truth(
 
 def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
-    contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns=4).save(path)
+    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns=4)
+    with whole_file(path) as partial:
+        sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)
 
 
@@ -102,7 +105,8 @@ def draw_losses(records: Sequence[dict[str, Any]], path: Path) -> None:
             axes.plot(steps, values, dash, color=f"C{i % 10}", label=name.split("/", 1)[1], linewidth=1.4)
         axes.set_yscale("log")
         _tidy(axes)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def draw_metrics(records: Sequence[dict[str, Any]], path: Path) -> None:
@@ -118,7 +122,8 @@ def draw_metrics(records: Sequence[dict[str, Any]], path: Path) -> None:
             steps, values, "o-" if metric == "AP50" else "o--", color=colours[task], label=f"{task} {metric}"
         )
     _tidy(axes)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def _series(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:

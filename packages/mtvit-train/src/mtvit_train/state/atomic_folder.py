@@ -8,7 +8,6 @@ SHA256SUMS            what `sha256sum --check SHA256SUMS` reads; written last
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mtvit_core.errors import CheckpointError
+from mtvit_core.files import flush
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.state.state_tree import join, read, split
 from mtvit_train.state.stored_tensors import Stored, TensorFile
@@ -198,12 +198,3 @@ def _sealed(path: Path) -> str:
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def flush(path: Path) -> None:
-    """Have the disk keep what was written: a file, or the names in a folder."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
