@@ -25,10 +25,13 @@ ALLOWED = {
 
 
 def words(function: ast.expr) -> tuple[str, str]:
-    """The object whose method is called, where it has a name, ``?`` where not; and the last word."""
-    if isinstance(function, ast.Attribute):
-        return function.value.id if isinstance(function.value, ast.Name) else "?", function.attr
-    return "", function.id if isinstance(function, ast.Name) else ""
+    """The last name of the object whose method is called, ``?`` where it has none; and that of the call."""
+    if not isinstance(function, ast.Attribute):
+        return "", function.id if isinstance(function, ast.Name) else ""
+    owner = function.value
+    if isinstance(owner, ast.Name):
+        return owner.id, function.attr
+    return owner.attr if isinstance(owner, ast.Attribute) else "?", function.attr
 
 
 def opens_to_write(call: ast.Call) -> bool:
