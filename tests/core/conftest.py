@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import mtvit_core
-from command_cases import CATEGORIES, MIDDLE
 from mtvit_core.plugins import registry as plugin_registry
 from mtvit_core.plugins.registry import Registry
+from support.command_cases import CATEGORIES, MIDDLE
 
 Install = Callable[..., None]
 

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 from torchvision import ops
 
-from det_cases import (
+from mtvit_core.backbones.tokens import Pick
+from mtvit_core.structures.boxes import cxcywh_to_xyxy
+from mtvit_det.cost import box_cost, focal_cost
+from mtvit_det.head import DetPredictions
+from mtvit_det.targets import DetTargets
+from support.det_cases import (
     CATEGORIES,
     annotate,
     losses_of,
@@ -17,11 +22,6 @@ from det_cases import (
     targets_of,
     task,
 )
-from mtvit_core.backbones.tokens import Pick
-from mtvit_core.structures.boxes import cxcywh_to_xyxy
-from mtvit_det.cost import box_cost, focal_cost
-from mtvit_det.head import DetPredictions
-from mtvit_det.targets import DetTargets
 
 CLASSES, QUERIES = len(CATEGORIES), 6
 VARIANTS = ["yolos", "picked"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from installed_example import EXAMPLES, installed
 from mtvit_core.cli.main import main as mtvit
 from mtvit_core.plugins import registry
 from mtvit_train.cli.main import main as train_command
+from support.installed_example import EXAMPLES, installed
 
 SPEC = importlib.util.spec_from_file_location(
     "depth_kit_tests", EXAMPLES / "mtvit-depth" / "tests" / "test_depth.py"

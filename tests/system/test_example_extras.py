@@ -13,11 +13,10 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from installed_example import installed
 from mtvit_core.cli.main import main as mtvit
 from mtvit_core.errors import ConfigError, DataError, PluginError
 from mtvit_core.plugins.dataset_reader import LabelledImage, LabelledObject, LabelledSplit, MapFolder, Reader
-from mtvit_core.plugins.extension import Part
+from mtvit_core.plugins.extension import Extension
 from mtvit_core.plugins.sample_transform import Transform
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
@@ -30,6 +29,7 @@ from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.plugin_reader import read_with
 from mtvit_train.data.samples.plugin_transforms import change
 from mtvit_train.weighting.fixed import make_weighting
+from support.installed_example import installed
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ class Given(Reader[TaskConfig]):
     Config = TaskConfig
 
     def __init__(self, images: tuple[LabelledImage, ...], maps: dict[str, MapFolder] | None = None) -> None:
-        Part.__init__(self, TaskConfig())
+        Extension.__init__(self, TaskConfig())
         self.images, self.maps = images, maps or {}
 
     def categories(self, root):

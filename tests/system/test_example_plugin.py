@@ -14,7 +14,6 @@ import torch
 from click.testing import CliRunner
 
 import mtvit_core
-from installed_example import installed
 from mtvit_core.model.trial import broken_plugins
 from mtvit_core.plugins import registry
 from mtvit_core.structures.annotations import Annotations
@@ -22,6 +21,7 @@ from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.testing import TaskSuite
 from mtvit_train.cli.main import main as train_command
 from mtvit_train.scenes.scene import CATEGORIES
+from support.installed_example import installed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2}

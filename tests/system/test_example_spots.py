@@ -8,10 +8,10 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from installed_example import installed
 from mtvit_core.plugins import registry
 from mtvit_core.testing import TaskSuite
 from mtvit_train.cli.main import main as train_command
+from support.installed_example import installed
 
 
 @pytest.fixture(scope="module")

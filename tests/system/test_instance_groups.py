@@ -11,7 +11,6 @@ import torch
 from click.testing import CliRunner
 
 import mtvit_core
-from installed_example import installed
 from mtvit_core.evaluation.consistency import Consistency
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
@@ -24,6 +23,7 @@ from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.samples.images import collate
 from mtvit_train.engine.evaluate import evaluate_in_detail
 from mtvit_train.scenes.writer import write_scenes
+from support.installed_example import installed
 
 TASKS = ("det", "seg", "pose", "spots")
 SETTINGS = (

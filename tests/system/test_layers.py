@@ -1,92 +1,138 @@
-"""What holds the five packages together: layers, versions, sizes, the axis legend, nothing private."""
+"""Layers: which package, folder and file may import which, how large they are, and where tests lie."""
 
 import ast
-import re
 import statistics
-import subprocess
-import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtvit_core.axes import AXES
+from support.packages import MODULES, NAMES, PACKAGES, ROOT, imported, sources
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = sorted(path.parent for path in (ROOT / "packages").glob("*/pyproject.toml"))
-NAMES = [package.name for package in PACKAGES]
-MODULES = {package.name: package.name.replace("-", "_") for package in PACKAGES}
-MAX_LINES, MAX_MEDIAN = 320, 130
-
-PUBLIC_HOSTS = {
-    "arxiv.org",
-    "cocodataset.org",
-    "github.com",
-    "hatch.pypa.io",
-    "huggingface.co",
-    "keepachangelog.com",
-    "pytorch.org",
-    "semver.org",
-    "www.apache.org",
+MAX_LINES, MAX_MEDIAN, MAX_MODULES = 320, 130, 12
+#: Folders from the ground up; those of one row do not import each other. A dot is the files at the root.
+CORE = (
+    ("__about__", "."),
+    ("structures", "backbones"),
+    ("evaluation", "drawing", "losses", "published"),
+    ("heads",),
+    ("tasks",),
+    ("plugins", "inference"),
+    ("model",),
+    ("deploy",),
+    ("cli",),
+    ("testing", "__init__", "__main__"),
+)
+TRAIN = (
+    ("__about__",),
+    ("distributed", "scenes"),
+    ("state", "data"),
+    ("config",),
+    ("optim", "weighting", "build"),
+    ("distillation", "doctor", "pretraining"),
+    ("engine",),
+    ("recording",),
+    ("report",),
+    ("runs",),
+    ("cli",),
+    (".", "__init__", "__main__"),
+)
+DATA = ((".", "__init__"), ("formats", "samples"), ("merging", "loading"))
+#: What a task's package may import of core; so may a stranger's.
+OPEN = {".", "structures", "backbones", "losses", "heads", "evaluation", "tasks", "published", "testing"}
+#: Imports that cross the rules, and why.
+ALLOWED = {
+    ("mtvit_seg.decoding.windows", "mtvit_core.model.modes"): "it runs a whole model over windows",
+    ("mtvit_seg.decoding.windows", "mtvit_core.model.multitask_vit"): "the same",
+    ("mtvit_train.pretraining.mae", "timm"): "its decoder is made of timm's blocks",
 }
-PRIVATE = {
-    "a path of one machine": re.compile(
-        r"(?<![\w.:/~$}{*)-])/(?:home|root|Users|work|tmp|opt|mnt|media|scratch|srv|var|workspace)/[\w.-]+"
-    ),
-    "a private host": re.compile(r"\b[\w-]+\.(?:internal|local|lan|corp|intranet)\b(?!\()"),
-    "an address": re.compile(r"(?<![\w.])(?!127\.0\.0\.1|0\.0\.0\.0)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"),
-}
-URL_HOST = re.compile(r"https?://([\w.-]+)")
-TENSOR_KINDS = re.compile(r"^(?:B?Float|Int|UInt|Bool|Integer|Num|Real|Complex|Inexact|Shaped|Key)\d*$")
 
 
-def sources(package: Path) -> list[Path]:
-    """All Python files that a package ships."""
-    return sorted((package / "src").rglob("*.py"))
+def module_of(path: Path) -> str:
+    """The dotted name of a source file."""
+    parts = path.with_suffix("").parts
+    dotted = ".".join(parts[parts.index("src") + 1 :])
+    return dotted.removesuffix(".__init__")
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and full module name of every import of a file, at any depth, type-checking ones too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+PATHS = {module_of(path): path for package in PACKAGES for path in sources(package)}
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """Modules of ours that a file imports anywhere: at the top, in functions, for type checkers."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(PATHS[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.lineno, node.module
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & PATHS.keys() or {node.module}
+    return frozenset((found & PATHS.keys()) - {module})
 
 
-def project(package: Path) -> dict[str, Any]:
-    """The [project] table of a package."""
-    table: dict[str, Any] = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return table
+def folder_of(module: str, depth: int = 1) -> str:
+    """The folder of a module below its package, or the special file that it is; a dot for root files."""
+    parts = module.split(".")
+    if len(parts) == depth:
+        return "__init__"
+    inside = len(parts) > depth + 1 or PATHS[module].name == "__init__.py"
+    return parts[depth] if inside or parts[depth].startswith("__") else "."
 
 
-def version(package: Path) -> str:
-    """The version that a package states."""
-    text = (package / "src" / MODULES[package.name] / "__about__.py").read_text(encoding="utf-8")
-    match = re.search(r'^__version__ = "(\d+\.\d+\.\d+)"$', text, re.MULTILINE)
-    assert match, f'{package.name}: __about__.py holds no line like __version__ = "1.2.3"'
-    return match[1]
-
-
-def requirements(package: Path) -> list[str]:
-    """What a package requires, extras included."""
-    table = project(package)
+def upward(order: Sequence[Sequence[str]], graph: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Imports that do not lead down: from a module with a folder to modules with folders."""
+    level = {folder: row for row, folders in enumerate(order) for folder in folders}
     return [
-        *table["dependencies"],
-        *(r for extra in table.get("optional-dependencies", {}).values() for r in extra),
+        f"{module} ({own}) imports {other} ({folder})"
+        for module, (own, others) in graph.items()
+        for other, folder in others.items()
+        if folder != own and level[folder] >= level[own]
     ]
 
 
-def split_requirement(requirement: str) -> tuple[str, str]:
-    """The name of a requirement, and the rest."""
-    match = re.match(r"[A-Za-z0-9._-]+", requirement)
-    assert match, requirement
-    return match[0].lower(), requirement[match.end() :]
+def graph_of(prefix: str, depth: int) -> dict[str, Any]:
+    """Folder of every module below a package, and the modules with their folders that it imports."""
+    inside = [module for module in PATHS if f"{module}.".startswith(f"{prefix}.")]
+    return {
+        module: (
+            folder_of(module, depth),
+            {other: folder_of(other, depth) for other in imports_of(module) if other in inside},
+        )
+        for module in inside
+    }
 
 
-def test_there_are_five_packages() -> None:
-    assert NAMES == ["mtvit-core", "mtvit-det", "mtvit-pose", "mtvit-seg", "mtvit-train"]
+def cycles(graph: Mapping[str, frozenset[str]]) -> list[list[str]]:
+    """Groups of modules that reach each other (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in graph[module]:
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            start = stack.index(module)
+            group = stack[start:]
+            del stack[start:]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in graph:
+        if module not in index:
+            visit(module)
+    return found
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
@@ -115,165 +161,84 @@ def test_siblings_are_named_nowhere_else(package: Path) -> None:
     assert not crossed
 
 
-def test_versions_agree() -> None:
-    assert len({version(package) for package in PACKAGES}) == 1
+@pytest.mark.parametrize(
+    ("prefix", "order"), [("mtvit_core", CORE), ("mtvit_train", TRAIN), ("mtvit_train.data", DATA)]
+)
+def test_folders_import_those_below_them(prefix: str, order: Sequence[Sequence[str]]) -> None:
+    graph = graph_of(prefix, prefix.count(".") + 1)
+    assert not upward(order, graph)
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
-def test_sibling_pins_follow_the_version(package: Path) -> None:
-    major, minor, _ = version(package).split(".")
-    pin = f">={major}.{minor},<{major}.{int(minor) + 1}"
-    pins = {name: rest for name, rest in map(split_requirement, requirements(package)) if name in MODULES}
-    assert pins == dict.fromkeys(pins, pin)
-    assert ("mtvit-core" in pins) == (package.name != "mtvit-core")
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert cycles({module: imports_of(module) for module in PATHS}) == []
 
 
-def test_the_trainer_needs_no_plugin() -> None:
-    names = {split_requirement(r)[0] for r in project(ROOT / "packages" / "mtvit-train")["dependencies"]}
-    assert names & set(MODULES) == {"mtvit-core"}
+def test_a_circle_is_seen() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
+    assert cycles({name: frozenset(others) for name, others in graph.items()}) == [["a", "b", "c"]]
 
 
-def test_packages_ask_for_the_same_versions() -> None:
-    asked: dict[str, set[str]] = {}
-    for package in PACKAGES:
-        for name, rest in map(split_requirement, requirements(package)):
-            asked.setdefault(name, set()).add(rest)
-    assert {name: rests for name, rests in asked.items() if len(rests) > 1} == {}
+def test_task_packages_import_what_is_open_to_strangers() -> None:
+    closed = [
+        f"{module} imports {other}"
+        for module in PATHS
+        if module.split(".")[0] in ("mtvit_det", "mtvit_seg", "mtvit_pose")
+        for other in imports_of(module)
+        if other.startswith("mtvit_core.") and folder_of(other) not in OPEN
+        if other != "mtvit_core.plugins.hookspecs" and (module, other) not in ALLOWED
+    ]
+    assert not closed
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
-def test_project_tables_agree(package: Path) -> None:
-    first, table = project(PACKAGES[0]), project(package)
-    for key in ("license", "license-files", "requires-python", "authors", "classifiers", "dynamic"):
-        assert table[key] == first[key], key
-
-
-@pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
-def test_every_package_carries_the_licence(package: Path) -> None:
-    assert (package / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-
-
-@pytest.mark.parametrize("command", ["demo", "test"])
-def test_the_readme_shows_commands_that_exist(command: str) -> None:
-    shown = f"pip install hatch && hatch run {command}"
-    assert re.search(
-        rf"^    {re.escape(shown)}(?:  |$)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    settings = tomllib.loads((ROOT / "hatch.toml").read_text(encoding="utf-8"))
-    assert command in settings["envs"]["default"]["scripts"]
-
-
-def test_ci_runs_the_command_of_the_readme() -> None:
-    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert lines[-1] == "pip install hatch && hatch run test"
+def test_timm_is_met_in_families_of_backbones_only() -> None:
+    met = {
+        module
+        for module, path in PATHS.items()
+        if any(name.split(".")[0] == "timm" for _, name in imported(path))
+    }
+    strays = {m for m in met if not m.startswith("mtvit_core.backbones.") or m.count(".") < 3}
+    assert strays == {module for module, name in ALLOWED if name == "timm"}
 
 
 def test_files_stay_short(record_property: Any) -> None:
-    lines = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for package in PACKAGES
-        for path in sources(package)
-    }
+    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in PATHS.items()}
     median = statistics.median(lines.values())
     record_property("median lines of a source file", median)
-    assert {path: count for path, count in lines.items() if count > MAX_LINES} == {}
+    assert {module: count for module, count in lines.items() if count > MAX_LINES} == {}
     assert median <= MAX_MEDIAN, f"half of the {len(lines)} source files have over {median} lines"
 
 
-def shapes(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of every jaxtyping shape in a file, as `Float[Tensor, "B Q D"]`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not (
-            isinstance(node, ast.Subscript)
-            and isinstance(node.slice, ast.Tuple)
-            and len(node.slice.elts) == 2
-        ):
-            continue
-        kind = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
-        shape = node.slice.elts[1]
-        if TENSOR_KINDS.match(kind) and isinstance(shape, ast.Constant) and isinstance(shape.value, str):
-            yield node.lineno, shape.value
+def test_folders_stay_small() -> None:
+    counts = Counter(path.parent for path in PATHS.values() if path.name != "__init__.py")
+    assert {str(p.relative_to(ROOT)): count for p, count in counts.items() if count > MAX_MODULES} == {}
 
 
-def letters(shape: str) -> set[str]:
-    """Axis letters of a shape; numbers, names after ``*`` and whole words explain themselves, H2 is an H."""
-    axes = [axis for axis in shape.split() if not axis.startswith("*") and axis not in ("...", "_")]
-    names = [name for axis in axes for name in re.findall(r"[A-Za-z_]+\d*", axis)]
-    return {name.rstrip("0123456789") for name in names if len(name.rstrip("0123456789")) == 1}
-
-
-@pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
-def test_every_axis_letter_is_in_the_legend(package: Path) -> None:
-    unknown = [
-        f"{path.relative_to(ROOT)}:{line} {shape!r}: {', '.join(sorted(letters(shape) - set(AXES)))}"
-        for path in sources(package)
-        for line, shape in shapes(path)
-        if letters(shape) - set(AXES)
+def test_packages_inside_packages_hold_a_docstring_only() -> None:
+    public = {"mtvit_core", "mtvit_core.testing"}
+    coded = [
+        module
+        for module, path in PATHS.items()
+        if path.name == "__init__.py" and module not in public
+        if len(ast.parse(path.read_text(encoding="utf-8")).body) > 1
     ]
-    assert not unknown
+    assert not coded
 
 
-def test_letters_reads_what_jaxtyping_allows() -> None:
-    assert letters("*any #B ?Q M+1 H2 4 rows ... _ B=3") == {"B", "Q", "M", "H"}
+def subjects(path: Path) -> Iterator[Path]:
+    """Modules that a test file may be named after: ``test_x.py`` and ``test_x_aspect.py`` after ``x.py``."""
+    package, *folders = path.relative_to(ROOT / "tests").parent.parts
+    source = ROOT / "packages" / f"mtvit-{package}" / "src" / f"mtvit_{package}"
+    words = path.stem.removeprefix("test_").split("_")
+    for count in range(len(words), 0, -1):
+        yield source.joinpath(*folders, "_".join(words[:count]) + ".py")
 
 
-def test_no_shape_hides_behind_deferred_annotations() -> None:
-    """With deferred annotations the checker would be given strings, not shapes."""
-    deferred = [
+def test_tests_lie_where_their_subject_does() -> None:
+    lost = [
         str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in sources(package)
-        if any(name == "__future__" for _, name in imported(path)) and any(shapes(path))
+        for package in ("core", "det", "seg", "pose", "train")
+        for path in (ROOT / "tests" / package).rglob("test_*.py")
+        if path.name != "test_public_names.py"  # of the package itself
+        if not any(subject.is_file() for subject in subjects(path))
     ]
-    assert not deferred
-
-
-def tracked() -> list[Path]:
-    """All text files under version control, this one aside: it has to spell what it looks for."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
-        pytest.skip("not a git checkout: no list of tracked files")
-    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
-    kinds = {".py", ".toml", ".md", ".ini", ".json", ".sh", ".txt", ".yml", ".yaml", ".cfg", ""}
-    return [
-        path for path in paths if path.suffix in kinds and path.is_file() and path != Path(__file__).resolve()
-    ]
-
-
-def private(text: str) -> list[str]:
-    """What a text tells of one machine or network."""
-    found = [
-        f"{match[0]!r} is {what}" for what, pattern in PRIVATE.items() for match in pattern.finditer(text)
-    ]
-    hosts = {host.rstrip(".") for host in URL_HOST.findall(text)} - PUBLIC_HOSTS
-    return found + [f"{host!r} is a host not in PUBLIC_HOSTS" for host in sorted(hosts)]
-
-
-def test_files_tell_of_no_machine_and_no_network() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}: {finding}"
-        for path in tracked()
-        for finding in private(path.read_text(encoding="utf-8", errors="replace"))
-    ]
-    assert not found
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "open('/home/someone/run')",
-        "see /work/notes",
-        "ssh gpu7.internal",
-        "tcp://10.1.2.3:29500",
-        "http://wiki.acme.io",
-    ],
-)
-def test_what_counts_as_private(text: str) -> None:
-    assert private(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["threading.local()", "v1.2.3", "127.0.0.1", "runs/tmp/x", "https://arxiv.org/abs/1"]
-)
-def test_what_does_not_count_as_private(text: str) -> None:
-    assert not private(text)
+    assert not lost
