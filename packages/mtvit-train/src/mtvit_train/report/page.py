@@ -94,11 +94,7 @@ def write_report(out: Path) -> Path:
             curves=metric_plots(scored),
             times=pace_plots(trained),
             parts=[part(task, details) for task, details in read_details(out / DETAILS).items()],
-            galleries=[
-                gallery
-                for name, title in _GALLERIES.items()
-                if (gallery := _gallery(out, name, title)).exhibits
-            ],
+            galleries=_galleries(out),
         )
     )
     path = out / PAGE
@@ -169,9 +165,14 @@ def settings_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _gallery(out: Path, name: str, title: str) -> Gallery:
-    exhibits = [(e.caption, tuple(map(_uri, e.files))) for e in read_gallery(out, name)]
-    return Gallery(name, title, tuple(exhibits))
+def _galleries(out: Path) -> list[Gallery]:
+    """Those that have something to show."""
+    shown = {name: read_gallery(out, name) for name in _GALLERIES}
+    return [
+        Gallery(name, _GALLERIES[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
+        for name, exhibits in shown.items()
+        if exhibits
+    ]
 
 
 def _uri(path: Path) -> str:

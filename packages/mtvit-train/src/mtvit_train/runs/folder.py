@@ -38,23 +38,17 @@ class RunFolder:
         checkpoints: States to go on from.
     """
 
-    def __init__(self, path: Path, keep: int, tell: Tell, ranks: Ranks) -> None:
+    def __init__(self, config: RunConfig, tell: Tell, ranks: Ranks) -> None:
         """Name the folder; it is made by ``claim``.
 
         Args:
-            path: Where it is, or will be.
-            keep: How many checkpoints are kept.
+            config: Settings of the run: where the folder is, and how many checkpoints it keeps.
             tell: Shows a line to the user.
             ranks: The processes of the run.
         """
-        self.path, self._tell, self._ranks = path, tell, ranks
-        self.records = Records(path)
-        self.checkpoints = Checkpoints(path, keep, tell, ranks)
-
-    @classmethod
-    def of(cls, config: RunConfig, tell: Tell, ranks: Ranks) -> "RunFolder":
-        """Return the folder that the settings of a run name."""
-        return cls(Path(config.out), config.train.keep_checkpoints, tell, ranks)
+        self.path, self._tell, self._ranks = Path(config.out), tell, ranks
+        self.records = Records(self.path)
+        self.checkpoints = Checkpoints(self.path, config.train.keep_checkpoints, tell, ranks)
 
     def file(self, name: str) -> Path:
         """Return the place of a file, by its name in ``run_files``."""

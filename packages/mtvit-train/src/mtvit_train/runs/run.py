@@ -61,7 +61,7 @@ def _run(
     started, tell = time.perf_counter(), partial(console.print, highlight=False, soft_wrap=True, markup=False)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    folder, steps = RunFolder.of(config, tell, ranks), config.train.steps
+    folder, steps = RunFolder(config, tell, ranks), config.train.steps
     if resume and ranks.lead(folder.finished):
         tell(f"resume {folder.path}: the run has ended already, at step {steps}; nothing is left to do.")
         return ranks.lead(folder.metrics)
