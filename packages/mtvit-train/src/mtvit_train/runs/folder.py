@@ -198,10 +198,10 @@ def read_settings(out: Path) -> RunConfig:
     path = out / run_files.SETTINGS
     if not path.is_file():
         raise ConfigError(
-            f"resume {out}: holds no run, since it has no {path.name}; start one without --resume."
+            f"resume {out}: holds no run, since it has no config.json; start one without --resume."
         )
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as cause:
-        raise ConfigError(f"resume {out}: {path.name} is damaged ({cause}); restore it.") from None
+        raise ConfigError(f"resume {out}: config.json is damaged ({cause}); restore it.") from None
     return validate(RunConfig, settings)
