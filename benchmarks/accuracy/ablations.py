@@ -146,12 +146,8 @@ def in_all(*settings: str) -> Settings:
     return dict.fromkeys(TASKS, settings)
 
 
-NO_REGION_LOSS: Settings = {"det": ("loss_region=0",), "seg": ("region_weight=0",)}
-NO_DENOISING: Settings = {
-    "det": ("loss_denoising=0",),
-    "seg": ("denoising_weight=0",),
-    "pose": ("loss_denoising=0",),
-}
+NO_REGION_LOSS: Settings = dict.fromkeys(("det", "seg"), ("loss_region=0",))
+NO_DENOISING: Settings = in_all("loss_denoising=0")
 #: Settings that differ, and what is done to the model.
 ABLATIONS: dict[str, tuple[Settings, Callable[[MultiTaskViT], None]]] = {
     "default": ({}, keep),

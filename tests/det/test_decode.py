@@ -26,7 +26,7 @@ def test_pairs_of_query_and_class_best_first() -> None:
             torch.testing.assert_close(result.scores, torch.tensor(expected))
             assert (result.image_id, result.file_name) == (i + 1, f"{i}.jpg")
             assert result.tasks == ("det",) * min(top_k, 5 * CLASSES)
-            for label, score, box in zip(result.labels, result.scores, result.boxes, strict=True):
+            for label, score, box in zip(result.instances.labels, result.scores, result.boxes, strict=True):
                 query = (scores[:, label] - score).abs().argmin()
                 low = (found.boxes[0, i, query, :2] - found.boxes[0, i, query, 2:] / 2).clamp(0, 1)
                 torch.testing.assert_close(box[:2], low * SIZE[:2])

@@ -5,11 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torchvision import ops
 
 from mtvit_core.backbones.tokens import Pick
-from mtvit_core.structures.boxes import cxcywh_to_xyxy
-from mtvit_det.cost import box_cost, focal_cost
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 from support.det_cases import (
@@ -185,28 +182,7 @@ def test_the_quality_that_classes_aim_at_passes_no_gradient_to_boxes() -> None:
     assert not bool(gradient.any())
 
 
-def test_focal_cost_is_the_difference_of_two_focal_losses() -> None:
-    logits, labels = torch.randn(2, 3, QUERIES, CLASSES), torch.randint(0, CLASSES, (3, 5))
-    cost = focal_cost(logits, labels)
-    assert cost.shape == (2, 3, QUERIES, 5)
-    for image in range(3):
-        for column, label in enumerate(labels[image].tolist()):
-            value = logits[:, image, :, label]
-            yes, no = (ops.sigmoid_focal_loss(value, torch.full_like(value, t)) for t in (1.0, 0.0))
-            torch.testing.assert_close(cost[:, image, :, column], yes - no)
-
-
-def test_box_cost_as_torchvision() -> None:
-    boxes, truth = torch.rand(2, 3, QUERIES, 4) * 0.4 + 0.2, torch.rand(3, 5, 4) * 0.4 + 0.2
-    cost = box_cost(boxes, truth, l1=5.0, giou=2.0)
-    for layer in range(2):
-        for image in range(3):
-            a, b = boxes[layer, image], truth[image]
-            overlap = ops.generalized_box_iou(cxcywh_to_xyxy(a), cxcywh_to_xyxy(b))
-            torch.testing.assert_close(cost[layer, image], 5 * torch.cdist(a, b, p=1) - 2 * overlap)
-
-
 def test_cost_of_the_class_depends_on_the_variant_unless_it_is_set() -> None:
-    assert task(variant="yolos").config.class_weight == 1
-    assert task().config.class_weight == 2
-    assert task(variant="yolos", cost_class=0.5).config.class_weight == 0.5
+    assert task(variant="yolos").variant.cost_class == 1
+    assert task().variant.cost_class == 2
+    assert task(variant="yolos", cost_class=0.5).variant.cost_class == 0.5

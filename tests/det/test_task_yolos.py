@@ -76,7 +76,7 @@ def test_results() -> None:
     for result, other in zip(ours, expected, strict=True):
         order = other["scores"].argsort(descending=True)
         torch.testing.assert_close(result.scores, other["scores"][order])
-        assert torch.equal(result.labels, other["labels"][order])
+        assert torch.equal(result.instances.labels, other["labels"][order])
         torch.testing.assert_close(result.boxes, other["boxes"][order].clamp(min=0).minimum(limit))
 
 

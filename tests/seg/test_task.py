@@ -59,7 +59,7 @@ def test_boxes_near_the_truth_teach_in_training_alone_and_by_their_weight() -> N
     masks = torch.zeros(1, 64, 96, dtype=torch.bool)
     masks[0, 8:40, 10:50] = True
     truth, found = [annotate(masks, [0])] * 2, model(images)["seg"]
-    terms, halved = (losses_of(task(denoising_weight=weight), found, truth) for weight in (1.0, 0.5))
+    terms, halved = (losses_of(task(loss_denoising=weight), found, truth) for weight in (1.0, 0.5))
     for name in ("denoising_box", "denoising_class", "denoising_mask"):
         assert terms[name] > 0
         torch.testing.assert_close(halved[name], terms[name] / 2)
@@ -87,7 +87,7 @@ def test_two_objects_are_learned_by_heart(variant: str) -> None:
         loss.backward()
         optimiser.step()
     for row, result in enumerate(predict(model, images)):
-        assert result.labels[0] == row
+        assert result.instances.labels[0] == row
         truth, found = masks[row, 0], result.masks[0]
         assert (truth & found).sum() / (truth | found).sum() > 0.7
 

@@ -13,7 +13,7 @@ MIDDLE = """
 from dataclasses import dataclass
 import torch
 from torch import nn
-from mtvit_core import Instances, Task, TaskConfig, hookimpl
+from mtvit_core import ImageResult, Instances, Task, TaskConfig, hookimpl
 
 class MiddleConfig(TaskConfig):
     view: str = "image"
@@ -46,8 +46,9 @@ class Middle(Task):
         x0, y0, x1, y1 = m.box or (0, 0, m.width, m.height)
         box = [(3 * x0 + x1) / 4, (3 * y0 + y1) / 4, (x0 + 3 * x1) / 4, (y0 + 3 * y1) / 4]
         labels, keypoints = torch.tensor([0]), torch.full((1, 17, 3), torch.nan)
-        return Instances(m.height, m.width, self.categories, labels, score[None], torch.tensor([box]),
-                         ("middle",), (None,), keypoints, m.image_id, m.file_name)
+        found = Instances(m.height, m.width, self.categories, labels, score[None], torch.tensor([box]),
+                          ("middle",), (None,), keypoints, m.image_id, m.file_name)
+        return ImageResult(found)
 
 @hookimpl
 def mtvit_task(): return Middle

@@ -16,6 +16,7 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.task import Task, TaskConfig
 
@@ -118,11 +119,11 @@ class Spot(Task[SpotConfig, SpotPredictions, SpotTargets]):
         entropy = nn.functional.binary_cross_entropy_with_logits(predictions.logits, truth)
         return {"l1": (near * match.matched).sum(), "entropy": entropy}
 
-    def decode(self, predictions: SpotPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: SpotPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Every query, in order."""
         rows, columns = predictions.canvas
         scale = torch.tensor([columns, rows, columns, rows])
-        return [self._found(predictions, i, at, scale) for i, at in enumerate(meta)]
+        return [ImageResult(self._found(predictions, i, at, scale)) for i, at in enumerate(meta)]
 
     def _found(self, predictions: SpotPredictions, i: int, at: ImageMeta, scale: Tensor) -> Instances:
         boxes = cxcywh_to_xyxy(predictions.boxes[0, i]).cpu() * scale
@@ -137,6 +138,7 @@ class Spot(Task[SpotConfig, SpotPredictions, SpotTargets]):
             tasks=(self.name,) * count,
             rles=(None,) * count,
             keypoints=torch.full((count, self.categories.max_keypoints, 3), torch.nan),
+            image_id=at.image_id,
             file_name=at.file_name,
         )
 

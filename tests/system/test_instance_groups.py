@@ -145,7 +145,7 @@ def test_a_run_and_what_it_gives(scenes: Path, tmp_path: Path) -> None:
     model = mtvit_core.load(out / "model.safetensors")
     assert all(model.shares(task) for task in TASKS)
     image = str(next((scenes / "val2017").iterdir()))
-    (found,) = model.predict([image])
+    found = model.predict([image])[0].instances
     by = [set(tasks.split("+")) for tasks in found.tasks]
     assert any({"det", "seg", "spots"} <= tasks for tasks in by)
     people = [tasks for tasks, name in zip(by, found.names, strict=True) if name == "person"]
@@ -173,7 +173,7 @@ def test_evaluation_judges_objects_as_prediction_shows_them(scenes: Path) -> Non
     rows = model.predict(images, min_score=least, link=False)
     assert any((found.scores < least).any() for found in rows)
     shown = Consistency({task.name: frozenset(task.needs) for task in model.task_list}, least)
-    shown.update([replace(found, image_id=i) for i, found in enumerate(rows)])
+    shown.update([found.named(i, "") for i, found in enumerate(rows)])
     truth = make_split(config, model, val, training=False)
     metrics = evaluate_in_detail(model, truth, min_score=least).metrics
     assert shown.compute() == pytest.approx(

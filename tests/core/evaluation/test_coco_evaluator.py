@@ -21,6 +21,7 @@ from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_core.structures.masks import Rle, counts_to_rle, decode_rle, encode_rle, polygons_to_rle
@@ -161,7 +162,7 @@ def test_scores_equal_pycocotools_on_the_original_file(
     for start in range(0, len(metas), 16):
         batch = slice(start, start + 16)
         found = [as_instances(results, m, categories) for m in metas[batch]]
-        evaluator.update(found, annotations[batch], metas[batch])
+        evaluator.update([ImageResult(one) for one in found], annotations[batch], metas[batch])
     expected = reference(data, results, kind)
     assert 0.1 < expected["AP"] < 0.9
     assert evaluator.compute() == pytest.approx(expected, abs=1e-6)
@@ -222,7 +223,9 @@ def scored(
     pairs: list[tuple[Instances, Annotations]], kind: str = "bbox", categories: Categories = CATEGORIES
 ) -> CocoEvaluator:
     evaluator = CocoEvaluator("mine", kind, categories)
-    evaluator.update([p[0] for p in pairs], [p[1] for p in pairs], [meta(i) for i in range(len(pairs))])
+    evaluator.update(
+        [ImageResult(p[0]) for p in pairs], [p[1] for p in pairs], [meta(i) for i in range(len(pairs))]
+    )
     return evaluator
 
 
@@ -354,7 +357,7 @@ def ranks() -> tuple[list[CocoEvaluator], CocoEvaluator]:
     for images in ([0, 1], [2, 1]):
         part = CocoEvaluator("mine", "bbox", CATEGORIES)
         for i in images:
-            part.update([pairs[i][0]], [pairs[i][1]], [meta(i)])
+            part.update([ImageResult(pairs[i][0])], [pairs[i][1]], [meta(i)])
         parts.append(part)
     return parts, scored(pairs)
 
@@ -385,7 +388,7 @@ def test_the_state_holds_no_arrays():
 def test_scores_follow_images_added_after_a_first_look():
     evaluator = scored([(found([BOX], [0.5]), truth([BOX]))])
     assert evaluator.compute()["AR"] == 1.0
-    evaluator.update([found([], [])], [truth([BOX])], [meta(5)])
+    evaluator.update([ImageResult(found([], []))], [truth([BOX])], [meta(5)])
     assert evaluator.compute()["AR"] == 0.5
 
 
@@ -437,6 +440,6 @@ def test_scores_that_are_not_finite_are_refused():
 def test_two_images_may_not_share_an_id():
     evaluator = scored([(found([BOX], [0.5]), truth([BOX]))])
     again = replace(meta(0), file_name="other.jpg")
-    assert message(lambda: evaluator.update([found([BOX], [0.5])], [truth([BOX])], [again])) == (
+    assert message(lambda: evaluator.update([ImageResult(found([BOX], [0.5]))], [truth([BOX])], [again])) == (
         "evaluation of mine: image id 0 stands for both '0.jpg' and 'other.jpg'; ids must be unique."
     )

@@ -10,6 +10,7 @@ import torch
 from mtvit_core.evaluation import consistency
 from mtvit_core.evaluation.consistency import Consistency
 from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.structures.linking import link
 from support.link_cases import BOX, CUP, FAR, det, pose, row, seg
@@ -23,7 +24,7 @@ def in_image(image_id: int, *rows: Instances) -> Instances:
 
 def scored(*results: Instances, min_score: float = 0.3) -> dict[str, float]:
     metric = Consistency(NEEDS, min_score)
-    metric.update(results)
+    metric.update([ImageResult(one) for one in results])
     return metric.compute()
 
 
@@ -85,10 +86,10 @@ def test_consistent_objects_are_complete_and_their_parts_agree() -> None:
     found = scored(apart, together, shifted, bare)
     assert (found["complete"], found["consistent"]) == (3 / 4, 2 / 4)
     strict = Consistency(NEEDS, 0.3, min_link=0.7)
-    strict.update([apart, together])
+    strict.update([ImageResult(apart), ImageResult(together)])
     assert strict.compute()["consistent"] == 1 / 2
     alone = Consistency({"det": NEEDS["det"]}, 0.3)
-    alone.update([bare])  # nothing that could disagree
+    alone.update([ImageResult(bare)])  # nothing that could disagree
     assert alone.compute()["consistent"] == 1
 
 
@@ -110,13 +111,13 @@ def test_tasks_and_shares_may_come_in_any_order() -> None:
         for i in range(7)
     ]
     whole = Consistency(NEEDS, 0.3)
-    whole.update([concatenate(parts) for parts in images])
+    whole.update([ImageResult(concatenate(parts)) for parts in images])
     left, right, merged = (Consistency(NEEDS, 0.3) for _ in range(3))
     for i, (boxes, masks, skeletons) in enumerate(images):
-        (left if i % 2 else right).update([skeletons])
-        right.update([masks])
-        (left if i % 3 else right).update([boxes])
-    left.update([images[0][0]])  # seen twice, counted once
+        (left if i % 2 else right).update([ImageResult(skeletons)])
+        right.update([ImageResult(masks)])
+        (left if i % 3 else right).update([ImageResult(boxes)])
+    left.update([ImageResult(images[0][0])])  # seen twice, counted once
     states = [pickle.loads(pickle.dumps(one.state())) for one in (left, right)]
     merged.merge(states)
     assert merged.compute() == whole.compute()
@@ -134,11 +135,11 @@ def test_images_are_linked_once_until_more_come(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(consistency, "link", counting)
     metric = Consistency(NEEDS, 0.3)
-    metric.update([in_image(1, det(BOX), seg(BOX))])
+    metric.update([ImageResult(in_image(1, det(BOX), seg(BOX)))])
     first = metric.compute()
     (table,) = metric.details(0.3).tables
     assert (linked, table.rows[0][1], metric.compute()) == ([1], 1, first)
-    metric.update([in_image(2, det(BOX), seg(BOX))])
+    metric.update([ImageResult(in_image(2, det(BOX), seg(BOX)))])
     (table,) = metric.details(0.3).tables
     assert (linked, table.rows[0][1]) == ([1, 1, 2], 2)
     metric.merge([])
@@ -150,7 +151,7 @@ def test_images_are_linked_once_until_more_come(monkeypatch: pytest.MonkeyPatch)
 
 def test_details_have_a_row_for_each_class() -> None:
     metric = Consistency(NEEDS, 0.3)
-    metric.update([in_image(1, det(BOX), seg(BOX), det(FAR, label=CUP))])
+    metric.update([ImageResult(in_image(1, det(BOX), seg(BOX), det(FAR, label=CUP)))])
     (table,) = metric.details(0.3).tables
     assert [entry[:3] for entry in table.rows] == [("person", 1, 0.0), ("cup", 1, 0.0)]
 
@@ -159,5 +160,5 @@ def test_labels_are_not_read() -> None:
     """Any annotations will do: evaluation hands them over as to other evaluators."""
     metric = Consistency(NEEDS, 0.3)
     annotations: list[Annotations] = []
-    metric.update([in_image(1, det(BOX), seg(BOX))], annotations, [])
+    metric.update([ImageResult(in_image(1, det(BOX), seg(BOX)))], annotations, [])
     assert metric.compute()["mask_in_box"] == 1

@@ -1,5 +1,7 @@
 """A task that cannot build its parts, or strays from its own name, is refused by a line that says so."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -181,7 +183,7 @@ def test_results_speak_for_their_task_alone(tiny):
     class Straying(Spot):
         def decode(self, predictions, meta):
             return [
-                mtvit_core.Instances(**{**vars(found), "tasks": ("det",) * len(found)})
+                mtvit_core.ImageResult(dataclasses.replace(found.instances, tasks=("det",) * len(found)))
                 for found in super().decode(predictions, meta)
             ]
 

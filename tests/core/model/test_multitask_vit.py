@@ -15,7 +15,7 @@ from mtvit_core.model.modes import evaluating
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta
 from support.spot_task import Spot, SpotConfig, SpotHead, spot_class
 

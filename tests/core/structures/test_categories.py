@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from mtvit_core.errors import DataError
-from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 
 HAND = KeypointSchema(("palm", "thumb"), skeleton=((0, 1),))

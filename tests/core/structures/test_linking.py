@@ -199,13 +199,6 @@ def test_tasks_may_stay_apart() -> None:
     assert link(rows, apart=("presence",)).tasks == ("presence", "det")
 
 
-def test_dense_results_stay() -> None:
-    depth = {"depth": torch.ones(SIDE, SIDE)}
-    found = link(concatenate([Instances(**{**vars(det(BOX)), "maps": depth}), seg(BOX)]))
-    assert torch.equal(found.maps["depth"], depth["depth"])
-    assert torch.equal(found.of("depth").maps["depth"], depth["depth"])
-
-
 def test_a_box_that_is_no_number_is_linked_with_nothing() -> None:
     odd = det((float("nan"),) * 4)
     assert linked(odd, det(BOX), seg(BOX)).tasks == ("det", "det+seg")

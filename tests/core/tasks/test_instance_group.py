@@ -111,7 +111,7 @@ def test_fewer_tokens_and_one_query_for_all() -> None:
 
 def test_results_are_one_row_for_each_query_and_class() -> None:
     model = model_of("det", "seg", "pose", det={"nms": 1.0}, seg={"nms": 1.0}, pose={"nms": 1.0})
-    (found,) = model.predict(images(1))
+    found = model.predict(images(1))[0].instances
     cups, people = found.labels == 1, found.labels == 0
     assert people.sum() == cups.sum() == 5
     assert all(tasks == "det+seg" for tasks, cup in zip(found.tasks, cups, strict=True) if cup)
@@ -127,14 +127,14 @@ def test_tasks_that_cannot_join_keep_their_own() -> None:
     assert not model.shares("det")
     assert not model.shares("pose")
     assert [group.name for group in model.modules_of("det").groups] == ["det"]
-    found = model.predict(images(1), link=False)[0]
+    found = model.predict(images(1), link=False)[0].instances
     queries = dict(zip(found.tasks, found.queries, strict=True))
     assert queries["det"] is None
     assert queries["seg"] is not None
 
 
 def test_without_a_group_no_query_is_told() -> None:
-    (found,) = model_of("det", "seg", queries="task").predict(images(1))
+    found = model_of("det", "seg", queries="task").predict(images(1))[0].instances
     assert found.queries == ()
 
 

@@ -14,7 +14,7 @@ from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcess
 import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta, ShortSide
 from mtvit_core.structures.image_files import read_image
 from mtvit_train.build.data import read_data
@@ -214,7 +214,7 @@ def test_results_on_real_images(tmp_path: Path, coco_mini: Path) -> None:
         (expected,) = processor.post_process_object_detection(outputs, 0.0, [tuple(image.shape[-2:])])
         order = expected["scores"].argsort(descending=True, stable=True)
         torch.testing.assert_close(result.scores, expected["scores"][order], atol=1e-5, rtol=1e-4)
-        ids = [result.categories[int(label)].id for label in result.labels]
+        ids = [result.categories[int(label)].id for label in result.instances.labels]
         assert ids == expected["labels"][order].tolist()
         limit = torch.tensor([image.shape[-1], image.shape[-2]] * 2)
         boxes = expected["boxes"][order].clamp(min=0).minimum(limit)

@@ -48,7 +48,7 @@ def test_instances_follow_the_papers_rule(variant: str) -> None:
         result = found[image]
         assert (result.height, result.width, result.image_id) == (at.height, at.width, at.image_id)
         assert result.scores.tolist() == pytest.approx([entry[0] for entry in expected], abs=1e-5)
-        assert result.labels.tolist() == [entry[1] for entry in expected]
+        assert result.instances.labels.tolist() == [entry[1] for entry in expected]
         assert result.boxes.tolist() == [entry[2] for entry in expected]
         assert torch.equal(result.masks, torch.stack([entry[3] for entry in expected]))
         assert set(result.tasks) == {"seg"}

@@ -12,8 +12,8 @@ from transformers.models.eomt.modeling_eomt import (
 
 from mtvit_core.losses.classification import sigmoid_focal
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
-from mtvit_seg.losses.cost import box_cost, focal_cost, pair_dice, pair_entropy, point_values
-from support.seg_cases import CATEGORIES, learned, match_of, picked, random_annotations, targets_of, task
+from mtvit_seg.losses.cost import pair_dice, pair_entropy, point_values
+from support.seg_cases import learned, match_of, picked, random_annotations, targets_of, task
 
 
 def test_pairs_equal_transformers() -> None:
@@ -65,7 +65,7 @@ def test_the_cost_has_no_gradient() -> None:
 
 
 def test_picked_cost_is_the_weighted_sum_of_its_parts() -> None:
-    seg = task(class_weight=1.5, mask_weight=3.0, dice_weight=4.0, l1_weight=2.0, giou_weight=0.5)
+    seg = task(cost_class=1.5, cost_mask=3.0, cost_dice=4.0, cost_l1=2.0, cost_giou=0.5)
     predictions, annotations = picked(layers=2), random_annotations([2])
     targets = targets_of(seg, annotations)
     cost = seg.cost(predictions, targets)
@@ -99,11 +99,3 @@ def test_a_perfect_query_is_the_cheapest() -> None:
             predictions.mask_logits[0, 0, query] = 40 * (targets.on_map((16, 24))[index] - 0.5)
             predictions.boxes[0, 0, query] = targets.boxes[0, index]
     assert match_of(seg, predictions, targets).query[0, 0].tolist() == [4, 0, 2]
-
-
-def test_class_and_box_costs_pick_the_objects_columns() -> None:
-    logits, labels = torch.randn(2, 1, 4, len(CATEGORIES)), torch.tensor([[2, 0]])
-    assert torch.equal(focal_cost(logits, labels)[..., 0], focal_cost(logits, labels.flip(1))[..., 1])
-    boxes = torch.rand(1, 1, 4, 4)
-    same = box_cost(boxes, boxes[0, :, :2], l1=1.0, giou=1.0)
-    torch.testing.assert_close(same[0, 0, :2].diag(), torch.full((2,), -1.0))

@@ -122,7 +122,7 @@ def test_images_without_objects_teach_background_only(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", ["eomt", "picked"])
 def test_splitting_a_batch_changes_nothing(variant: str) -> None:
-    seg = task(variant=variant, sampling="dense", proposal_weight=0.0)
+    seg = task(variant=variant, sampling="dense", loss_proposal=0.0)
     predictions = (learned if variant == "eomt" else picked)(layers=2, images=3)
     annotations = random_annotations([2, 2, 2])
     together = losses_of(seg, predictions, annotations)

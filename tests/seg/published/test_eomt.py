@@ -21,7 +21,7 @@ from transformers import (
 import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import Letterbox
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from support.published_cases import complaint, off, randomise, saved
@@ -279,7 +279,8 @@ def test_categories(tmp_path: Path) -> None:
 def test_settings_of_the_loss(tmp_path: Path) -> None:
     theirs = eomt(no_object_weight=0.2, class_weight=3.0, train_num_points=99)
     config = mtvit_core.load(saved(theirs, tmp_path / "eomt")).task_list[0].config
-    assert (config.no_object, config.class_weight, config.points) == (0.2, 3.0, 99)
+    assert (config.no_object, config.points) == (0.2, 99)
+    assert config.cost_class == config.loss_class == 3.0
     assert (config.blocks, config.queries, config.oversample) == (3, 9, 3.0)
 
 

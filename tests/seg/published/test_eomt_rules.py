@@ -17,7 +17,7 @@ import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_files import read_image
 from mtvit_core.structures.masks import decode_rle
@@ -111,7 +111,7 @@ def test_instances_by_the_rule_of_the_paper(pair: tuple[Any, MultiTaskViT], coco
         quality = (masks.sigmoid() * inside).flatten(1).sum(1) / (inside.flatten(1).sum(1) + 1e-6)
         filled = inside[query].flatten(1).any(1)
         scores, order = (best * quality[query])[filled].sort(descending=True, stable=True)
-        (found,) = ours.predict([image])
+        found = ours.predict([image])[0].instances
         torch.testing.assert_close(found.scores, scores, atol=1e-5, rtol=1e-3)
         assert len(found) == int(filled.sum())
         firm = scores > 0.01  # below, float noise may change the order

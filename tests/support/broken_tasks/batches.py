@@ -12,7 +12,7 @@ from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection
@@ -21,7 +21,7 @@ from mtvit_det.task import Detection
 class Squeezed(Detection):
     """The layer axis is dropped by squeeze()."""
 
-    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         images, queries, _ = predictions.logits.squeeze().shape
         assert images * queries
         return super().decode(predictions, meta)
@@ -39,7 +39,7 @@ class BatchNormed(Detection):
     """Predictions depend on the other images."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return CentredHead(backbone.width, len(self.categories), self._layers(backbone))
+        return CentredHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class LargestBox(Detection):

@@ -22,7 +22,7 @@ class Deciding(Detection):
     """Python decides what is computed."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return DecidingHead(backbone.width, len(self.categories), self._layers(backbone))
+        return DecidingHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class CountingHead(PickedHead):
@@ -40,4 +40,4 @@ class Counting(Detection):
     """What it says depends on what a program cannot hold."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return CountingHead(backbone.width, len(self.categories), self._layers(backbone))
+        return CountingHead(backbone.width, len(self.categories), self.variant.layers(backbone))

@@ -13,6 +13,7 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
@@ -121,8 +122,8 @@ class Results(Detection):
     def change(self, found: Instances) -> Instances:
         return found
 
-    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
-        return [self.change(found) for found in super().decode(predictions, meta)]
+    def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        return [ImageResult(self.change(found.instances)) for found in super().decode(predictions, meta)]
 
 
 class Logits(Results):

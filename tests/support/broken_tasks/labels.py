@@ -11,7 +11,7 @@ from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection
@@ -39,7 +39,7 @@ class ClosedEvaluator(CocoEvaluator):
     """What nobody annotated is wrong where it is found."""
 
     def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
         super().update(results, [replace(a, annotated=None) for a in annotations], meta)
 
@@ -93,7 +93,7 @@ class CountingEvaluator(CocoEvaluator):
     seen = 0
 
     def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
         super().update(results, annotations, meta)
         self.seen += len(results)

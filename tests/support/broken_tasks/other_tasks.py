@@ -23,7 +23,7 @@ class Curious(Detection):
     """Other tasks change what it says."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return CuriousHead(backbone.width, len(self.categories), self._layers(backbone))
+        return CuriousHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class RudeHead(PickedHead):
@@ -38,7 +38,7 @@ class Rude(Detection):
     """It changes what other tasks say."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return RudeHead(backbone.width, len(self.categories), self._layers(backbone))
+        return RudeHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class MeddlingHead(PickedHead):
@@ -56,4 +56,4 @@ class Meddling(Detection):
     """It changes what other tasks say, unseen by the model."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return MeddlingHead(backbone.width, len(self.categories), self._layers(backbone))
+        return MeddlingHead(backbone.width, len(self.categories), self.variant.layers(backbone))

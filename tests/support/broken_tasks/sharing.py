@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
@@ -32,8 +32,9 @@ class Doubled(Detection):
 class Secretive(Detection):
     """Does not tell the query of an object."""
 
-    def decode(self, predictions: Any, meta: Any) -> list[Instances]:
-        return [replace(found, queries=()) for found in super().decode(predictions, meta)]
+    def decode(self, predictions: Any, meta: Any) -> list[ImageResult]:
+        found = super().decode(predictions, meta)
+        return [ImageResult(replace(one.instances, queries=())) for one in found]
 
 
 class Particular(Detection):
@@ -53,7 +54,7 @@ class Deaf(Detection):
 class Stubborn(Detection):
     """Adds its own opinion to the classes that the group agrees on."""
 
-    def decode(self, predictions: Any, meta: Any) -> list[Instances]:
+    def decode(self, predictions: Any, meta: Any) -> list[ImageResult]:
         return super().decode(replace(predictions, logits=predictions.logits + 18), meta)
 
 

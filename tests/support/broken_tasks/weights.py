@@ -33,7 +33,7 @@ class Forgetful(Detection):
     """A tensor of the head is not saved."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return ForgetfulHead(backbone.width, len(self.categories), self._layers(backbone))
+        return ForgetfulHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class ShyConfig(DetConfig):
@@ -70,7 +70,7 @@ class Idle(Detection):
     """A weight that no loss reaches."""
 
     def head(self, backbone: BackboneSpec) -> nn.Module:
-        return IdleHead(backbone.width, len(self.categories), self._layers(backbone))
+        return IdleHead(backbone.width, len(self.categories), self.variant.layers(backbone))
 
 
 class OpenConfig(DetConfig):

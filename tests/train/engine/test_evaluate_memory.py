@@ -10,12 +10,12 @@ import torch
 
 import mtvit_core
 from mtvit_core.backbones.create import create_backbone
-from mtvit_core.structures.instances import Instances
+from mtvit_core.inference import results
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_train.build.splits import make_split
 from mtvit_train.config.run import RunConfig, TrainConfig
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.packed import PackedAnnotations
-from mtvit_train.engine import evaluate as module
 from mtvit_train.engine.evaluate import evaluate_tasks
 from mtvit_train.scenes.writer import write_scenes
 
@@ -64,19 +64,19 @@ def test_true_masks_of_one_image_at_a_time(evaluated, monkeypatch: pytest.Monkey
 
 
 def test_results_of_one_batch_at_a_time(evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
-    alive, decode = Alive(), module.decode
+    alive, decode = Alive(), results.decode
 
     def watched(*arguments):
-        results = decode(*arguments)
-        for result in results:
+        found = decode(*arguments)
+        for result in found:
             alive.show(result)
-        return results
+        return found
 
-    monkeypatch.setattr(module, "decode", watched)
+    monkeypatch.setattr(results, "decode", watched)
     evaluate_tasks(*evaluated, batch_size=2)
     # Two tasks, a batch of each, one before it that is being scored, and the last image, which might go on.
     assert alive.most <= 2 * (2 + 2 + 1) < 2 * 9
-    assert not any(isinstance(ref(), Instances) for ref in alive.shown)
+    assert not any(isinstance(ref(), ImageResult) for ref in alive.shown)
 
 
 def test_samples_for_evaluation_decode_no_masks(evaluated) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_train.distributed.stop_signals import STOPPED, StopAsked, StopRequest
 from mtvit_train.engine import evaluate
 from mtvit_train.engine.meter import Report
@@ -278,7 +278,7 @@ def test_an_evaluation_is_stopped_between_batches(scenes: Path, monkeypatch: pyt
     seen: list[int] = []
     stop = StopRequest()
 
-    def score(evaluator: Any, results: list[Instances], *rest: Any) -> None:
+    def score(evaluator: Any, results: list[ImageResult], *rest: Any) -> None:
         seen.append(len(results))
         stop.cause = "SIGTERM"
 

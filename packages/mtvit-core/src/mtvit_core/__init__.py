@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
     from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
     from mtvit_core.deploy.program import export as export
+    from mtvit_core.drawing.pixel_maps import draw_map as draw_map
     from mtvit_core.drawing.results import contact_sheet as contact_sheet
     from mtvit_core.drawing.results import draw_annotations as draw_annotations
     from mtvit_core.drawing.results import draw_instances as draw_instances
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mtvit_core.evaluation.details import Table as Table
     from mtvit_core.evaluation.evaluator import Evaluator as Evaluator
     from mtvit_core.heads.proposals import PickedQueries as PickedQueries
+    from mtvit_core.inference.options import PredictOptions as PredictOptions
     from mtvit_core.losses.global_batch import image_generators as image_generators
     from mtvit_core.losses.global_batch import shared_count as shared_count
     from mtvit_core.losses.matching import Match as Match
@@ -48,12 +50,17 @@ if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat as PublishedFormat
     from mtvit_core.structures.annotations import Annotations as Annotations
     from mtvit_core.structures.batch import Batch as Batch
+    from mtvit_core.structures.categories import COCO_CATEGORIES as COCO_CATEGORIES
     from mtvit_core.structures.categories import Categories as Categories
     from mtvit_core.structures.categories import Category as Category
-    from mtvit_core.structures.coco_categories import COCO_CATEGORIES as COCO_CATEGORIES
     from mtvit_core.structures.framing import ImageMeta as ImageMeta
     from mtvit_core.structures.image_files import find_images as find_images
     from mtvit_core.structures.image_files import read_image as read_image
+    from mtvit_core.structures.image_result import CategoryMap as CategoryMap
+    from mtvit_core.structures.image_result import DenseMap as DenseMap
+    from mtvit_core.structures.image_result import ImageLabels as ImageLabels
+    from mtvit_core.structures.image_result import ImageResult as ImageResult
+    from mtvit_core.structures.image_result import Segment as Segment
     from mtvit_core.structures.instances import Finding as Finding
     from mtvit_core.structures.instances import Instances as Instances
     from mtvit_core.structures.instances import Link as Link
@@ -72,6 +79,7 @@ _MODULES = {
         "TokenGroup",
     ),
     "deploy.program": ("export",),
+    "drawing.pixel_maps": ("draw_map",),
     "drawing.results": (
         "contact_sheet",
         "draw_annotations",
@@ -97,6 +105,7 @@ _MODULES = {
     ),
     "evaluation.evaluator": ("Evaluator",),
     "heads.proposals": ("PickedQueries",),
+    "inference.options": ("PredictOptions",),
     "losses.global_batch": (
         "image_generators",
         "shared_count",
@@ -119,14 +128,21 @@ _MODULES = {
     "structures.annotations": ("Annotations",),
     "structures.batch": ("Batch",),
     "structures.categories": (
+        "COCO_CATEGORIES",
         "Categories",
         "Category",
     ),
-    "structures.coco_categories": ("COCO_CATEGORIES",),
     "structures.framing": ("ImageMeta",),
     "structures.image_files": (
         "find_images",
         "read_image",
+    ),
+    "structures.image_result": (
+        "CategoryMap",
+        "DenseMap",
+        "ImageLabels",
+        "ImageResult",
+        "Segment",
     ),
     "structures.instances": (
         "Finding",

@@ -6,9 +6,6 @@ from pydantic import Field
 
 from mtvit_core.tasks.task import TaskConfig
 
-#: ``cost_class`` where it is not set, as DETR (and YOLOS) and as Deformable DETR have it.
-COST_CLASS = {"yolos": 1.0, "picked": 2.0}
-
 
 class DetConfig(TaskConfig):
     """``[tasks.det]``.
@@ -59,8 +56,3 @@ class DetConfig(TaskConfig):
     loss_proposal: float = Field(1.0, ge=0)
     loss_region: float = Field(1.0, ge=0)
     loss_denoising: float = Field(1.0, ge=0)
-
-    @property
-    def class_weight(self) -> float:
-        """Weight of the class in the matching cost."""
-        return COST_CLASS[self.variant] if self.cost_class is None else self.cost_class

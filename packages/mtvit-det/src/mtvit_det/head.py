@@ -84,7 +84,7 @@ class PickedHead(nn.Module):
     def forward(self, features: Features) -> DetPredictions:
         """Read the queries of every depth at hand; gradients do not flow into the proposals from here."""
         pick = features.picks["det"]
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         tokens = torch.stack([layer.queries["det"] for layer in at_hand])
         moved = apply_deltas(
             pick.picked_boxes.detach().expand(len(tokens), -1, -1, -1), self.bbox_embed(tokens)

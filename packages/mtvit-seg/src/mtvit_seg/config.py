@@ -31,14 +31,19 @@ class SegConfig(TaskConfig):
         points: Random points of each mask.
         oversample: Points drawn for each one kept by uncertainty.
         importance: Share of the points that are kept by uncertainty; the rest is uniform.
-        class_weight: Weight of the classification, in cost and loss.
-        mask_weight: Weight of the binary cross-entropy of the masks, in cost and loss.
-        dice_weight: Weight of the dice term of the masks, in cost and loss.
-        l1_weight: Weight of the L1 distance of relative boxes, in cost and loss (picked).
-        giou_weight: Weight of the GIoU of boxes, in cost and loss (picked).
-        proposal_weight: Weight of the losses of the dense proposals (picked).
-        region_weight: Weight of the class that is read inside the boxes (picked).
-        denoising_weight: Weight of what is read of boxes near the truth (picked).
+        cost_class: Weight of the class in the matching cost.
+        cost_mask: Weight of the binary cross-entropy of the masks in the matching cost.
+        cost_dice: Weight of the dice term of the masks in the matching cost.
+        cost_l1: Weight of the L1 distance of relative boxes in the matching cost (picked).
+        cost_giou: Weight of the GIoU in the matching cost (picked).
+        loss_class: Weight of the classification loss.
+        loss_mask: Weight of the binary cross-entropy of the masks.
+        loss_dice: Weight of the dice loss of the masks.
+        loss_l1: Weight of the L1 loss of relative boxes (picked).
+        loss_giou: Weight of the GIoU loss (picked).
+        loss_proposal: Weight of the losses of the dense proposals (picked).
+        loss_region: Weight of the class that is read inside the boxes (picked).
+        loss_denoising: Weight of what is read of boxes near the truth (picked).
         no_object: Weight of the no-object class in the cross-entropy (eomt).
         top_k: Most objects of an image in the results.
         nms: Of two objects of one class whose boxes overlap by more than this IoU only the better one is a
@@ -63,14 +68,19 @@ class SegConfig(TaskConfig):
     points: int = Field(12544, ge=1)
     oversample: float = Field(3.0, ge=1)
     importance: float = Field(0.75, ge=0, le=1)
-    class_weight: float = Field(2.0, ge=0)
-    mask_weight: float = Field(5.0, ge=0)
-    dice_weight: float = Field(5.0, ge=0)
-    l1_weight: float = Field(5.0, ge=0)
-    giou_weight: float = Field(2.0, ge=0)
-    proposal_weight: float = Field(1.0, ge=0)
-    region_weight: float = Field(1.0, ge=0)
-    denoising_weight: float = Field(1.0, ge=0)
+    cost_class: float = Field(2.0, ge=0)
+    cost_mask: float = Field(5.0, ge=0)
+    cost_dice: float = Field(5.0, ge=0)
+    cost_l1: float = Field(5.0, ge=0)
+    cost_giou: float = Field(2.0, ge=0)
+    loss_class: float = Field(2.0, ge=0)
+    loss_mask: float = Field(5.0, ge=0)
+    loss_dice: float = Field(5.0, ge=0)
+    loss_l1: float = Field(5.0, ge=0)
+    loss_giou: float = Field(2.0, ge=0)
+    loss_proposal: float = Field(1.0, ge=0)
+    loss_region: float = Field(1.0, ge=0)
+    loss_denoising: float = Field(1.0, ge=0)
     no_object: float = Field(0.1, gt=0)
     top_k: int = Field(100, ge=1)
     nms: float = Field(0.8, ge=0, le=1)

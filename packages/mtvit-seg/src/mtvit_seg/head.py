@@ -48,6 +48,11 @@ class SegPredictions:
     region: Float[Tensor, "L B Q C"] | None = None
     reading: BoundCascade | None = None
 
+    @property
+    def probabilities(self) -> Float[Tensor, "B Q C"]:
+        """Of every column at the output: softmax for learned queries, sigmoid for picked ones."""
+        return self.logits[-1].softmax(-1) if self.pick is None else self.logits[-1].sigmoid()
+
 
 def mask_perceptron(width: int, outputs: int) -> nn.Sequential:
     """Three linear layers with GELU between them, from a query to its mask embedding."""
@@ -98,7 +103,7 @@ class MaskHead(nn.Module):
 
     def forward(self, features: Features) -> SegPredictions:
         """Predict classes and masks at every depth at hand."""
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
         masks = [dot(self.mask_head(layer.queries["seg"]), self.upscale(layer.patches)) for layer in at_hand]
         return SegPredictions(
@@ -170,7 +175,7 @@ class PickedHead(nn.Module):
     def forward(self, features: Features) -> SegPredictions:
         """Predict classes, boxes and masks at every depth at hand; proposals get no gradient from here."""
         pick = features.picks["seg"]
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         queries = torch.stack([layer.queries["seg"] for layer in at_hand])
         deltas = self.box_head(queries).float()
         moved = apply_deltas(pick.picked_boxes.detach().float().expand_as(deltas), deltas)

@@ -7,11 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from mtvit_core.evaluation.details import Chart, Details, Line
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import DenseMap, ImageResult
 
 #: Nearer than this is this far, so that ratios stay finite.
 NEAR = 1e-3
@@ -25,13 +28,13 @@ class DepthEvaluator(Evaluator):
         self.images: dict[int, tuple[int, float, int]] = {}
 
     def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
         """Add images that carry depth."""
         for result, truth, at in zip(results, annotations, meta, strict=True):
             if "depth" in truth.has:
                 known = ~truth.maps["depth"].isnan()
-                found, label = result.maps["depth"][known], truth.maps["depth"][known]
+                found, label = _depth(result)[known], truth.maps["depth"][known]
                 near, far = found.clamp(min=NEAR), label.clamp(min=NEAR)
                 hits = int(((near / far < 1.25) & (far / near < 1.25)).sum())
                 self.images[at.image_id] = (int(known.sum()), float((found - label).abs().sum()), hits)
@@ -60,3 +63,9 @@ class DepthEvaluator(Evaluator):
             "Error of the images", "share of images", "MAE at most", (Line("MAE", shares, tuple(errors)),)
         )
         return Details(charts=(spread,))
+
+
+def _depth(result: ImageResult) -> Float[Tensor, "H W"]:
+    values = result.maps["depth"]
+    assert isinstance(values, DenseMap)
+    return values.values[0]

@@ -15,7 +15,7 @@ from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import DenseMap, ImageResult
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_depth.evaluator import DepthEvaluator
 from mtvit_depth.head import DepthHead, DepthPredictions
@@ -77,13 +77,13 @@ class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
         """The labels themselves; only tests ask for them."""
         return DepthPredictions(targets.depth)
 
-    def decode(self, predictions: DepthPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: DepthPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """No objects, but one number per pixel of the original image."""
         return [self._result(*entry) for entry in zip(predictions.depth.float().cpu(), meta, strict=True)]
 
-    def _result(self, depth: Float[Tensor, "H W"], at: ImageMeta) -> Instances:
-        nothing = Instances.empty(at.height, at.width, self.categories, at.image_id, at.file_name)
-        return replace(nothing, maps={self.name: at.masks_to_original(depth[None])[0]})
+    def _result(self, depth: Float[Tensor, "H W"], at: ImageMeta) -> ImageResult:
+        values = DenseMap(at.masks_to_original(depth[None]), ("depth",))
+        return replace(ImageResult.empty(at, self.categories), maps={self.name: values})
 
     def evaluator(self) -> DepthEvaluator:
         """Mean absolute error, and the share of pixels within a quarter."""

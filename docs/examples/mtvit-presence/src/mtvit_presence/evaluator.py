@@ -14,7 +14,7 @@ from torch import Tensor
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 
 
 class PresenceEvaluator(Evaluator):
@@ -26,13 +26,13 @@ class PresenceEvaluator(Evaluator):
         self.images: dict[int, tuple[list[float], list[bool], list[bool]]] = {}
 
     def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
         """Add images; a category that is not in the results has score 0."""
         for found, truth, image in zip(results, annotations, meta, strict=True):
             if "boxes" not in truth.has:
                 continue
-            own = found.of(self.task)
+            own = found.labels[self.task]
             scores = torch.zeros(self.classes).index_put((own.labels,), own.scores)
             shown = torch.zeros(self.classes, dtype=torch.bool)
             shown[truth.labels] = True

@@ -1,11 +1,11 @@
 """Presence: the parts wired to the task contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +17,7 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageLabels, ImageResult
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_presence.evaluator import PresenceEvaluator
 from mtvit_presence.head import PresenceHead, PresencePredictions
@@ -46,7 +46,6 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
     api: ClassVar[int] = 1
     Config: ClassVar[type[TaskConfig]] = PresenceConfig
     needs: ClassVar[frozenset[str]] = frozenset({"boxes"})
-    linkable: ClassVar[bool] = False  # its rows speak of whole images
     exportable: ClassVar[bool] = True
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
@@ -82,26 +81,15 @@ class Presence(Task[PresenceConfig, PresencePredictions, PresenceTargets]):
         """Logits that are certain of what is present; only tests ask for them."""
         return PresencePredictions(torch.where(targets.present, SURE, -SURE))
 
-    def decode(self, predictions: PresencePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
-        """One row per category, best first; its box is the whole image."""
-        scores, labels = predictions.logits.sigmoid().float().cpu().sort(1, descending=True)
-        return [self._instances(*entry) for entry in zip(scores, labels, meta, strict=True)]
-
-    def _instances(self, scores: Float[Tensor, " C"], labels: Tensor, at: ImageMeta) -> Instances:
-        count = len(labels)
-        return Instances(
-            height=at.height,
-            width=at.width,
-            categories=self.categories,
-            labels=labels,
-            scores=scores,
-            boxes=torch.tensor([0.0, 0.0, at.width, at.height]).repeat(count, 1),
-            tasks=(self.name,) * count,
-            rles=(None,) * count,
-            keypoints=torch.full((count, self.categories.max_keypoints, 3), torch.nan),
-            image_id=at.image_id,
-            file_name=at.file_name,
-        )
+    def decode(self, predictions: PresencePredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Every category with its probability, best first; no objects."""
+        return [
+            replace(
+                ImageResult.empty(at, self.categories),
+                labels={self.name: ImageLabels.of(scores, self.categories)},
+            )
+            for scores, at in zip(predictions.logits.sigmoid(), meta, strict=True)
+        ]
 
     def evaluator(self) -> PresenceEvaluator:
         """Mean average precision of the ranking of images."""

@@ -21,6 +21,7 @@ from mtvit_core.losses.perfect import perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task, TaskConfig
@@ -128,14 +129,16 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
         boxes = perfect_rows(predictions.boxes, targets.boxes, targets.valid)
         return SpotsPredictions(logits, boxes, predictions.canvas)
 
-    def decode(self, predictions: SpotsPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: SpotsPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Each query's likeliest class, best first."""
         scores, labels = predictions.logits[0].sigmoid().float().cpu().max(-1)
         rows, columns = predictions.canvas
         boxes = cxcywh_to_xyxy(predictions.boxes[0].float().cpu()) * torch.tensor([columns, rows] * 2)
-        return [self._result(*entry) for entry in zip(scores, labels, boxes, meta, strict=True)]
+        return [
+            ImageResult(self._instances(*entry)) for entry in zip(scores, labels, boxes, meta, strict=True)
+        ]
 
-    def _result(
+    def _instances(
         self, scores: Float[Tensor, " Q"], labels: Tensor, boxes: Float[Tensor, "Q 4"], at: ImageMeta
     ) -> Instances:
         order, count = scores.argsort(descending=True, stable=True), len(scores)

@@ -102,6 +102,10 @@ class Features:
             picks = {**picks, name: picks[group].of(columns)}
         return replace(self, layers=layers, picks=picks)
 
+    def at_hand(self, depths: Sequence[int]) -> list[LayerFeatures]:
+        """Return those of these depths that are there: in evaluation the output alone."""
+        return [self.layers[depth] for depth in depths if depth in self.layers]
+
     @property
     def last(self) -> LayerFeatures:
         """The output of the last block."""

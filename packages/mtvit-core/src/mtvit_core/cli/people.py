@@ -79,6 +79,6 @@ def _found_by(detector: MultiTaskViT, where: Path, names: set[str], min_score: f
 
     def find(rows: Sequence[int], images: Sequence[Tensor]) -> list[Tensor]:
         found = detector.predict(list(images), batch_size=max(1, len(images)), link=False)
-        return [people_of(result.of(finder), names, min_score) for result in found]
+        return [people_of(result.of(finder).instances, names, min_score) for result in found]
 
     return find

@@ -1,8 +1,7 @@
 """``mtvit predict``: results of a model for image files, as pictures and one JSON."""
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +9,15 @@ import click
 
 from mtvit_core.cli.errors import verbose_option
 from mtvit_core.errors import ConfigError, DataError
-from mtvit_core.files import whole_file, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mtvit_core.cli.people import PersonSource
+    from mtvit_core.cli.result_files import JsonList
+    from mtvit_core.inference.options import PredictOptions
     from mtvit_core.model.multitask_vit import MultiTaskViT
-    from mtvit_core.structures.instances import Instances
+    from mtvit_core.structures.image_result import ImageResult
 
 _JSON = "predictions.json"
 
@@ -83,7 +83,9 @@ def predict_command(
     damaged is named at the end, with exit code 2; the results of the others are kept.
     """
     from mtvit_core.cli.people import person_source
+    from mtvit_core.cli.result_files import json_list
     from mtvit_core.device import pick_device
+    from mtvit_core.inference.options import PredictOptions
     from mtvit_core.inference.people import PERSON_SCORE
     from mtvit_core.model.checkpoint import load
     from mtvit_core.structures.image_files import find_images
@@ -95,20 +97,34 @@ def predict_command(
     place = pick_device(device)
     loaded = load(model, names).to(place)
     least = PERSON_SCORE if person_score is None else person_score
+    options = PredictOptions(
+        min_score=min_score, batch_size=batch_size, person_score=least, link=link, min_link=min_link
+    )
     people = person_source(loaded, model, paths, boxes, annotations, detector, least, place)
-    finder = _Finder(loaded, people, min_score, least, link, min_link)
+    finder = _Finder(loaded, people, options)
     out.mkdir(parents=True, exist_ok=True)
-    results: list[Instances] = []
-    damaged: list[DataError] = []
-    for part in _parts(len(paths), batch_size):
-        found, unread = _predict_part(finder, paths, pictures, part)
-        results += found
-        damaged += unread
-    write_text(out / _JSON, json.dumps([result.to_json() for result in results], indent=1) + "\n")
-    objects = sum(len(result) for result in results)
-    click.echo(f"Images: {len(results)}, objects: {objects}. Pictures and {_JSON} are in {out}.")
-    if damaged:
-        raise DataError(f"{len(damaged)} of {len(paths)} images were left out: {damaged[0]}")
+    counts = Counts()
+    with json_list(out / _JSON) as entries:
+        for part in _parts(len(paths), batch_size):
+            _predict_part(finder, paths, pictures, part, entries, counts)
+    click.echo(f"Images: {counts.images}, objects: {counts.objects}. Pictures and {_JSON} are in {out}.")
+    if counts.damaged:
+        raise DataError(f"{len(counts.damaged)} of {len(paths)} images were left out: {counts.damaged[0]}")
+
+
+@dataclass
+class Counts:
+    """What was done so far.
+
+    Attributes:
+        images: Images with a result.
+        objects: Objects found in them.
+        damaged: Why the other images have none.
+    """
+
+    images: int = 0
+    objects: int = 0
+    damaged: list[DataError] = field(default_factory=list)
 
 
 def _outputs(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -162,40 +178,33 @@ class _Finder:
 
     model: "MultiTaskViT"
     people: "PersonSource | None"
-    min_score: float
-    person_score: float
-    link: bool
-    min_link: float
+    options: "PredictOptions"
 
-    def __call__(self, rows: Sequence[int], images: "list[Tensor]") -> "list[Instances]":
+    def __call__(self, rows: Sequence[int], images: "list[Tensor]") -> "list[ImageResult]":
         boxes = None if self.people is None else self.people(rows, images)
-        return self.model.predict(
-            images, boxes, self.min_score, max(1, len(images)), self.person_score, self.link, self.min_link
-        )
+        return list(self.model.predict_stream(images, boxes, self.options))
 
 
 def _predict_part(
-    finder: _Finder, paths: Sequence[Path], pictures: Sequence[Path], part: range
-) -> "tuple[list[Instances], list[DataError]]":
-    import numpy as np
-
-    from mtvit_core.drawing.results import draw_instances
+    finder: _Finder,
+    paths: Sequence[Path],
+    pictures: Sequence[Path],
+    part: range,
+    entries: "JsonList",
+    counts: Counts,
+) -> None:
+    from mtvit_core.cli.result_files import write_pictures
     from mtvit_core.structures.image_files import read_image
 
     images: dict[int, Tensor] = {}
-    damaged = []
     for i in part:
         try:
             images[i] = read_image(paths[i])
         except DataError as error:
-            damaged.append(error)
+            counts.damaged.append(error)
     found = finder(list(images), list(images.values()))
-    results = [replace(result, file_name=str(paths[i])) for i, result in zip(images, found, strict=True)]
-    for i, result in zip(images, results, strict=True):
-        with whole_file(pictures[i]) as picture:
-            # Full colour resolution: thin coloured lines would be smeared otherwise.
-            draw_instances(images[i], result, by_object=finder.link).save(picture, quality=92, subsampling=0)
-        for name, values in result.maps.items():
-            with whole_file(pictures[i].with_suffix(f".{name}.npy")) as map_:
-                np.save(map_, values.cpu().numpy())
-    return results, damaged
+    for (i, image), result in zip(images.items(), found, strict=True):
+        named = result.named(0, str(paths[i]))
+        entries.add(write_pictures(image, named, pictures[i], finder.options.link))
+        counts.images += 1
+        counts.objects += len(result)

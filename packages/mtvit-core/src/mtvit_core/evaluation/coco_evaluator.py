@@ -15,6 +15,7 @@ from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 
 #: The kind of label that each kind of comparison needs.
@@ -35,7 +36,7 @@ class CocoEvaluator(Evaluator):
         """Start without images.
 
         Args:
-            task: Whose results are scored; those of other tasks in the same ``Instances`` are left out.
+            task: Whose results are scored; those of other tasks in the same result are left out.
             iou_type: What is compared: boxes, masks or keypoints. Keypoints are scored for the categories
                 that have a schema, each with its own sigmas.
             categories: Classes of the annotations.
@@ -52,7 +53,7 @@ class CocoEvaluator(Evaluator):
         self._curves: Curves | None = None
 
     def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
         """Add images; see ``Evaluator.update``. An image that is already there counts once, as first seen.
 
@@ -69,7 +70,7 @@ class CocoEvaluator(Evaluator):
                 "height": image.height,
                 "width": image.width,
                 "annotations": annotation_entries(truth, self._categories, self._kind),
-                "results": self._result_entries(found.of(self._task), truth, image),
+                "results": self._result_entries(found.instances.of(self._task), truth, image),
             }
             self._add(image.image_id, new)
 

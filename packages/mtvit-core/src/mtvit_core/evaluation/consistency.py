@@ -24,6 +24,7 @@ from mtvit_core.evaluation.details import Cell, Details, Table
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import LABEL_KINDS, Annotations
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.structures.linking import CONFIDENT_KEYPOINT, MIN_LINK, link
 from mtvit_core.structures.masks import decode_rle
@@ -137,7 +138,7 @@ class Consistency(Evaluator):
 
     def update(
         self,
-        results: Sequence[Instances],
+        results: Sequence[ImageResult],
         annotations: Sequence[Annotations] = (),
         meta: Sequence[ImageMeta] = (),
     ) -> None:
@@ -147,7 +148,8 @@ class Consistency(Evaluator):
         fall together.
         """
         self._counts = None
-        for found in results:
+        for result in results:
+            found = result.instances
             tasks, kept = self._images.setdefault(found.image_id, {}), found.above(self._min_score)
             for task in self._needs.keys() & set(found.tasks):
                 tasks.setdefault(task, kept.of(task))

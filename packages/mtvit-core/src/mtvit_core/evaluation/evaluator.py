@@ -7,7 +7,7 @@ from typing import Any
 from mtvit_core.evaluation.details import Details
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 
 
 class Evaluator(ABC):
@@ -15,7 +15,7 @@ class Evaluator(ABC):
 
     @abstractmethod
     def update(
-        self, results: Sequence[Instances], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
         """Add images.
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import nms
 
+from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import Context, Entry, Pick, QuerySource, TokenGroup, Visibility
 from mtvit_core.heads.mlp import MLP
 from mtvit_core.losses.box_regression import proposal_box_loss
@@ -59,6 +60,18 @@ class QueryRequest:
     layers: tuple[int, ...]
     labels: tuple[int, ...]
     visibility: Visibility = "isolated"
+
+
+def last_blocks(backbone: BackboneSpec, blocks: int, deep_supervision: bool) -> tuple[int, tuple[int, ...]]:
+    """Return the block before which queries of the last blocks join, and the depths to supervise them at.
+
+    Args:
+        backbone: For its depth.
+        blocks: Blocks to pass; all of them where the backbone has fewer.
+        deep_supervision: Whether every one of them is supervised, not only the last.
+    """
+    enter = max(0, backbone.depth - blocks)
+    return enter, tuple(range(enter + 1 if deep_supervision else backbone.depth, backbone.depth + 1))
 
 
 class PickedQueries(QuerySource):

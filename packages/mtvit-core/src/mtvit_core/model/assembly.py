@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -13,13 +13,7 @@ from mtvit_core.errors import MtvitError, PluginError
 from mtvit_core.plugins.origin import BrokenPlugin
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.instances import belongs
-from mtvit_core.tasks.task import Task, TaskConfig
-
-if TYPE_CHECKING:
-    from mtvit_core.backbones.interface import BackboneSpec
-    from mtvit_core.tasks.task import Task
-
-    AnyTask = Task[Any, Any, Any]
+from mtvit_core.tasks.task import AnyTask, Task, TaskConfig
 
 
 class BrokenTaskError(PluginError):
@@ -30,7 +24,7 @@ class BrokenTaskError(PluginError):
         remedy: What mends it.
     """
 
-    def __init__(self, cls: "type[AnyTask]", cause: str, remedy: str) -> None:
+    def __init__(self, cls: type[AnyTask], cause: str, remedy: str) -> None:
         """Say which plugin the task is from."""
         from mtvit_core.plugins.registry import origin_of_task
 
@@ -40,7 +34,7 @@ class BrokenTaskError(PluginError):
 
 
 @contextmanager
-def building(cls: "type[AnyTask]", part: str) -> Iterator[None]:
+def building(cls: type[AnyTask], part: str) -> Iterator[None]:
     """Turn what a task raises while one of its parts is built into one line; mtvit's own errors pass.
 
     Raises:
@@ -58,7 +52,7 @@ def building(cls: "type[AnyTask]", part: str) -> Iterator[None]:
         raise BrokenTaskError(cls, cause, "Leave the task out, or mend its plugin.") from error
 
 
-def build_tokens(task: "AnyTask", spec: "BackboneSpec") -> tuple[TokenGroup, ...]:
+def build_tokens(task: AnyTask, spec: BackboneSpec) -> tuple[TokenGroup, ...]:
     """Return the token groups of a task.
 
     Raises:
@@ -74,7 +68,7 @@ def build_tokens(task: "AnyTask", spec: "BackboneSpec") -> tuple[TokenGroup, ...
     return tuple(groups)
 
 
-def build_head(task: "AnyTask", spec: "BackboneSpec", groups: Sequence[TokenGroup]) -> nn.Module:
+def build_head(task: AnyTask, spec: BackboneSpec, groups: Sequence[TokenGroup]) -> nn.Module:
     """Return the head of a task.
 
     Raises:
@@ -94,7 +88,7 @@ def build_head(task: "AnyTask", spec: "BackboneSpec", groups: Sequence[TokenGrou
     return head
 
 
-def _check_group(task: str, group: TokenGroup, spec: "BackboneSpec") -> None:
+def _check_group(task: str, group: TokenGroup, spec: BackboneSpec) -> None:
     where = f"task {task!r}: token group {group.name!r}"
     if not belongs(group.name, task):
         raise PluginError(f"{where} strays from its task; name it {task!r} or '{task}-...'.")
@@ -109,7 +103,7 @@ def _check_group(task: str, group: TokenGroup, spec: "BackboneSpec") -> None:
         )
 
 
-def check_views(tasks: "Sequence[AnyTask]") -> None:
+def check_views(tasks: Sequence[AnyTask]) -> None:
     """Refuse a task that looks at something else than it declares.
 
     Raises:

@@ -11,8 +11,7 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.trial import require_sound_plugins
 from mtvit_core.plugins.registry import registry
 from mtvit_core.plugins.registry import tasks as installed
-from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
 from mtvit_core.tasks.instance_group import Queries
 from mtvit_core.tasks.task import Task
 

@@ -1,6 +1,6 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,9 @@ from mtvit_core.backbones.interface import check_divides
 from mtvit_core.backbones.plain.vit import Backbone
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
+from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import PERSON_SCORE
-from mtvit_core.inference.predict import predict
+from mtvit_core.inference.predict import predict, predict_stream
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
     TaskModules,
@@ -29,7 +30,7 @@ from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, Letterbox
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.linking import MIN_LINK
 from mtvit_core.tasks.contract import own_terms, reading
 from mtvit_core.tasks.instance_group import InstanceGroup, Queries
@@ -204,9 +205,28 @@ class MultiTaskViT(nn.Module):
         person_score: float = PERSON_SCORE,
         link: bool = True,
         min_link: float = MIN_LINK,
-    ) -> list[Instances]:
-        """Find objects in images of any kind and size; see ``mtvit_core.inference.predict.predict``."""
-        return predict(self, images, boxes, min_score, batch_size, person_score, link, min_link)
+    ) -> list[ImageResult]:
+        """Say what is found in images of any kind and size.
+
+        See ``mtvit_core.inference.predict.predict``, and ``mtvit_core.PredictOptions`` for the numbers.
+        """
+        options = PredictOptions(
+            min_score=min_score,
+            batch_size=batch_size,
+            person_score=person_score,
+            link=link,
+            min_link=min_link,
+        )
+        return predict(self, images, boxes, options)
+
+    def predict_stream(
+        self,
+        images: Iterable[Tensor | str | Path],
+        boxes: Iterable[Tensor] | None = None,
+        options: PredictOptions | None = None,
+    ) -> Iterator[ImageResult]:
+        """Yield the results of any number of images, holding those of one pass at a time."""
+        return predict_stream(self, images, boxes, options)
 
     def losses(
         self, batch: Batch, view: View = "image", lessons: Mapping[str, Any] = NO_LESSONS

@@ -9,7 +9,7 @@ from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.model.assembly import BrokenTaskError, TaskModules, check_views, make_task
 from mtvit_core.plugins.origin import BrokenPlugin, PluginClass
 from mtvit_core.plugins.registry import Registry, registry, require_none
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.tasks.task import Task
 
 #: A ViT-S/16 at its usual size.

@@ -1,7 +1,7 @@
 """Results: one row per object found, in original pixels and original categories."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,8 +75,6 @@ class Instances:
             none. K is the most keypoints of any category, so K may be 0.
         image_id: Id in the data set, 0 where there is none.
         file_name: Where the image came from, empty where unknown.
-        maps: Dense results by name, one number per pixel of the original image. The name is that of the task,
-            or begins with it and ``-``.
         queries: Query that each object was read from, where its task shares queries with others: rows of one
             query and one class are one object. None where it does not; empty where no task does.
         links: What each task found of an object, where several did and were linked; None where one did.
@@ -94,7 +92,6 @@ class Instances:
     keypoints: Float[Tensor, "M K 3"]
     image_id: int = 0
     file_name: str = ""
-    maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
     queries: tuple[int | None, ...] = ()
     links: tuple[Link | None, ...] = ()
 
@@ -185,7 +182,7 @@ class Instances:
         rows = rows[torch.tensor([name == task for name in rows.tasks], dtype=torch.bool)]
         if any(self.links):  # the order of objects is not that of the task
             rows = rows[rows.scores.argsort(descending=True, stable=True)]
-        return replace(rows, maps={n: values for n, values in self.maps.items() if belongs(n, task)})
+        return rows
 
     def above(self, score: float) -> "Instances":
         """Select objects whose score, the largest of rows of one query and class, is at least ``score``."""
@@ -246,7 +243,7 @@ class Instances:
 
 
 def belongs(name: str, task: str) -> bool:
-    """Tell whether a token group or a dense result is named as one of this task."""
+    """Tell whether a token group or a map is named as one of this task."""
     return name == task or name.startswith(f"{task}-")
 
 
@@ -262,7 +259,6 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         tasks=tuple(task for part in parts for task in part.tasks),
         rles=tuple(rle for part in parts for rle in part.rles),
         keypoints=torch.cat([part.keypoints for part in parts]),
-        maps={name: values for part in parts for name, values in part.maps.items()},
         queries=queries if any(query is not None for query in queries) else (),
         links=links if any(links) else (),
     )

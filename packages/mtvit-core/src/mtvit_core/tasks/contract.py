@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,18 +13,15 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.errors import PluginError
 from mtvit_core.evaluation.details import Details
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances, belongs
-
-if TYPE_CHECKING:
-    from mtvit_core.tasks.task import Task
-
-    AnyTask = Task[Any, Any, Any]
+from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult
+from mtvit_core.structures.instances import belongs
+from mtvit_core.tasks.task import AnyTask
 
 _TERM = re.compile(r"\w+")
 
 
 @contextmanager
-def reading(task: "AnyTask", features: Features) -> Iterator[Features]:
+def reading(task: AnyTask, features: Features) -> Iterator[Features]:
     """Show a head what its task says that it reads, and watch that it changes nothing: others read after it.
 
     Raises:
@@ -45,7 +42,7 @@ def reading(task: "AnyTask", features: Features) -> Iterator[Features]:
             )
 
 
-def own_terms(task: "AnyTask", terms: Mapping[str, Any]) -> dict[str, Tensor]:
+def own_terms(task: AnyTask, terms: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the loss terms of a task under its name, ``task/term``.
 
     Raises:
@@ -95,8 +92,8 @@ def own_details(task: str, details: Any) -> Details:
 
 
 def decode(
-    task: "AnyTask", predictions: Any, metas: Sequence[ImageMeta], shares: bool = False
-) -> list[Instances]:
+    task: AnyTask, predictions: Any, metas: Sequence[ImageMeta], shares: bool = False
+) -> list[ImageResult]:
     """Return the results of a task, one per image, all in its own name.
 
     Args:
@@ -106,8 +103,8 @@ def decode(
         shares: Whether its queries are those of an instance group; the results tell of no others.
 
     Raises:
-        PluginError: there are more or fewer results than images, one speaks for another task, or a dense one
-            is not of the size of its image.
+        PluginError: there are more or fewer results than images, one is no ``ImageResult`` or speaks for
+            another task, or a map is not of the size of its image.
     """
     results = task.decode(predictions, metas)
     if len(results) != len(metas):
@@ -115,23 +112,48 @@ def decode(
             f"task {task.name!r}: decode gave {len(results)} results for {len(metas)} images; "
             "give one per image."
         )
-    strays = sorted({name for result in results for name in result.tasks} - {task.name})
+    for result in results:
+        _check_result(task.name, result)
+    if shares:
+        return results
+    return [replace(result, instances=replace(result.instances, queries=())) for result in results]
+
+
+def _check_result(task: str, result: Any) -> None:
+    if not isinstance(result, ImageResult):
+        raise PluginError(
+            f"task {task!r}: decode gave a {type(result).__name__}; give a mtvit_core.ImageResult per image, "
+            "as ImageResult(instances)."
+        )
+    strays = sorted(set(result.tasks) - {task})
     if strays:
         raise PluginError(
-            f"task {task.name!r}: decode gave objects of task {strays[0]!r}; set `tasks` of its results "
+            f"task {task!r}: decode gave objects of task {strays[0]!r}; set `tasks` of its results "
             "to its own name."
         )
-    for result in results:
-        for name, values in result.maps.items():
-            if not belongs(name, task.name):
-                raise PluginError(
-                    f"task {task.name!r}: decode gave a dense result {name!r}; name it {task.name!r} or "
-                    f"'{task.name}-...'."
-                )
-            if tuple(values.shape) != (result.height, result.width):
-                raise PluginError(
-                    f"task {task.name!r}: its dense result {name!r} has shape {tuple(values.shape)}, its "
-                    f"image "
-                    f"{result.height} x {result.width} pixels; give one number per pixel of the original."
-                )
-    return results if shares else [replace(result, queries=()) for result in results]
+    for name in result.labels:
+        if name != task:
+            raise PluginError(f"task {task!r}: decode gave labels {name!r} of the image; name them {task!r}.")
+    for name, values in result.maps.items():
+        _check_map(task, name, values, (result.height, result.width))
+
+
+def _check_map(task: str, name: str, values: Any, size: tuple[int, int]) -> None:
+    if not belongs(name, task):
+        raise PluginError(f"task {task!r}: decode gave a map {name!r}; name it {task!r} or '{task}-...'.")
+    found: tuple[int, ...]
+    wanted: tuple[int, ...]
+    if isinstance(values, DenseMap):
+        found, wanted = tuple(values.values.shape), (len(values.channels), *size)
+    elif isinstance(values, CategoryMap):
+        found, wanted = tuple(values.category_ids.shape), size
+    else:
+        raise PluginError(
+            f"task {task!r}: its map {name!r} is a {type(values).__name__}; give a mtvit_core.DenseMap or "
+            "CategoryMap."
+        )
+    if found != wanted:
+        raise PluginError(
+            f"task {task!r}: its map {name!r} has shape {found}, its channels and image make {wanted}; "
+            "resize it to the original, as with `meta.masks_to_original`."
+        )

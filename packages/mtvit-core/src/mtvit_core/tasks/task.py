@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +17,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances, concatenate
+from mtvit_core.structures.image_result import ImageResult, merged
 from mtvit_core.tasks.consensus import QueryObjects
 
 #: Version of this contract; a plugin built for another one is refused.
@@ -80,8 +80,7 @@ class Task(ABC, Generic[C, P, T]):
         Config: Its settings.
         needs: Kinds of label it learns from; images that lack one of them give it no loss.
         views: What it may look at, by its settings; ``view`` is one of them.
-        linkable: Whether its results are single objects, which are linked with those of other tasks; results
-            that speak of the whole image are not.
+        linkable: Whether its objects are linked with those of other tasks.
         exportable: Whether its head is made of tensor operations alone, which ``torch.export`` can follow.
         reads_patches: Whether its head reads patch or prefix tokens of the output; where no task does, the
             last block computes the queries alone.
@@ -130,6 +129,11 @@ class Task(ABC, Generic[C, P, T]):
     def mirrors(self) -> bool:
         """Whether results are made from the image and its mirror image together (flip test)."""
         return False
+
+    @property
+    def teaches(self) -> bool:
+        """Whether students can learn from it: whether it defines ``teach``."""
+        return type(self).teach is not Task.teach
 
     def query_request(self, backbone: BackboneSpec) -> QueryRequest | None:
         """Return how the task reads a group of queries that it shares with others; None where it cannot.
@@ -224,16 +228,16 @@ class Task(ABC, Generic[C, P, T]):
         return None
 
     @abstractmethod
-    def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Turn predictions into results in original pixels and categories, one per image (or crop)."""
 
     def average(self, predictions: P, mirrored: P) -> P:
         """Return the mean of predictions and those of the mirrored images; only asked for by ``mirrors``."""
         raise NotImplementedError
 
-    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+    def join(self, parts: Sequence[ImageResult], meta: Sequence[ImageMeta]) -> ImageResult:
         """Make one result of those of all crops of one image, at least one; by default all rows in order."""
-        return concatenate(parts)
+        return merged(parts)
 
     @abstractmethod
     def evaluator(self) -> Evaluator:
@@ -241,3 +245,7 @@ class Task(ABC, Generic[C, P, T]):
 
     def progress(self, head: nn.Module, fraction: float) -> None:
         """Tell the head how far training is, from 0 to 1, before each step; for schedules of its own."""
+
+
+#: A task of any settings, predictions and targets.
+AnyTask: TypeAlias = Task[Any, Any, Any]

@@ -14,7 +14,7 @@ from mtvit_core.config import validate
 from mtvit_core.model.modes import evaluating, keeping_modes
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks import contract
 from mtvit_core.tasks.task import Task
 from mtvit_core.testing.breach import Breach
@@ -103,7 +103,7 @@ class Case:
         with evaluating(model):
             return model(sample.images, self.task.view)[self.task.name]
 
-    def decode(self, predictions: Any, sample: Sample) -> list[Instances]:
+    def decode(self, predictions: Any, sample: Sample) -> list[ImageResult]:
         """Return the task's results.
 
         Raises:

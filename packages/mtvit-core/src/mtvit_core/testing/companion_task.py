@@ -16,7 +16,7 @@ from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.task import Task, TaskConfig
 
 #: Cost of any other query: more than all that a sensible task asks for.
@@ -67,7 +67,7 @@ class CompanionHead(nn.Module):
 
     def forward(self, features: Features) -> Tokens:
         """Read every depth at hand."""
-        at_hand = [features.layers[i] for i in self.layers if i in features.layers]
+        at_hand = features.at_hand(self.layers)
         return Tokens(torch.stack([layer.queries[Companion.name] for layer in at_hand]))
 
 
@@ -114,11 +114,9 @@ class Companion(Task[CompanionConfig, Tokens, Places]):
         """No term."""
         return {}
 
-    def decode(self, predictions: Tokens, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: Tokens, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Nothing found."""
-        return [
-            Instances.empty(at.height, at.width, self.categories, at.image_id, at.file_name) for at in meta
-        ]
+        return [ImageResult.empty(at, self.categories) for at in meta]
 
     def evaluator(self) -> CocoEvaluator:
         """Never used."""

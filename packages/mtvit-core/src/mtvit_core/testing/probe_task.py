@@ -16,7 +16,7 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.task import VIEWS, Task, TaskConfig, View
 
 
@@ -94,11 +94,9 @@ class Probe(Task[ProbeConfig, Reading, NoTargets]):
         """No term."""
         return {}
 
-    def decode(self, predictions: Reading, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: Reading, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Nothing found."""
-        return [
-            Instances.empty(at.height, at.width, self.categories, at.image_id, at.file_name) for at in meta
-        ]
+        return [ImageResult.empty(at, self.categories) for at in meta]
 
     def evaluator(self) -> CocoEvaluator:
         """Never used."""

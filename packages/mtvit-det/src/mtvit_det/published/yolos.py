@@ -18,8 +18,7 @@ from mtvit_core.published.names import named_categories
 from mtvit_core.published.recipe import Recipe, copied, layer
 from mtvit_core.published.sizes import count_blocks, mlp_ratio
 from mtvit_core.published.source import Source
-from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
 from mtvit_core.structures.framing import ShortSide
 from mtvit_det.published.catalogue import YOLOS_MODELS
 

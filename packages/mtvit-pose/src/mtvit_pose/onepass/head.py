@@ -158,7 +158,7 @@ class OnePassHead(nn.Module):
     def forward(self, features: Features) -> PosePredictions:
         """Read the queries of every depth at hand; gradients do not flow into the proposals from here."""
         pick = features.picks["pose"]
-        layers = [features.layers[depth] for depth in self.layers if depth in features.layers]
+        layers = features.at_hand(self.layers)
         queries = torch.stack([layer.queries["pose"] for layer in layers])
         reading = BoundCascade(self.reader, tuple(layer.patches for layer in layers))
         deltas = self.box(queries)

@@ -12,12 +12,13 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.heads.nms import class_nms
-from mtvit_core.heads.proposals import QueryRequest, picked_group
+from mtvit_core.heads.proposals import QueryRequest, last_blocks, picked_group
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task
@@ -38,7 +39,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def query_request(self, backbone: BackboneSpec) -> QueryRequest:
         """Queries of the categories that have keypoints, picked before the last blocks."""
         labels, config = self.categories.keypoint_labels, self.config
-        enter, layers = self._enter(backbone), self._layers(backbone)
+        enter, layers = last_blocks(backbone, config.blocks, config.deep_supervision)
         return QueryRequest(config.queries, enter, layers, labels, config.visibility)
 
     def query_objects(self, predictions: PosePredictions) -> QueryObjects:
@@ -56,14 +57,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def head(self, backbone: BackboneSpec) -> OnePassHead:
         """Return the head."""
         sizes = len(self.categories.keypoint_labels), self.categories.max_keypoints
-        return OnePassHead(backbone.width, self.config, self._layers(backbone), *sizes)
-
-    def _enter(self, backbone: BackboneSpec) -> int:
-        return max(0, backbone.depth - self.config.blocks)
-
-    def _layers(self, backbone: BackboneSpec) -> tuple[int, ...]:
-        first = self._enter(backbone) + 1 if self.config.deep_supervision else backbone.depth
-        return tuple(range(first, backbone.depth + 1))
+        return OnePassHead(backbone.width, self.config, self.query_request(backbone).layers, *sizes)
 
     def targets(
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any
@@ -105,7 +99,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         )
 
     @torch.no_grad()
-    def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return the ``top_k`` best people of each image, without those whose box repeats a better one's.
 
         A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
@@ -128,7 +122,7 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
             best[0].float().cpu(), classes[0].cpu(), rows[0].cpu(), corners, keypoints, meta, strict=True
         )
         people = [self._instances(*entry) for entry in rows_of_images]
-        return [class_nms(found, self.config.nms) for found in people]
+        return [ImageResult(class_nms(found, self.config.nms)) for found in people]
 
     def _instances(
         self,

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from mtvit_core.errors import CheckpointError, ConfigError, did_you_mean
-from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.keypoints import KeypointSchema
 from mtvit_pose.published.whole_body import WHOLE_BODY
 

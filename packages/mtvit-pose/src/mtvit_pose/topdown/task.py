@@ -6,28 +6,25 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.knowledge_tokens import KnowledgeTokens
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule, person_roi
+from mtvit_core.structures.crops import person_roi
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.oks_nms import oks_nms
 from mtvit_pose.onepass.targets import NEEDS, schema_table
-from mtvit_pose.topdown.codec import TOKENPOSE, VITPOSE
-from mtvit_pose.topdown.decoder import ClassicDecoder, Heatmaps, SimpleDecoder
+from mtvit_pose.topdown.codec import Codec
+from mtvit_pose.topdown.decoder import Heatmaps
 from mtvit_pose.topdown.heatmap import joints_mse
-from mtvit_pose.topdown.keypoint_token import TokenPoseHead
 
 #: Keypoints below this score do not enter a person's score.
 SEEN = 0.2
@@ -51,12 +48,18 @@ class CropTargets:
 
 
 class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
-    """A heatmap per keypoint (variants ``vitpose``, ``vitpose-simple`` and ``tokenpose``)."""
+    """A heatmap per keypoint; each variant says where it comes from.
+
+    Attributes:
+        codec: How keypoints are drawn and read.
+        error_scale: Factor on the error of the heatmaps, as the variant's authors have it.
+    """
 
     name: ClassVar[str] = "pose"
     Config: ClassVar[type[TaskConfig]] = PoseConfig
     needs: ClassVar[frozenset[str]] = NEEDS
-    exportable: ClassVar[bool] = True
+    codec: ClassVar[Codec]
+    error_scale: ClassVar[float] = 1.0
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
         """Keep the settings and the categories.
@@ -85,7 +88,6 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
                 f"tasks.pose.flip_test: the keypoints of {categories[self.label].name!r} have no pairs "
                 "of left and right, so mirrored crops cannot be read; leave it false."
             )
-        self.codec = TOKENPOSE if config.variant == "tokenpose" else VITPOSE
         self.flip_order = list(schema.flip_order)
         self.sigmas = schema_table(categories)[0][0]
 
@@ -95,35 +97,9 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         return "person"
 
     @property
-    def crop(self) -> CropRule:
-        """How a crop lies around the box."""
-        return "centred" if self.config.variant == "tokenpose" else "udp"
-
-    @property
     def mirrors(self) -> bool:
         """Whether heatmaps of the mirrored crop are asked for."""
         return self.config.flip_test
-
-    @property
-    def reads_patches(self) -> bool:
-        """TokenPose reads the keypoint tokens alone."""
-        return self.config.variant != "tokenpose"
-
-    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
-        """Return TokenPose's keypoint tokens; ViTPose has none, or its knowledge token."""
-        if self.config.variant != "tokenpose":
-            given = TokenGroup("pose-knowledge", 1, 0, KnowledgeTokens(1, backbone.width), "joint")
-            return [given] if self.config.knowledge else []
-        count = self.categories.max_keypoints
-        source = LearnedQueries(count, backbone.width)
-        return [TokenGroup(self.name, count, 0, source, "joint", (backbone.depth,))]
-
-    def head(self, backbone: BackboneSpec) -> nn.Module:
-        """Return the decoder of the variant."""
-        if self.config.variant == "tokenpose":
-            return TokenPoseHead(backbone.width, backbone.canvas)
-        decoder = ClassicDecoder if self.config.variant == "vitpose" else SimpleDecoder
-        return decoder(backbone.width, self.categories.max_keypoints)
 
     def targets(
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any
@@ -142,12 +118,11 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         )
 
     def loss(self, predictions: Heatmaps, targets: CropTargets, match: Match | None) -> dict[str, Tensor]:
-        """Return the weighted error of the maps, a mean over labelled crops; TokenPose halves it."""
+        """Return the weighted error of the maps, a mean over labelled crops."""
         truth, weights = self._truth(predictions, targets)
-        half = 0.5 if self.config.variant == "tokenpose" else 1.0
         share = len(weights) / shared_count(targets.labelled.sum())
         error = joints_mse(predictions.maps, truth, weights) * share
-        return {"heatmap": self.config.loss_joints * half * error}
+        return {"heatmap": self.config.loss_joints * self.error_scale * error}
 
     def _truth(self, predictions: Heatmaps, targets: CropTargets) -> tuple[Tensor, Tensor]:
         """Maps B K h w that the predictions should equal, and the weight B K of each."""
@@ -173,10 +148,9 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
                 f"distill: the teacher's heatmaps have {maps.shape[2]} x {maps.shape[3]} points, those of "
                 f"tasks.pose {own.shape[2]} x {own.shape[3]}; give both the same variant and patch."
             )
-        half = 0.5 if self.config.variant == "tokenpose" else 1.0
         crops = shared_count(torch.full((), len(maps), device=maps.device))
         error = (own - maps).square().mean((1, 2, 3)).sum() / crops
-        return {"heatmap": self.config.loss_joints * half * error}
+        return {"heatmap": self.config.loss_joints * self.error_scale * error}
 
     def perfect(self, predictions: Heatmaps, targets: CropTargets) -> Heatmaps:
         """The maps of the loss; nothing is drawn for keypoints that are not labelled."""
@@ -189,7 +163,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         return replace(predictions, maps=(predictions.maps + back) / 2)
 
     @torch.no_grad()
-    def decode(self, predictions: Heatmaps, meta: Sequence[ImageMeta]) -> list[Instances]:
+    def decode(self, predictions: Heatmaps, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return one person per crop.
 
         A keypoint's score is the height of its peak; a person's score is the mean of those above 0.2 times
@@ -198,7 +172,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
         maps = predictions.maps.float().cpu()
         points, peaks = self.codec.decode(maps)
         points = self.codec.grid((maps.shape[2], maps.shape[3]), predictions.canvas).to_crop(points)
-        return [self._person(*entry) for entry in zip(points, peaks, meta, strict=True)]
+        return [ImageResult(self._person(*entry)) for entry in zip(points, peaks, meta, strict=True)]
 
     def _person(
         self, points: Float[Tensor, "K 2"], scores: Float[Tensor, " K"], meta: ImageMeta
@@ -220,13 +194,13 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
             file_name=meta.file_name,
         )
 
-    def join(self, parts: Sequence[Instances], meta: Sequence[ImageMeta]) -> Instances:
+    def join(self, parts: Sequence[ImageResult], meta: Sequence[ImageMeta]) -> ImageResult:
         """Join the poses of one image, best first, without those that resemble a better one (OKS-NMS)."""
-        found = concatenate(parts)
+        found = concatenate([part.instances for part in parts])
         rois = [person_roi(m.box, m.content) for m in meta if m.box is not None]
         areas = torch.tensor([roi.width * roi.height for roi in rois])
         points = found.keypoints[..., :2]
-        return found[oks_nms(points, areas, found.scores, self.sigmas, self.config.oks_nms)]
+        return ImageResult(found[oks_nms(points, areas, found.scores, self.sigmas, self.config.oks_nms)])
 
     def evaluator(self) -> CocoEvaluator:
         """Return COCO's keypoint AP."""

@@ -25,9 +25,9 @@ from mtvit_seg.head import SegPredictions
 
 
 def class_scores(predictions: SegPredictions) -> Float[Tensor, "B Q C"]:
-    """Probability of every class: softmax less "no object" for learned queries, sigmoid for picked ones."""
-    logits = predictions.logits[-1]
-    return logits.softmax(-1)[..., :-1] if predictions.pick is None else logits.sigmoid()
+    """Probability of every class, without "no object"."""
+    found = predictions.probabilities
+    return found[..., :-1] if predictions.pick is None else found
 
 
 def decode_instances(

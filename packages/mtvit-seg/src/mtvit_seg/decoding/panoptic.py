@@ -78,9 +78,7 @@ class PanopticRule:
 
 def class_and_score(predictions: SegPredictions) -> tuple[Int64[Tensor, "B Q"], Float[Tensor, "B Q"]]:
     """Best class of every query and its probability; C stands for "no object" where the head knows it."""
-    logits = predictions.logits[-1]
-    probabilities = logits.softmax(-1) if predictions.pick is None else logits.sigmoid()
-    score, label = probabilities.max(-1)
+    score, label = predictions.probabilities.max(-1)
     return label, score
 
 

@@ -1,21 +1,18 @@
-"""Matching costs of segmentation.
+"""Matching costs of masks; those of classes and boxes are in ``mtvit_core.losses.matching_costs``.
 
 For query q, object m and points p, with prediction x and truth t:
 
     mask    BCE_qm = mean_p softplus(x_qp) - x_qp t_mp
     dice    1 - (2 sum_p s(x_qp) t_mp + 1) / (sum_p s(x_qp) + sum_p t_mp + 1)
-    class   eomt: -p_q(c_m)     picked: FL(p, 1) - FL(p, 0)
-    box     picked: L1 - GIoU
 
 Source: Cheng et al. 2022, section 3.3; its points are uniform and shared by all pairs of an image.
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_seg.losses.points import at_points
 from mtvit_seg.losses.targets import SegTargets, map_size
 
@@ -51,30 +48,3 @@ def point_values(
     logits = values.view(images, layers, queries, -1).transpose(0, 1)
     truth = at_points(targets.masks[:, None].to(masks.dtype), points[targets.image][:, None])[:, 0, 0]
     return logits, targets.padded(truth)
-
-
-def softmax_cost(logits: Float[Tensor, "L B Q C"], labels: Int64[Tensor, "B M"]) -> Float[Tensor, "L B Q M"]:
-    """Minus the probability of each object's class, over all classes and "no object"."""
-    return -_of_labels(logits.softmax(-1), labels)
-
-
-def focal_cost(logits: Float[Tensor, "L B Q C"], labels: Int64[Tensor, "B M"]) -> Float[Tensor, "L B Q M"]:
-    """Focal loss (alpha 0.25, gamma 2) of calling a query each object's class, minus that of background."""
-    probability = logits.sigmoid()
-    positive = 0.25 * (1 - probability) ** 2 * F.softplus(-logits)
-    negative = 0.75 * probability**2 * F.softplus(logits)
-    return _of_labels(positive - negative, labels)
-
-
-def box_cost(
-    boxes: Float[Tensor, "L B Q 4"], truth: Float[Tensor, "B M 4"], l1: float, giou: float
-) -> Float[Tensor, "L B Q M"]:
-    """Weighted L1 distance minus GIoU, boxes cx cy w h relative to the canvas."""
-    a, b = boxes[:, :, :, None], truth[None, :, None]
-    distance = (a - b).abs().sum(-1)
-    return l1 * distance - giou * generalized_box_iou(cxcywh_to_xyxy(a), cxcywh_to_xyxy(b))
-
-
-def _of_labels(values: Tensor, labels: Tensor) -> Tensor:
-    layers, _, queries, _ = values.shape
-    return values.gather(3, labels[None, :, None, :].expand(layers, -1, queries, -1))

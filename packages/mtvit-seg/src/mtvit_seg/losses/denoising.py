@@ -31,7 +31,7 @@ def noised_losses(
     logits = shape_logits(objects_of(said[..., classes:], targets), config.prior_sharpness)
     weight = objects_of(noised_weight(targets.valid)[None, ..., None], targets)[..., 0]
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(-1)
-    error = config.mask_weight * entropy + config.dice_weight * dice(logits, truth)
+    error = config.loss_mask * entropy + config.loss_dice * dice(logits, truth)
     return {**terms, "denoising_mask": (error * weight).sum()}
 
 

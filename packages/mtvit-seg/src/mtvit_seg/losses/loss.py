@@ -1,26 +1,22 @@
-"""Segmentation losses.
+"""Losses of masks, and of the class of picked queries.
 
 Each is summed over the supervised layers:
 
     mask            BCE at the points of a mask, mean over points, summed over matched masks / their number
     dice            1 - (2 sum s(x) t + 1) / (sum s(x) + sum t + 1), summed over matched masks / their number
-    class (eomt)    cross-entropy over C + 1 classes, "no object" weighs 0.1, weighted mean over queries; open
-                    where a class is not annotated
     class (picked)  quality focal loss towards the IoU of the matched mask, summed over queries / objects
-    box (picked)    L1 and 1 - GIoU of matched boxes, summed / objects
 
 Sources: Cheng et al. 2022, section 3.3; Li et al. 2020 (quality focal loss).
 """
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.losses.classification import open_cross_entropy, quality_focal
+from mtvit_core.losses import classification
 from mtvit_core.losses.global_batch import image_generators, shared_count
 from mtvit_core.losses.matching import Match
-from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.losses.points import Sampling, at_points, uncertain_points
 from mtvit_seg.losses.targets import SegTargets, map_size
@@ -95,39 +91,15 @@ def _at_uncertain_points(
     return logits, truth
 
 
-def box_losses(
-    boxes: Float[Tensor, "L B Q 4"], targets: SegTargets, match: Match
-) -> dict[str, Float[Tensor, ""]]:
-    """L1 and GIoU of matched boxes."""
-    found, truth = match.gather(boxes), targets.boxes.expand(*match.query.shape, 4)
-    weight = match.matched.to(boxes.dtype)
-    number, tie = matched_number(targets, boxes.shape[2]), boxes.sum() * 0
-    distance = (found - truth).abs().sum(-1)
-    overlap = generalized_box_iou(cxcywh_to_xyxy(found), cxcywh_to_xyxy(truth))
-    terms = {"l1": distance, "giou": 1 - overlap}
-    return {name: (values * weight).sum() / number + tie for name, values in terms.items()}
-
-
-def softmax_class_loss(
-    logits: Float[Tensor, "L B Q C"], targets: SegTargets, match: Match, no_object: float
-) -> Float[Tensor, ""]:
-    """Cross-entropy over classes and "no object": the weighted mean over labelled queries of each layer."""
-    classes = logits.shape[-1] - 1
-    truth = match.scatter(targets.labels, logits.shape[2], classes)
-    weight = torch.where(truth == classes, no_object, 1.0) * targets.labelled[None, :, None]
-    entropy = open_cross_entropy(logits, truth, targets.annotated)
-    return ((entropy * weight).sum((1, 2)) / shared_count(weight.sum((1, 2)), least=1e-6)).sum()
-
-
 def quality_class_loss(predictions: SegPredictions, targets: SegTargets, match: Match) -> Float[Tensor, ""]:
     """Quality focal loss: a matched query is to say the IoU of its mask at its class, all others zero.
 
     Classes that nobody annotated in an image give no loss there.
     """
     logits = predictions.logits
-    target = quality_targets(predictions, targets, match)
-    weight = (targets.labelled[:, None] & targets.annotated).to(logits.dtype)[None, :, None]
-    return (quality_focal(logits, target) * weight).sum() / matched_number(targets, logits.shape[2])
+    wanted = quality_targets(predictions, targets, match)
+    total = classification.quality_class_loss(logits, wanted, targets.labelled, targets.annotated)
+    return total / matched_number(targets, logits.shape[2])
 
 
 @torch.no_grad()
@@ -139,10 +111,7 @@ def quality_targets(
     overlap = map_iou(masks > 0, targets.on_map(map_size(masks))) * weight
     quality = overlap.new_zeros(match.query.shape)
     quality[:, targets.image, targets.slot] = overlap
-    queries = predictions.logits.shape[2]
-    labels: Int64[Tensor, "L B Q"] = match.scatter(targets.labels, queries, 0)
-    target = torch.zeros_like(predictions.logits)
-    return target.scatter_(3, labels[..., None], match.scatter(quality, queries, 0.0)[..., None])
+    return classification.quality_targets(predictions.logits, quality, targets.labels, match)
 
 
 def map_iou(found: Bool[Tensor, "L T h w"], truth: Float[Tensor, "T h w"]) -> Float[Tensor, "L T"]:

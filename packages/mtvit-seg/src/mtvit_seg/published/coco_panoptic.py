@@ -1,7 +1,6 @@
 """The 133 categories of COCO 2017 panoptic: 80 things, and 53 kinds of stuff (Kirillov et al. 2019)."""
 
-from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 
 _STUFF = {
     92: "banner, blanket", 95: "bridge", 100: "cardboard", 107: "counter", 109: "curtain",

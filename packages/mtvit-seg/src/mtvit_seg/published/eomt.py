@@ -16,8 +16,7 @@ from mtvit_core.published.format import BASE, Blueprint, Choice, Choices, KnownM
 from mtvit_core.published.names import ordered_categories
 from mtvit_core.published.recipe import Recipe, copied, layer
 from mtvit_core.published.source import Source
-from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.coco_categories import COCO_CATEGORIES
+from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
 from mtvit_seg.published.catalogue import EOMT_DINOV3_MODELS, EOMT_MODELS
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from mtvit_seg.published.eomt_trunks import (
@@ -251,14 +250,14 @@ def categories_of(source: Source, columns: int) -> Categories:
 
 
 def loss_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` says of the loss, in our words."""
+    """What ``config.json`` says of cost and loss, in our words; its weights hold for both."""
     words = {
-        "no_object_weight": "no_object",
-        "class_weight": "class_weight",
-        "mask_weight": "mask_weight",
-        "dice_weight": "dice_weight",
-        "train_num_points": "points",
-        "oversample_ratio": "oversample",
-        "importance_sample_ratio": "importance",
+        "no_object_weight": ("no_object",),
+        "class_weight": ("cost_class", "loss_class"),
+        "mask_weight": ("cost_mask", "loss_mask"),
+        "dice_weight": ("cost_dice", "loss_dice"),
+        "train_num_points": ("points",),
+        "oversample_ratio": ("oversample",),
+        "importance_sample_ratio": ("importance",),
     }
-    return {own: config[theirs] for theirs, own in words.items() if theirs in config}
+    return {own: config[theirs] for theirs, ours in words.items() if theirs in config for own in ours}

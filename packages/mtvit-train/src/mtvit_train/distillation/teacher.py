@@ -97,7 +97,7 @@ def open_teacher(table: DistillConfig, student: MultiTaskViT) -> Teacher | None:
     names = table.tasks or tuple(tasks)
     _check_names(table, names, list(tasks))
     for name in names:
-        if type(tasks[name]).teach is Task.teach:
+        if not tasks[name].teaches:
             raise ConfigError(
                 f"distill: task {name!r} does not distil; leave it out of distill.tasks, which now holds "
                 f"{', '.join(names)}."

@@ -1,33 +1,28 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 from mtvit_core.evaluation.consistency import Consistency
 from mtvit_core.evaluation.details import Details
 from mtvit_core.evaluation.evaluator import Evaluator
-from mtvit_core.model.modes import evaluating
-from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.inference.predictor import Predictor
+from mtvit_core.inference.results import results_of
 from mtvit_core.structures.annotations import LABEL_KINDS
+from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import ImageMeta, Letterbox
-from mtvit_core.structures.instances import Instances, concatenate
-from mtvit_core.tasks.contract import decode, own_details, own_metrics
-from mtvit_core.tasks.task import Task, View
+from mtvit_core.structures.image_result import ImageResult, merged
+from mtvit_core.tasks.contract import own_details, own_metrics
+from mtvit_core.tasks.task import View
 from mtvit_train.build.splits import AnyDataset, DataSplit
 from mtvit_train.data.loading.evaluation_batches import portion
 from mtvit_train.data.loading.loader import load
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.distributed.stop_signals import StopRequest
 
-#: What was found in a canvas, and where the canvas comes from.
-Part = tuple[Instances, ImageMeta]
 
-
-def evaluate(
-    model: MultiTaskViT, split: DataSplit, batch_size: int = 25, workers: int = 0
-) -> dict[str, float]:
+def evaluate(model: Predictor, split: DataSplit, batch_size: int = 25, workers: int = 0) -> dict[str, float]:
     """Return the metrics alone, keyed ``task/metric``; see ``evaluate_in_detail``."""
     return evaluate_in_detail(model, split, batch_size, workers).metrics
 
@@ -46,7 +41,7 @@ class Evaluation:
 
 
 def evaluate_in_detail(
-    model: MultiTaskViT,
+    model: Predictor,
     split: DataSplit,
     batch_size: int = 25,
     workers: int = 0,
@@ -59,7 +54,7 @@ def evaluate_in_detail(
     Several processes share the images, and all get the same.
 
     Args:
-        model: The model, on the device to use.
+        model: A model, on the device to use, or an exported program.
         split: Data that the tasks' views were built for.
         batch_size: Images (or crops) per pass.
         workers: Loader processes.
@@ -84,7 +79,7 @@ def evaluate_in_detail(
 
 
 def evaluate_tasks(
-    model: MultiTaskViT,
+    model: Predictor,
     split: DataSplit,
     batch_size: int = 25,
     workers: int = 0,
@@ -104,12 +99,12 @@ def evaluate_tasks(
     consistency = Consistency(linked, min_score)
     if len(linked) > 1:
         evaluators["link"] = consistency
-    with evaluating(model), (stop or StopRequest()).apart() as check:
+    with model.answering(), (stop or StopRequest()).apart() as check:
         for view in model.views:
             for found in _results(model, split, view, batch_size, workers, advance):
                 for name, results in found.items():
                     _score(evaluators[name], results, split, needs[name])
-                consistency.update([concatenate(parts) for parts in zip(*found.values(), strict=True)])
+                consistency.update([merged(parts) for parts in zip(*found.values(), strict=True)])
                 check()
     states = Ranks.current().gather({name: evaluator.state() for name, evaluator in evaluators.items()})
     if len(states) > 1:
@@ -119,14 +114,14 @@ def evaluate_tasks(
 
 
 def _results(
-    model: MultiTaskViT,
+    model: Predictor,
     split: DataSplit,
     view: View,
     batch_size: int,
     workers: int,
     advance: Callable[[int], None] | None,
-) -> Iterator[dict[str, list[Instances]]]:
-    """Yield results by task, one per image; crops of one image, which follow each other, are joined.
+) -> Iterator[dict[str, list[ImageResult]]]:
+    """Yield results by task, one per image.
 
     Images without crops come last, in the first process: nothing was found in them.
     """
@@ -134,41 +129,30 @@ def _results(
     # Canvases that differ in size cannot be stacked.
     alike = view == "person" or isinstance(model.framing, Letterbox)
     batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world)
-    pending: dict[str, list[Part]] = {task.name: [] for task in model.of_view(view)}
     with closing(load(dataset, batches, workers)) as stream:
-        for batch in stream:
-            predictions, whole = model.answers(batch.images, view), {}
-            for task in model.of_view(view):
-                results = decode(task, predictions[task.name], batch.meta, model.shares(task.name))
-                found = pending[task.name] + list(zip(results, batch.meta, strict=True))
-                # The last image may go on in the next batch.
-                last = found[-1][0].image_id
-                pending[task.name] = [part for part in found if part[0].image_id == last]
-                whole[task.name] = _join(task, view, [part for part in found if part[0].image_id != last])
-            yield whole
-            if advance is not None:
-                advance(len(batch))
-    nothing = _nothing(model, split, dataset) if ranks.leads else []
-    yield {task.name: _join(task, view, pending[task.name]) + nothing for task in model.of_view(view)}
+        yield from results_of(model, view, _counted(stream, advance))
+    if view == "person" and ranks.leads:
+        nothing = _nothing(model, split, dataset)
+        yield {task.name: nothing for task in model.of_view(view)}
 
 
-def _nothing(model: MultiTaskViT, split: DataSplit, dataset: AnyDataset) -> list[Instances]:
+def _counted(stream: Iterable[Batch], advance: Callable[[int], None] | None) -> Iterator[Batch]:
+    """Tell how many images are done, once their results have been taken."""
+    for batch in stream:
+        yield batch
+        if advance is not None:
+            advance(len(batch))
+
+
+def _nothing(model: Predictor, split: DataSplit, dataset: AnyDataset) -> list[ImageResult]:
     """Empty results for the images of a split that have no crop."""
     cropped = {dataset.image_of(index) for index in range(len(dataset))}
     records = [split.packed.image(i) for i in range(len(split.packed)) if i not in cropped]
-    return [Instances.empty(r.height, r.width, model.categories, r.image_id, r.file_name) for r in records]
+    metas = [ImageMeta.whole(r.height, r.width, r.image_id, r.file_name) for r in records]
+    return [ImageResult.empty(meta, model.categories) for meta in metas]
 
 
-def _join(task: Task[Any, Any, Any], view: View, parts: list[Part]) -> list[Instances]:
-    if view == "image":
-        return [result for result, _ in parts]
-    by_image: dict[int, list[Part]] = {}
-    for part in parts:
-        by_image.setdefault(part[0].image_id, []).append(part)
-    return [task.join(*map(list, zip(*same, strict=True))) for same in by_image.values()]
-
-
-def _score(evaluator: Evaluator, results: list[Instances], split: DataSplit, needs: frozenset[str]) -> None:
+def _score(evaluator: Evaluator, results: list[ImageResult], split: DataSplit, needs: frozenset[str]) -> None:
     """Hand the evaluator one image at a time: true masks at original size are many bytes."""
     for result in results:
         index = split.packed.index_of_id[result.image_id]

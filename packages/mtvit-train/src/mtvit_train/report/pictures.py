@@ -6,10 +6,10 @@ from typing import Any
 
 import matplotlib as mpl
 
+from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.evaluation.details import Details
 from mtvit_core.files import whole_file
-from mtvit_core.inference.predict import predict
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.splits import DataSplit
 from mtvit_train.data.samples.images import ImageDataset, Sample
@@ -72,14 +72,15 @@ def _beside_truth(
 ) -> list[Exhibit]:
     """Truth and prediction of images, by row of the split, caption, and task; all tasks where it is empty."""
     rows = sorted({row for row, _, _ in wanted})
-    results = predict(model, [split.packed.image(row).path for row in rows], min_score=min_score)
+    results = model.predict([split.packed.image(row).path for row in rows], min_score=min_score)
     found = dict(zip(rows, results, strict=True))
     whole = ImageDataset(split.packed, model.letterbox)
     exhibits = []
     for row, caption, task in wanted:
         image, result = whole.image(row), found[row].of(task) if task else found[row]
         truth = draw_annotations(image, split.packed.original(row), model.categories)
-        exhibits.append(Exhibit(caption, (truth, draw_instances(image, result))))
+        maps = [draw_map(values, image) for values in result.maps.values()]
+        exhibits.append(Exhibit(caption, (truth, draw_instances(image, result.instances), *maps)))
     return exhibits
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.losses.global_batch import Counts, sharing
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case, explained, supervised
 from mtvit_core.testing.checks.batches import SAME
@@ -94,7 +94,9 @@ def evaluator_merge(case: Case) -> None:
                 )
 
 
-def _fed(evaluator: Evaluator, found: Sequence[Instances], sample: Sample, rows: Sequence[int]) -> Evaluator:
+def _fed(
+    evaluator: Evaluator, found: Sequence[ImageResult], sample: Sample, rows: Sequence[int]
+) -> Evaluator:
     part = sample.rows(rows)
     evaluator.update([found[i] for i in rows], part.truth, part.meta)
     return evaluator

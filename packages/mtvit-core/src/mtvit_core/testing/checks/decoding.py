@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult, PixelMap
 from mtvit_core.structures.instances import Instances
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
@@ -47,14 +48,26 @@ def perfect_predictions(case: Case) -> None:
         )
 
 
-def _as_if(result: Instances, at: ImageMeta) -> Instances:
+def _as_if(result: ImageResult, at: ImageMeta) -> ImageResult:
     """Give one image the result of another."""
-    maps = {name: resized(values, at.height, at.width) for name, values in result.maps.items()}
-    here = replace(result, height=at.height, width=at.width, maps=maps)
-    return replace(here, image_id=at.image_id, file_name=at.file_name)
+    maps = {name: _of_size(values, at.height, at.width) for name, values in result.maps.items()}
+    here = replace(result, instances=replace(result.instances, height=at.height, width=at.width), maps=maps)
+    return here.named(at.image_id, at.file_name)
 
 
-def _score(case: Case, results: list[Instances]) -> dict[str, float]:
+def _of_size(values: PixelMap, rows: int, columns: int) -> PixelMap:
+    if isinstance(values, DenseMap):
+        planes = [resized(plane, rows, columns) for plane in values.values]
+        return replace(values, values=torch.stack(planes))
+    ids, segments = values.category_ids, values.segment_ids
+    return replace(
+        values,
+        category_ids=resized(ids.float(), rows, columns).long(),
+        segment_ids=None if segments is None else resized(segments.float(), rows, columns).long(),
+    )
+
+
+def _score(case: Case, results: list[ImageResult]) -> dict[str, float]:
     evaluator = case.task.evaluator()
     evaluator.update(results, case.sample.truth, case.sample.meta)
     return evaluator.compute()
@@ -65,16 +78,18 @@ def flips(case: Case) -> None:
     model, plain, mirrored = case.model(), case.sample, case.mirrored_sample
     straight = case.decode(case.perfect(model, plain), plain)
     found = case.decode(case.perfect(model, mirrored), mirrored)
-    if not any(len(result.above(SURE)) or result.maps for result in straight):
+    sure = [result.above(SURE) for result in straight]
+    if not any(len(kept) or kept.maps or any(map(len, kept.labels.values())) for kept in sure):
         raise Breach(
             f"perfect predictions of {len(plain)} images have no result with a score of {SURE} or more",
             "let `perfect` say with certainty what is there",
         )
-    for i, (result, flipped) in enumerate(zip(straight, found, strict=True)):
-        _compare(result.above(SURE), flipped.above(SURE), i, case.mirror)
+    for i, (result, flipped) in enumerate(zip(sure, found, strict=True)):
+        _compare_objects(result.instances, flipped.above(SURE).instances, i, case.mirror)
+        _compare_maps(result, flipped, i)
 
 
-def _compare(straight: Instances, flipped: Instances, image: int, mirror: Mirror) -> None:
+def _compare_objects(straight: Instances, flipped: Instances, image: int, mirror: Mirror) -> None:
     where = f"image {image}"
     if straight.labels.tolist() != flipped.labels.tolist():
         raise Breach(
@@ -93,13 +108,6 @@ def _compare(straight: Instances, flipped: Instances, image: int, mirror: Mirror
                 f"{name} of {where} are {gap:.3g} pixels off where the mirrored image should have them",
                 f"look for an offset in x, {_STEPS}",
             )
-    for name, values in straight.maps.items():
-        gap = float((values.flip(-1) - flipped.maps[name]).nan_to_num().abs().max())
-        if gap > DENSE * float(values.max() - values.min()):
-            raise Breach(
-                f"{name} of {where} is up to {gap:.3g} off what the mirrored image should have",
-                f"look for an offset in x, {_STEPS}",
-            )
     masks, others = straight.masks.flip(-1), flipped.masks
     off = int((masks != others).sum())
     if off > 0.01 * max(1, int(masks.sum())):
@@ -107,6 +115,30 @@ def _compare(straight: Instances, flipped: Instances, image: int, mirror: Mirror
             f"masks of {where} differ in {off} pixels from those of the mirrored image",
             f"look for an offset in x, {_STEPS}",
         )
+
+
+def _compare_maps(straight: ImageResult, flipped: ImageResult, image: int) -> None:
+    for name, values in straight.maps.items():
+        off = _difference(values, flipped.maps[name])
+        if off > DENSE:
+            raise Breach(
+                f"{name} of image {image} is up to {off:.2g} of its range off what the mirrored image should "
+                "have",
+                f"look for an offset in x, {_STEPS}",
+            )
+
+
+def _difference(straight: PixelMap, flipped: PixelMap) -> float:
+    """Largest difference as a share of the range; of categories the share of pixels that differ."""
+    if isinstance(straight, DenseMap) and isinstance(flipped, DenseMap):
+        values = straight.values.flip(-1)
+        # A channel named x is a direction, which a mirror turns round.
+        turned = torch.tensor([-1.0 if channel == "x" else 1.0 for channel in straight.channels])
+        gap = float((values * turned[:, None, None] - flipped.values).nan_to_num().abs().max())
+        return gap / max(float(values.nan_to_num().max() - values.nan_to_num().min()), 1e-12)
+    if isinstance(straight, CategoryMap) and isinstance(flipped, CategoryMap):
+        return float((straight.category_ids.flip(-1) != flipped.category_ids).float().mean())
+    return 1.0
 
 
 def _sure(keypoints: Float[Tensor, "M K 3"]) -> Float[Tensor, "M K 3"]:

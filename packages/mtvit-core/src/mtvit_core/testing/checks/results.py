@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.structures.image_result import ImageLabels, ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
@@ -21,6 +22,8 @@ def results(case: Case) -> None:
     for predictions in (fresh,) if certain is None else (fresh, certain):
         for i, result in enumerate(case.decode(predictions, sample)):
             _check_scores(result.scores, f"the result of image {i}")
+            for name, labels in result.labels.items():
+                _check_scores(labels.scores, f"label {name!r} of image {i}")
 
 
 def _check_scores(scores: Float[Tensor, " M"], where: str) -> None:
@@ -30,10 +33,8 @@ def _check_scores(scores: Float[Tensor, " M"], where: str) -> None:
         raise Breach(f"{where} has the score {bad[0]:.3g}", "return probabilities in [0, 1], not logits")
 
 
-def _check_result(case: Case, result: Instances, sample: Sample, i: int) -> None:
+def _check_result(case: Case, result: ImageResult, sample: Sample, i: int) -> None:
     meta, where = sample.meta[i], f"the result of image {i}"
-    if not isinstance(result, Instances):
-        raise Breach(f"{where} is a {type(result).__name__}", "return mtvit_core.Instances")
     told = (result.height, result.width, result.image_id, result.file_name)
     if told != (meta.height, meta.width, meta.image_id, meta.file_name):
         raise Breach(
@@ -43,7 +44,9 @@ def _check_result(case: Case, result: Instances, sample: Sample, i: int) -> None
         )
     if result.categories != case.categories:
         raise Breach(f"{where} has other categories than the task", "pass `self.categories` on")
-    _check_rows(case, result, where)
+    _check_rows(case, result.instances, where)
+    for name, labels in result.labels.items():
+        _check_labels(case, labels, f"label {name!r} of {where}")
 
 
 def _check_rows(case: Case, result: Instances, where: str) -> None:
@@ -76,3 +79,15 @@ def _check_rows(case: Case, result: Instances, where: str) -> None:
             f"{where}, {result.width} x {result.height} pixels, has the box {corners}",
             "return corners x0 y0 x1 y1 in original pixels, clipped: `meta.boxes_to_original(corners)`",
         )
+
+
+def _check_labels(case: Case, found: ImageLabels, where: str) -> None:
+    labels, scores = found.labels.tolist(), found.scores.tolist()
+    bad = [n for n in labels if not 0 <= n < len(case.categories)]
+    if bad or len(set(labels)) != len(labels) or len(scores) != len(labels):
+        raise Breach(
+            f"{where} has the classes {labels} and {len(scores)} scores",
+            "give each class at most once, as an index into the categories, with one score",
+        )
+    if scores != sorted(scores, reverse=True):
+        raise Breach(f"{where} is not sorted by score", "make it by `ImageLabels.of(scores, categories)`")

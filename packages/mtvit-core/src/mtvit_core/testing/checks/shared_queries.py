@@ -88,7 +88,8 @@ def _tells_queries(case: Case, model: MultiTaskViT) -> None:
     predictions = case.predict(model, case.sample)
     with torch.inference_mode():
         results = contract.decode(case.task, predictions, case.sample.meta, shares=True)
-    for found in results:
+    for result in results:
+        found = result.instances
         pairs = list(zip(found.queries, found.labels.tolist(), strict=False))
         if len(found.queries) != len(found) or None in found.queries or len(set(pairs)) < len(pairs):
             raise Breach(

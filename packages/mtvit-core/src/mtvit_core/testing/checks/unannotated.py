@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtvit_core.losses.matching import match_all
 from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
 from mtvit_core.testing.checks.batches import SAME
@@ -98,7 +98,7 @@ def _sum(terms: Mapping[str, Tensor]) -> float:
     return sum(value.item() for value in terms.values())
 
 
-def _metrics(case: Case, results: list[Instances], sample: Sample) -> dict[str, float]:
+def _metrics(case: Case, results: list[ImageResult], sample: Sample) -> dict[str, float]:
     evaluator = case.task.evaluator()
     evaluator.update(results, sample.truth, sample.meta)
     return evaluator.compute()

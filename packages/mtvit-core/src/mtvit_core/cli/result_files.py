@@ -1,0 +1,88 @@
+"""The files that ``mtvit predict`` writes: a picture per image, files of maps, one JSON of all results."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from mtvit_core.drawing.pixel_maps import draw_map
+from mtvit_core.drawing.results import draw_instances
+from mtvit_core.files import whole_file
+from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult, PixelMap
+
+
+class JsonList:
+    """A JSON list that is written entry by entry."""
+
+    def __init__(self, file: TextIO) -> None:
+        """Begin with nothing written.
+
+        Args:
+            file: Open for writing.
+        """
+        self._file, self._lead = file, "[\n"
+
+    def add(self, entry: Any) -> None:
+        """Append an entry."""
+        self._file.write(self._lead + json.dumps(entry, indent=1))
+        self._lead = ",\n"
+
+    def end(self) -> None:
+        """End the list."""
+        self._file.write("[]\n" if self._lead == "[\n" else "\n]\n")
+
+
+@contextmanager
+def json_list(path: Path) -> Iterator[JsonList]:
+    """Write a JSON list that is there whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        entries = JsonList(file)
+        yield entries
+        entries.end()
+
+
+def write_pictures(
+    image: UInt8[Tensor, "3 H W"], result: ImageResult, path: Path, by_object: bool
+) -> dict[str, Any]:
+    """Write the picture of an image's objects, and every map as data and as a picture.
+
+    Args:
+        image: The original.
+        result: What was found.
+        path: The picture of the objects; those of maps and their data have the map's name before the ending.
+        by_object: See ``draw_instances``.
+
+    Returns:
+        The result as JSON; its maps name the files of their data.
+    """
+    # Full colour resolution: thin coloured lines would be smeared otherwise.
+    with whole_file(path) as picture:
+        draw_instances(image, result.instances, by_object=by_object).save(picture, quality=92, subsampling=0)
+    told = result.to_json()
+    for name, values in result.maps.items():
+        with whole_file(path.with_suffix(f".{name}.jpg")) as picture:
+            draw_map(values, image).save(picture, quality=92, subsampling=0)
+        told["maps"][name]["file"] = _write_map(values, path, name).name
+    return told
+
+
+def _write_map(values: PixelMap, path: Path, name: str) -> Path:
+    """Numbers as .npy, C x H x W; category ids likewise, H x W; segments as COCO's panoptic PNG."""
+    if isinstance(values, CategoryMap) and values.segment_ids is not None:
+        target = path.with_suffix(f".{name}.png")
+        ids = values.segment_ids.numpy(force=True)
+        colours = np.stack([ids % 256, ids // 256 % 256, ids // 65536], -1)
+        with whole_file(target) as partial:
+            Image.fromarray(colours.astype(np.uint8)).save(partial)
+        return target
+    target = path.with_suffix(f".{name}.npy")
+    planes = values.values if isinstance(values, DenseMap) else values.category_ids
+    with whole_file(target) as partial:
+        np.save(partial, planes.numpy(force=True))
+    return target

@@ -1,0 +1,40 @@
+"""What prediction is told beside the images."""
+
+import math
+from dataclasses import dataclass
+
+from mtvit_core.errors import ConfigError
+from mtvit_core.inference.people import PERSON_SCORE
+from mtvit_core.structures.linking import MIN_LINK
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """How results are made of predictions.
+
+    Attributes:
+        min_score: Leave out objects and labels below this score, in [0, 1].
+        batch_size: Images (or crops) per pass.
+        person_score: Least score of people that another task of the model found, in [0, 1].
+        link: One row per object, see ``mtvit_core.structures.linking``; without it, one per object and task.
+        min_link: Least agreement of results that are linked, in [0, 1].
+    """
+
+    min_score: float = 0.0
+    batch_size: int = 8
+    person_score: float = PERSON_SCORE
+    link: bool = True
+    min_link: float = MIN_LINK
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ConfigError: naming the option, its value and what is allowed.
+        """
+        for name in ("min_score", "person_score", "min_link"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= 1):
+                raise ConfigError(f"predict: {name} is {value!r}; give a number from 0 to 1.")
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ConfigError(f"predict: batch_size is {self.batch_size!r}; give a whole number from 1 up.")

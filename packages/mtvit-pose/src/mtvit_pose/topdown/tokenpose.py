@@ -1,0 +1,38 @@
+"""TokenPose: a learned token for each keypoint becomes its heatmap (Li et al. 2021)."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from mtvit_core.backbones.interface import BackboneSpec
+from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
+from mtvit_core.structures.crops import CropRule
+from mtvit_pose.topdown.codec import TOKENPOSE, Codec
+from mtvit_pose.topdown.keypoint_token import TokenPoseHead
+from mtvit_pose.topdown.task import TopDownPose
+
+
+class TokenPose(TopDownPose):
+    """Keypoint tokens beside the patches from block 0 (variant ``tokenpose``)."""
+
+    codec: ClassVar[Codec] = TOKENPOSE
+    error_scale: ClassVar[float] = 0.5
+
+    @property
+    def crop(self) -> CropRule:
+        """Crops are centred on the box."""
+        return "centred"
+
+    @property
+    def reads_patches(self) -> bool:
+        """The head reads the keypoint tokens alone."""
+        return False
+
+    def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
+        """The keypoint tokens."""
+        count = self.categories.max_keypoints
+        source = LearnedQueries(count, backbone.width)
+        return [TokenGroup(self.name, count, 0, source, "joint", (backbone.depth,))]
+
+    def head(self, backbone: BackboneSpec) -> TokenPoseHead:
+        """A perceptron from token to heatmap."""
+        return TokenPoseHead(backbone.width, backbone.canvas)

@@ -1,0 +1,98 @@
+"""What the variants of segmentation share: masks, their costs and losses."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.losses.global_batch import image_generators
+from mtvit_core.losses.perfect import SURE, perfect_rows
+from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.tasks.task import Task, TaskConfig
+from mtvit_seg.config import SegConfig
+from mtvit_seg.decoding.instances import decode_instances
+from mtvit_seg.head import SegPredictions
+from mtvit_seg.losses.cost import dense_values, pair_dice, pair_entropy, point_values
+from mtvit_seg.losses.distill import SegLesson, soft_values
+from mtvit_seg.losses.points import Sampling
+from mtvit_seg.losses.targets import SegTargets, make_targets, map_size
+
+
+class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
+    """Masks of every category; each variant has classes, and boxes or none, of its own."""
+
+    name: ClassVar[str] = "seg"
+    Config: ClassVar[type[TaskConfig]] = SegConfig
+    needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+
+    @abstractmethod
+    def sampling(self, predictions: SegPredictions) -> Sampling | None:
+        """Return how mask points are drawn; None for every pixel of the map."""
+
+    @abstractmethod
+    def perfect_logits(
+        self, logits: Float[Tensor, "L B Q C"], targets: SegTargets
+    ) -> Float[Tensor, "L B Q C"]:
+        """Return logits by which query m is of the class of object m."""
+
+    def random_points(self) -> Sampling:
+        """Return random points, as many as the settings say."""
+        return Sampling(self.config.points, self.config.oversample, self.config.importance)
+
+    def targets(
+        self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
+    ) -> SegTargets:
+        """Masks, their boxes and labels."""
+        return make_targets(annotations, canvas, device, len(self.categories))
+
+    def mask_cost(self, predictions: SegPredictions, targets: SegTargets) -> Float[Tensor, "L B Q M"]:
+        """Mask and dice cost."""
+        masks = predictions.mask_logits
+        if self.sampling(predictions) is None:
+            return self._mask_cost(*dense_values(masks, targets))
+        sources = image_generators(masks.shape[1], masks.device)
+        points = [torch.rand(self.config.points, 2, generator=g, device=masks.device) for g in sources]
+        return self._mask_cost(*point_values(masks, targets, torch.stack(points)))
+
+    def soft_mask_cost(self, predictions: SegPredictions, lesson: SegLesson) -> Float[Tensor, "L B Q M"]:
+        """Mask and dice cost of what a teacher says, at no more pixels than ``points``."""
+        return self._mask_cost(*soft_values(predictions.mask_logits, lesson, self.config.points))
+
+    def _mask_cost(
+        self, logits: Float[Tensor, "L B Q P"], truth: Float[Tensor, "B M P"]
+    ) -> Float[Tensor, "L B Q M"]:
+        cost = self.config.cost_mask * pair_entropy(logits, truth)
+        return cost + self.config.cost_dice * pair_dice(logits, truth)
+
+    def mask_terms(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weigh the losses of masks."""
+        config = self.config
+        return {"mask": config.loss_mask * losses["mask"], "dice": config.loss_dice * losses["dice"]}
+
+    def perfect(self, predictions: SegPredictions, targets: SegTargets) -> SegPredictions:
+        """Query m says object m; where a mask covers half a pixel of the map, the logit is 0."""
+        valid, logits = targets.valid, predictions.mask_logits
+        size = map_size(logits)
+        coverage = targets.padded(targets.on_map(size).flatten(1)).view(*valid.shape, *size)
+        return replace(
+            predictions,
+            logits=self.perfect_logits(predictions.logits, targets),
+            mask_logits=perfect_rows(torch.full_like(logits, -SURE), SURE * (2 * coverage - 1), valid),
+        )
+
+    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Instances in original pixels, best first."""
+        config = self.config
+        found = decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
+        return [ImageResult(objects) for objects in found]
+
+    def evaluator(self) -> CocoEvaluator:
+        """COCO mask AP."""
+        return CocoEvaluator(self.name, "segm", self.categories)
