@@ -100,8 +100,6 @@ def differences(one: Path, other: Path) -> list[str]:
         "metrics.json",
         "details.json",
         "predictions.png",
-        "metrics.png",
-        "losses.png",
     )
     found = [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
     found += ["metrics.jsonl"] if records(one) != records(other) else []

@@ -117,6 +117,19 @@ def test_the_course_of_a_run() -> None:
     assert metric_plots(scored[:1]) == []
 
 
+def test_lines_of_a_chart_differ_and_are_named() -> None:
+    terms = [f"term_{i:02d}" for i in range(24)]
+    records = [{"step": step, **{f"pose/{t}": 1 + i / step for i, t in enumerate(terms)}} for step in (1, 2)]
+    (drawn,) = loss_plots(records)
+    assert [path.name for path in drawn.paths] == terms
+    assert len({path.style for path in drawn.paths}) == len(terms)
+
+
+def test_metrics_that_were_never_measured_do_not_stop_the_charts() -> None:
+    scored = [{"step": step, "det/AP": 0.1, "det/AR": None, "seg/AP": None} for step in (1, 2)]
+    assert [(p.title, [path.name for path in p.paths]) for p in metric_plots(scored)] == [("det", ["AP"])]
+
+
 # The page
 
 

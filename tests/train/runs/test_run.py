@@ -57,7 +57,7 @@ def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    pictures = {"labels.png", "predictions.png", "worst.png", "losses.png", "metrics.png", "pictures"}
+    pictures = {"labels.png", "predictions.png", "worst.png", "pictures"}
     files = {
         "config.json",
         "data.json",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mtvit_core.errors import MtvitError as MtvitError
     from mtvit_core.errors import PluginError as PluginError
     from mtvit_core.errors import ShapeError as ShapeError
+    from mtvit_core.evaluation.coco_engines import Engine as Engine
     from mtvit_core.evaluation.coco_evaluator import CocoEvaluator as CocoEvaluator
     from mtvit_core.evaluation.details import Chart as Chart
     from mtvit_core.evaluation.details import Details as Details
@@ -94,6 +95,7 @@ _MODULES = {
         "PluginError",
         "ShapeError",
     ),
+    "evaluation.coco_engines": ("Engine",),
     "evaluation.coco_evaluator": ("CocoEvaluator",),
     "evaluation.details": (
         "Chart",

@@ -1,10 +1,7 @@
-"""Pictures of a run: labels as the model sees them, predictions beside the truth, curves."""
+"""Pictures of a run: labels as the model sees them, predictions beside the truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
 
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
@@ -14,12 +11,6 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.splits import DataSplit
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery
-
-mpl.use("Agg")
-from matplotlib.figure import Figure
-
-#: Lines of one colour in a picture, one after the other.
-DASHES = ("-", "--", ":")
 
 
 def draw_labels(split: DataSplit, model: MultiTaskViT, path: Path, count: int = 12) -> None:
@@ -90,52 +81,3 @@ def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     with whole_file(path) as partial:
         sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)
-
-
-def draw_losses(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw every loss term over the steps, one panel per task."""
-    names = sorted({key for record in records for key in record if "/" in key})
-    tasks = sorted({name.split("/")[0] for name in names})
-    figure = Figure(figsize=(5.5 * max(1, len(tasks)), 3.6), layout="constrained")
-    for panel, task in enumerate(tasks):
-        axes = figure.add_subplot(1, len(tasks), panel + 1, title=task, xlabel="step", ylabel="weighted loss")
-        for i, name in enumerate(name for name in names if name.startswith(task + "/")):
-            steps, values = _series(records, name)
-            # Of ten colours each comes again with another dash.
-            dash = DASHES[i // 10 % len(DASHES)]
-            axes.plot(steps, values, dash, color=f"C{i % 10}", label=name.split("/", 1)[1], linewidth=1.4)
-        axes.set_yscale("log")
-        _tidy(axes)
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=120)
-
-
-def draw_metrics(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw AP and AP50 of every task over the steps."""
-    names = sorted({key for record in records for key in record if key.endswith(("/AP", "/AP50"))})
-    figure = Figure(figsize=(7, 3.8), layout="constrained")
-    axes = figure.add_subplot(1, 1, 1, xlabel="step", ylabel="average precision", ylim=(0, 1))
-    colours = {task: f"C{i}" for i, task in enumerate(sorted({name.split("/")[0] for name in names}))}
-    for name in names:
-        task, metric = name.split("/")
-        steps, values = _series(records, name)
-        axes.plot(
-            steps, values, "o-" if metric == "AP50" else "o--", color=colours[task], label=f"{task} {metric}"
-        )
-    _tidy(axes)
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=120)
-
-
-def _series(records: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    found = [(record["step"], record[name]) for record in records if record.get(name) is not None]
-    return [step for step, _ in found], [value for _, value in found]
-
-
-def _tidy(axes: Any) -> None:
-    """Name the lines beside the axes, in the order in which they end."""
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    lines = sorted(axes.get_lines(), key=lambda line: [*line.get_ydata()[-1:]], reverse=True)
-    if lines:
-        axes.legend(handles=lines, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

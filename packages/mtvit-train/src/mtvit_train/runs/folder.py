@@ -23,7 +23,7 @@ from mtvit_train.engine.evaluate import Evaluation
 from mtvit_train.recording.records import Records, read_details, write_details, write_json
 from mtvit_train.recording.trackers import Tell, open_writers
 from mtvit_train.report.page import write_report
-from mtvit_train.report.pictures import draw_labels, draw_losses, draw_metrics, draw_predictions, draw_worst
+from mtvit_train.report.pictures import draw_labels, draw_predictions, draw_worst
 from mtvit_train.state import run_files
 from mtvit_train.state.atomic_folder import writing
 from mtvit_train.state.checkpoints import Checkpoints
@@ -151,7 +151,7 @@ class RunFolder:
     # At the end
 
     def draw(self, model: MultiTaskViT, val: DataSplit, shown: RecordsConfig) -> None:
-        """Draw predictions, the worst images, curves, and the page that shows it all.
+        """Draw predictions, the worst images, and the page that shows it all.
 
         Args:
             model: The weights that were evaluated.
@@ -165,8 +165,6 @@ class RunFolder:
             draw_predictions(model, val, self.file(run_files.PREDICTIONS), min_score=shown.min_score)
             details = read_details(self.file(run_files.DETAILS))
             draw_worst(model, val, details, self.file(run_files.WORST), shown.worst, shown.min_score)
-            draw_losses(self.records.read("train"), self.file(run_files.LOSSES))
-            draw_metrics(self.records.read("eval"), self.file(run_files.CURVES))
             write_report(self.path)
 
     def finish(self, step: int) -> None:

@@ -181,6 +181,7 @@ class _Course:
             self.config.train.workers,
             min_score=self.config.records.min_score,
             stop=self.stop,
+            engine=self.config.evaluation.engine,
         )
         if ranks.leads:
             self.folder.keep_evaluation(averaged, step, found)

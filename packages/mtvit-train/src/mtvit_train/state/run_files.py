@@ -22,12 +22,10 @@ DIVERGED = "diverged"
 LABELS, PREDICTIONS, WORST = "labels.png", "predictions.png", "worst.png"
 #: The pictures of the contact sheets one by one, with captions.
 PICTURES = "pictures"
-#: Curves of the losses and of the metrics.
-LOSSES, CURVES = "losses.png", "metrics.png"
 #: The page that shows it all.
 PAGE = "report.html"
 #: Written last of all. A run that has it needs nothing more.
 FINISHED = "finished.json"
 
 #: What a finished run tells of, first what one looks at first.
-TOLD = (PAGE, PREDICTIONS, LABELS, LOSSES, CURVES, MODEL, METRICS)
+TOLD = (PAGE, PREDICTIONS, LABELS, MODEL, METRICS)
