@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mtvit_core.backbones.create import create_backbone
+from mtvit_core.files import whole_file
 from mtvit_train.config.run import ModelConfig
 from mtvit_train.optim.muon_and_adamw import MuonAndAdamW
 from mtvit_train.optim.precision import compute_type
@@ -88,7 +89,9 @@ def pretrain(
 def save_encoder(model: MaskedAutoencoder | FigureFinder, out: Path) -> None:
     """Write the encoder in half precision and timm's keys."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().half().contiguous() for k, v in model.encoder.vit.state_dict().items()}, out)
+    weights = {k: v.detach().half().contiguous() for k, v in model.encoder.vit.state_dict().items()}
+    with whole_file(out) as partial:
+        save_file(weights, partial)
 
 
 def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.evaluation.details import Details
+from mtvit_core.files import whole_file
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.splits import DataSplit
@@ -81,5 +82,7 @@ def _beside_truth(
 
 def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
-    contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns=4).save(path)
+    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns=4)
+    with whole_file(path) as partial:
+        sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)
