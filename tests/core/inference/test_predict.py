@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.inference.options import PredictOptions
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.crops import crop_person, person_meta

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import PluginError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.trial import broken_plugins, try_building
 from mtvit_core.plugins import registry

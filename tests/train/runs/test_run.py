@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig, read_run

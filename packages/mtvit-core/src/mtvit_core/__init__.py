@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mtvit_core.__about__ import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mtvit_core.backbones.family import BackboneFamily as BackboneFamily
     from mtvit_core.backbones.features import Features as Features
+    from mtvit_core.backbones.interface import Backbone as Backbone
     from mtvit_core.backbones.interface import BackboneSpec as BackboneSpec
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
     from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from mtvit_core.losses.global_batch import shared_count as shared_count
     from mtvit_core.losses.matching import Match as Match
     from mtvit_core.model.add_tasks import add_tasks as add_tasks
+    from mtvit_core.model.backbone import create_backbone as create_backbone
     from mtvit_core.model.build import build as build
     from mtvit_core.model.checkpoint import load as load
     from mtvit_core.model.checkpoint import save as save
@@ -73,8 +76,12 @@ if TYPE_CHECKING:
 
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
+    "backbones.family": ("BackboneFamily",),
     "backbones.features": ("Features",),
-    "backbones.interface": ("BackboneSpec",),
+    "backbones.interface": (
+        "Backbone",
+        "BackboneSpec",
+    ),
     "backbones.tokens": (
         "LearnedQueries",
         "TokenGroup",
@@ -114,6 +121,7 @@ _MODULES = {
     ),
     "losses.matching": ("Match",),
     "model.add_tasks": ("add_tasks",),
+    "model.backbone": ("create_backbone",),
     "model.build": ("build",),
     "model.checkpoint": (
         "load",

@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mtvit_core.__about__ import __version__
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.files import whole_file
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.convert import convert
 from mtvit_core.model.multitask_vit import MultiTaskViT

@@ -11,8 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.interface import check_divides
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.inference.options import PredictOptions

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from mtvit_core.backbones.plain.vit import step
 from mtvit_core.errors import DivergedError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
@@ -75,7 +74,7 @@ class Trainer:
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema)
         if config.compile:  # the average is only evaluated, with batches of other sizes
-            self.model.backbone.block_step = torch.compile(step)
+            self.model.backbone.compile_blocks()
         self.weighting = weighting.to(self.device).train()
         if teacher is not None:
             teacher.to(self.device, self.model.backbone.precision)
