@@ -11,6 +11,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mtvit_core.files import whole_file
 from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.run import ModelConfig
 from mtvit_train.optim.muon_and_adamw import MuonAndAdamW, block_matrices
@@ -88,7 +89,9 @@ def pretrain(
 def save_encoder(model: MaskedAutoencoder | FigureFinder, out: Path) -> None:
     """Write the encoder in half precision, in the keys of its family: of plain ViTs, timm's."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().half().contiguous() for k, v in model.encoder.weights().items()}, out)
+    weights = {k: v.detach().half().contiguous() for k, v in model.encoder.weights().items()}
+    with whole_file(out) as partial:
+        save_file(weights, partial)
 
 
 def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
