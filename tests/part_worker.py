@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import distributed
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from mtvit_core.errors import CheckpointError
@@ -50,7 +50,7 @@ class Session:
 
     def __init__(self, out: Path, ranks: Ranks) -> None:
         self.said: list[str] = []
-        self.ranks, self.mesh = ranks, init_device_mesh("cpu", (ranks.world,))
+        self.ranks, self.mesh = ranks, ranks.mesh(torch.device("cpu"))
         self.made = Checkpoints(out, 2, self.said.append, ranks)
 
     def save(self, step: int, refused: int | None = None, size: int = 1000) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import sys
 
 
 def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    """Start something in several processes."""
+    """Start something in several processes; what torch warns of there is an error."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning"}
     return subprocess.run(
         [*start, str(processes), *arguments], capture_output=True, text=True, env=environment, timeout=300
     )

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from mtvit_core.errors import ConfigError
 from mtvit_train.config import TrainConfig
 from mtvit_train.gradients import Objective
+from mtvit_train.ranks import Ranks
 
 
 def check_sharding(config: TrainConfig) -> None:
@@ -36,15 +36,15 @@ def check_sharding(config: TrainConfig) -> None:
             )
 
 
-def shard(objective: Objective, device: torch.device, world: int) -> None:
+def shard(objective: Objective, device: torch.device, ranks: Ranks) -> None:
     """Leave each process its part of every weight.
 
     Args:
         objective: The model and the weighting, equal in all processes.
         device: Where they are.
-        world: Number of processes.
+        ranks: The processes.
     """
-    mesh = init_device_mesh(device.type, (world,))
+    mesh = ranks.mesh(device)
     backbone = objective.model.backbone
     step = backbone.block_step
     for block in backbone.vit.blocks:
