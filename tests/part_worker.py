@@ -20,6 +20,7 @@ from mtvit_train import safe_folder
 from mtvit_train.checkpoints import Checkpoints
 from mtvit_train.ranks import Ranks, joined
 from mtvit_train.state_tree import read
+from processes import gloo_threads
 
 #: Rows that two processes share out evenly, unevenly, and not at all.
 ROWS = (20_000, 7, 1)
@@ -145,7 +146,9 @@ def main(out: Path) -> None:
         for step in session.made.steps():
             damage(session.made.path(step), "cut", ranks)
         found["all torn"] = session.newest()
+        threads = [len(gloo_threads())]
         (out / f"rank-{ranks.rank}.json").write_text(json.dumps(found))
+    (out / f"threads-{ranks.rank}.json").write_text(json.dumps([*threads, len(gloo_threads())]))
 
 
 if __name__ == "__main__":

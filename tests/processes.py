@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 
 def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
@@ -12,3 +13,9 @@ def torchrun(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess
     return subprocess.run(
         [*start, str(processes), *arguments], capture_output=True, text=True, env=environment, timeout=300
     )
+
+
+def gloo_threads() -> list[str]:
+    """Names of this process's threads that exchange tensors with other processes."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if "gloo" in name]

@@ -18,6 +18,7 @@ from mtvit_train.ranks import joined
 from mtvit_train.read import read_data
 from mtvit_train.safe_folder import open_folder, write_folder
 from mtvit_train.task_weights import make_weighting
+from processes import gloo_threads
 
 #: Images of a batch, which two and three processes can share out.
 BATCH = 6
@@ -87,6 +88,8 @@ def main(mode: str, data: Path, state: Path, out: Path) -> None:
         found = stopped(data, state) if mode == "stop" else gone_on(data, state)
         if ranks.leads:
             out.write_text(json.dumps(found))
+    if gloo_threads():
+        raise RuntimeError("threads of gloo outlive their group.")
 
 
 if __name__ == "__main__":
