@@ -52,8 +52,6 @@ COMPARED = (
     "details.json",
     "labels.png",
     "predictions.png",
-    "metrics.png",
-    "losses.png",
 )
 
 

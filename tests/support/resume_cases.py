@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig
@@ -100,8 +100,6 @@ def differences(one: Path, other: Path) -> list[str]:
         "metrics.json",
         "details.json",
         "predictions.png",
-        "metrics.png",
-        "losses.png",
     )
     found = [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
     found += ["metrics.jsonl"] if records(one) != records(other) else []

@@ -20,10 +20,10 @@ from pydantic import BaseModel
 
 import mtvit_core
 from mtvit_core.backbones import attention
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli import main
 from mtvit_core.heads import proposals
 from mtvit_core.losses import matching
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.plugins import dataset_reader, hookspecs, loss_weighting, registry, sample_transform
 from mtvit_core.structures.image_files import MAX_PIXELS
 from mtvit_core.tasks import task

@@ -14,7 +14,7 @@ sys.argv = ["x", "--help"]
 try:
     runpy.run_module("{package}", run_name="__main__")
 finally:
-    print(sorted(set(sys.modules) & {{"torch", "timm", "PIL", "scipy", "pycocotools", "matplotlib"}}))
+    print(sorted(set(sys.modules) & {{"torch", "timm", "PIL", "scipy", "pycocotools", "hotcoco"}}))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr == ""

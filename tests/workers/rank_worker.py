@@ -41,7 +41,8 @@ def evaluation(data: Path) -> dict[str, Any]:
     split = make_split(config, model, val, training=False)
     scored = evaluate_tasks(model, split, batch_size=2)
     metrics = {name: str(value) for name, value in evaluate(model, split, batch_size=2).items()}
-    states = {name: scored[name].state()["images"] for name in tasks}
+    held = {name: scored[name].state()["images"] for name in tasks}
+    states = {name: {i: [im.annotations, im.results] for i, im in own.items()} for name, own in held.items()}
     return {"metrics": metrics, "states": states}
 
 

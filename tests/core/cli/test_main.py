@@ -10,7 +10,7 @@ import mtvit_core
 from mtvit_core.device import pick_device
 from mtvit_core.errors import ConfigError
 
-HEAVY = ("torch", "timm", "PIL", "scipy", "rich", "pycocotools")
+HEAVY = ("torch", "timm", "PIL", "scipy", "rich", "pycocotools", "hotcoco")
 LOOK = "import sys; {}; print(sorted(set(sys.modules) & set({!r})))"
 
 

@@ -10,8 +10,15 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mtvit_core.errors import PluginError
-from mtvit_core.evaluation.coco_details import keypoint_tables, mistakes, precision_charts
+from mtvit_core.evaluation.coco_details import (
+    keypoint_tables,
+    mistakes,
+    paired_classes,
+    precision_charts,
+    worst_first,
+)
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.evaluation.coco_image import CocoImage
 from mtvit_core.evaluation.coco_pairs import pair_up, similarity
 from mtvit_core.evaluation.details import Chart, Details, Line, Matrix, Mistakes, Table
 from mtvit_core.structures.categories import Categories, Category
@@ -31,7 +38,7 @@ def found(category: int, box: list[float], score: float = 0.9) -> dict:
 
 def evaluator(objects: list[dict], results: list[dict], categories: Categories = CLASSES, kind: str = "bbox"):
     """An evaluator that has seen one image, number 5, of 100 x 100 pixels."""
-    image = {"file_name": "5.jpg", "height": 100, "width": 100, "annotations": objects, "results": results}
+    image = CocoImage.pack("5.jpg", 100, 100, objects, results)
     made = CocoEvaluator("det", kind, categories)
     made.merge([{"images": {5: image}}])
     return made
@@ -160,8 +167,11 @@ def test_nothing_labelled_gives_empty_details() -> None:
 def test_mistakes_come_worst_first() -> None:
     cat = thing(1, [0, 0, 10, 10])
     images = {3: [], 4: [found(1, [0, 0, 10, 10])], 9: [found(1, [50, 50, 9, 9])], 1: []}
-    pairs = {number: pair_up([cat], results, CLASSES, "bbox", 0.3) for number, results in images.items()}
-    assert [(m.image_id, m.total) for m in mistakes(pairs)] == [(9, 2), (1, 1), (3, 1)]
+    made = [
+        mistakes(number, paired_classes(pair_up([cat], results, CLASSES, "bbox", 0.3)))
+        for number, results in images.items()
+    ]
+    assert [(m.image_id, m.total) for m in worst_first(made)] == [(9, 2), (1, 1), (3, 1)]
 
 
 def test_only_the_most_frequent_classes_have_lines() -> None:

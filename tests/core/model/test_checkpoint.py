@@ -11,11 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.model import build as model_build
 from mtvit_core.model import checkpoint
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import build
 from mtvit_core.model.checkpoint import load, read_header, save
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -40,7 +40,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_build, "installed", choose)
 
 
-def trunk() -> Backbone:
+def trunk() -> PlainBackbone:
     """Return a small backbone."""
     return create_backbone("vit_tiny_patch16_224", (32, 64), options={"depth": 2, "init_values": 0.1})
 

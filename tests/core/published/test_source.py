@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli.main import main
 from mtvit_core.errors import CheckpointError, ConfigError, MtvitError
 from mtvit_core.model import build as model_build
 from mtvit_core.model import checkpoint
 from mtvit_core.model import convert as conversion
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.recipe import Recipe, copied, on_base, reshaped, stacked
 from mtvit_core.published.source import Source, Stored, open_source

@@ -8,8 +8,8 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import ConfigError, DataError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.build.data import read_data

@@ -14,9 +14,10 @@ from mtvit_core.evaluation.details import Chart, Details, Line, Matrix, Table
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig
 from mtvit_train.recording.gallery import Exhibit, read_gallery, save_gallery
-from mtvit_train.recording.records import DETAILS, Records, read_details, write_details, write_json
+from mtvit_train.recording.records import Records, read_details, write_details, write_json
 from mtvit_train.report.history import clock, loss_plots, metric_plots, pace_figures
 from mtvit_train.report.svg_lines import BOX, log_ticks, plot, short, ticks
+from mtvit_train.state.run_files import DETAILS
 
 
 def chart(*values: float, across: str = "step", **more: float) -> Chart:
@@ -114,6 +115,19 @@ def test_the_course_of_a_run() -> None:
     scored = [{"step": s, "det/AP": 0.1 * s, "det/AR": 0.2, "depth/MAE": 3.0 - s} for s in (1, 2)]
     assert [[path.name for path in p.paths] for p in metric_plots(scored)] == [["AP", "AR"], ["MAE"]]
     assert metric_plots(scored[:1]) == []
+
+
+def test_lines_of_a_chart_differ_and_are_named() -> None:
+    terms = [f"term_{i:02d}" for i in range(24)]
+    records = [{"step": step, **{f"pose/{t}": 1 + i / step for i, t in enumerate(terms)}} for step in (1, 2)]
+    (drawn,) = loss_plots(records)
+    assert [path.name for path in drawn.paths] == terms
+    assert len({path.style for path in drawn.paths}) == len(terms)
+
+
+def test_metrics_that_were_never_measured_do_not_stop_the_charts() -> None:
+    scored = [{"step": step, "det/AP": 0.1, "det/AR": None, "seg/AP": None} for step in (1, 2)]
+    assert [(p.title, [path.name for path in p.paths]) for p in metric_plots(scored)] == [("det", ["AP"])]
 
 
 # The page

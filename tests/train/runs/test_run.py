@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig, read_run
@@ -57,7 +57,7 @@ def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_settings_records_model_and_pictures(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    pictures = {"labels.png", "predictions.png", "worst.png", "losses.png", "metrics.png", "pictures"}
+    pictures = {"labels.png", "predictions.png", "worst.png", "pictures"}
     files = {
         "config.json",
         "data.json",

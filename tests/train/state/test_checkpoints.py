@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from mtvit_core.errors import CheckpointError
-from mtvit_train.state import atomic_folder
 from mtvit_train.state.atomic_folder import DiskError, read_folder, write_folder, writing
 from mtvit_train.state.checkpoints import Checkpoints
 from mtvit_train.state.state_tree import read, split
@@ -202,7 +201,7 @@ def test_a_disk_that_is_full_when_files_are_flushed(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(number)
 
-    monkeypatch.setattr(atomic_folder.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     saved = made.save(15, state(15))
     monkeypatch.undo()
     assert not saved

@@ -32,6 +32,14 @@ def test_processes_agree_on_every_outcome(told: list[Told]) -> None:
     assert all(one["left"] == [] for one in told[0].values())
 
 
+def test_no_thread_outlives_the_group(out: Path) -> None:
+    """One would free tensors of Python while the interpreter ends, which kills the process."""
+    for rank in (0, 1):
+        before, after = json.loads((out / f"threads-{rank}.json").read_text())
+        assert before > 0
+        assert after == 0
+
+
 def test_the_last_ones_are_kept(told: list[Told]) -> None:
     assert told[0]["none"]["result"] is None
     assert [told[0][f"save {step}"]["steps"] for step in (5, 10, 15)] == [[5], [5, 10], [10, 15]]

@@ -157,8 +157,8 @@ def test_what_gradnorm_refuses() -> None:
 
 
 def test_both_are_parts_that_a_plugin_brings() -> None:
-    assert registry().part("weighting", "uncertainty") is Uncertainty
-    assert registry().part("weighting", "gradnorm") is GradNorm
+    assert registry().extension("weighting", "uncertainty") is Uncertainty
+    assert registry().extension("weighting", "gradnorm") is GradNorm
     assert GradNormConfig().alpha == 1.5
 
 
@@ -169,7 +169,7 @@ WORKER = """
 import sys
 import torch
 import torch.distributed as dist
-from mtvit_train.distributed.over_ranks import mean_over_ranks
+from mtvit_train.distributed.ranks import mean_over_ranks
 
 rank, port = map(int, sys.argv[1:])
 dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)

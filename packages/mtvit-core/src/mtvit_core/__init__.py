@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mtvit_core.__about__ import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mtvit_core.backbones.family import BackboneFamily as BackboneFamily
     from mtvit_core.backbones.features import Features as Features
     from mtvit_core.backbones.features import LayerFeatures as LayerFeatures
+    from mtvit_core.backbones.interface import Backbone as Backbone
     from mtvit_core.backbones.interface import BackboneSpec as BackboneSpec
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
     from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mtvit_core.errors import MtvitError as MtvitError
     from mtvit_core.errors import PluginError as PluginError
     from mtvit_core.errors import ShapeError as ShapeError
+    from mtvit_core.evaluation.coco_engines import Engine as Engine
     from mtvit_core.evaluation.coco_evaluator import CocoEvaluator as CocoEvaluator
     from mtvit_core.evaluation.details import Chart as Chart
     from mtvit_core.evaluation.details import Details as Details
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from mtvit_core.losses.perfect import perfect_logits as perfect_logits
     from mtvit_core.losses.perfect import perfect_rows as perfect_rows
     from mtvit_core.model.add_tasks import add_tasks as add_tasks
+    from mtvit_core.model.backbone import create_backbone as create_backbone
     from mtvit_core.model.build import build as build
     from mtvit_core.model.checkpoint import load as load
     from mtvit_core.model.checkpoint import save as save
@@ -107,11 +111,15 @@ if TYPE_CHECKING:
 
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
+    "backbones.family": ("BackboneFamily",),
     "backbones.features": (
         "Features",
         "LayerFeatures",
     ),
-    "backbones.interface": ("BackboneSpec",),
+    "backbones.interface": (
+        "Backbone",
+        "BackboneSpec",
+    ),
     "backbones.tokens": (
         "LearnedQueries",
         "TokenGroup",
@@ -132,6 +140,7 @@ _MODULES = {
         "PluginError",
         "ShapeError",
     ),
+    "evaluation.coco_engines": ("Engine",),
     "evaluation.coco_evaluator": ("CocoEvaluator",),
     "evaluation.details": (
         "Chart",
@@ -177,6 +186,7 @@ _MODULES = {
         "perfect_rows",
     ),
     "model.add_tasks": ("add_tasks",),
+    "model.backbone": ("create_backbone",),
     "model.build": ("build",),
     "model.checkpoint": (
         "load",

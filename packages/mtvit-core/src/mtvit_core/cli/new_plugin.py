@@ -8,6 +8,7 @@ import click
 
 from mtvit_core.cli.errors import verbose_option
 from mtvit_core.errors import ConfigError
+from mtvit_core.files import whole_folder
 from mtvit_core.plugins.validation import is_name
 
 #: Name of the task in the template.
@@ -50,14 +51,17 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
         )
     if folder.exists():
         raise ConfigError(f"new-plugin: {folder} is there already; give another folder with --out.")
-    written = []
     root = Path(str(files("mtvit_core") / "template"))
-    for source in sorted(root.rglob("*.txt")):
-        target = folder / renamed(str(source.relative_to(root)).removesuffix(".txt"), name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8")
-        written.append(target)
-    return written
+    texts = {
+        renamed(str(source.relative_to(root)).removesuffix(".txt"), name): source.read_text(encoding="utf-8")
+        for source in sorted(root.rglob("*.txt"))
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder) as partial:
+        for file, text in texts.items():
+            (partial / file).parent.mkdir(parents=True, exist_ok=True)
+            (partial / file).write_text(renamed(text, name), encoding="utf-8")
+    return [folder / file for file in texts]
 
 
 def renamed(text: str, name: str) -> str:

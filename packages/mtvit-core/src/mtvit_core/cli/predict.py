@@ -27,6 +27,11 @@ _JSON = "predictions.json"
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--min-score", default=0.3, show_default=True, help="Leave out objects below this score.")
+@click.option(
+    "--part-score",
+    type=click.FloatRange(0, 1),
+    help="Keep what a task adds to a linked object from this score on.  [default: --min-score]",
+)
 @click.option("--tasks", help="Tasks to run, comma-separated. [default: all of the model]")
 @click.option(
     "--boxes",
@@ -67,6 +72,7 @@ def predict_command(
     images: tuple[Path, ...],
     out: Path,
     min_score: float,
+    part_score: float | None,
     tasks: str | None,
     boxes: Path | None,
     annotations: Path | None,
@@ -98,7 +104,12 @@ def predict_command(
     loaded = load(model, names).to(place)
     least = PERSON_SCORE if person_score is None else person_score
     options = PredictOptions(
-        min_score=min_score, batch_size=batch_size, person_score=least, link=link, min_link=min_link
+        min_score=min_score,
+        part_score=part_score,
+        batch_size=batch_size,
+        person_score=least,
+        link=link,
+        min_link=min_link,
     )
     people = person_source(loaded, model, paths, boxes, annotations, detector, least, place)
     finder = _Finder(loaded, people, options)

@@ -1,23 +1,12 @@
-"""Precision and recall over thresholds, categories and areas, as pycocotools' COCOeval computes them."""
+"""Precision and recall over thresholds, categories and areas, as COCO defines them (Lin et al. 2014)."""
 
-import contextlib
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
-from mtvit_core.evaluation.coco_entries import IouType
-from mtvit_core.structures.categories import Categories, Category
-
-if TYPE_CHECKING:  # at run time only where it computes: training starts without it
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-#: Results per image and category that count, as in COCO's own tables.
-_MAX_RESULTS = {"bbox": 100, "segm": 100, "keypoints": 20}
+from mtvit_core.structures.categories import Category
 
 
 @dataclass(frozen=True)
@@ -58,6 +47,17 @@ class Curves:
     areas: tuple[str, ...]
     categories: tuple[Category, ...]
 
+    @classmethod
+    def join(cls, parts: Sequence["Curves"]) -> "Curves":
+        """Put curves of different categories together; ``parts`` is not empty."""
+        return cls(
+            precision=np.concatenate([part.precision for part in parts], axis=2),
+            recall=np.concatenate([part.recall for part in parts], axis=1),
+            thresholds=parts[0].thresholds,
+            areas=parts[0].areas,
+            categories=tuple(category for part in parts for category in part.categories),
+        )
+
     def average_precision(self, threshold: float | None = None, area: str = "all") -> float:
         """Mean precision over thresholds (or at one), recalls and categories; NaN without ground truth."""
         rows = slice(None) if threshold is None else np.isclose(self.thresholds, threshold)
@@ -78,72 +78,3 @@ class Curves:
 def _mean(values: ndarray) -> float:
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
-
-
-def coco_curves(images: Mapping[int, Mapping[str, Any]], categories: Categories, kind: IouType) -> Curves:
-    """Run COCOeval.
-
-    Args:
-        images: By image id: ``height``, ``width``, and ``annotations`` and ``results`` as COCO entries
-            without ids.
-        categories: Classes of the annotations; for keypoints, those with a schema are evaluated one by one,
-            because COCOeval knows a single set of sigmas.
-        kind: What is compared.
-    """
-    chosen = sorted(categories, key=lambda category: category.id)
-    runs = [chosen]
-    if kind == "keypoints":
-        chosen = [category for category in chosen if category.keypoints is not None]
-        runs = [[category] for category in chosen]
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports each step by print
-        truth = _truth(images, chosen)
-        found = _results(images, truth)
-        evaluations = [_evaluate(truth, found, run, kind) for run in runs]
-    return Curves(
-        precision=np.concatenate([e.eval["precision"][..., -1] for e in evaluations], axis=2),
-        recall=np.concatenate([e.eval["recall"][..., -1] for e in evaluations], axis=1),
-        thresholds=evaluations[0].params.iouThrs,
-        areas=tuple(evaluations[0].params.areaRngLbl),
-        categories=tuple(chosen),
-    )
-
-
-def _truth(images: Mapping[int, Mapping[str, Any]], categories: Iterable[Category]) -> "COCO":
-    sizes = [{"id": i, "height": image["height"], "width": image["width"]} for i, image in images.items()]
-    # From 1, because COCOeval takes an annotation whose id is 0 for one that was not found.
-    entries = [{**entry, "id": n} for n, entry in enumerate(_entries(images, "annotations"), start=1)]
-    names = [{"id": category.id, "name": category.name} for category in categories]
-    return _indexed({"images": sizes, "annotations": entries, "categories": names})
-
-
-def _results(images: Mapping[int, Mapping[str, Any]], truth: "COCO") -> "COCO":
-    entries = _entries(images, "results")
-    return truth.loadRes(entries) if entries else _indexed({"annotations": []})  # loadRes cannot read none
-
-
-def _indexed(dataset: dict[str, Any]) -> "COCO":
-    from pycocotools.coco import COCO
-
-    coco = COCO()
-    coco.dataset = dataset
-    coco.createIndex()
-    return coco
-
-
-def _entries(images: Mapping[int, Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
-    # Copies, because COCOeval writes into the entries.
-    return [{**entry, "image_id": i} for i, image in images.items() for entry in image[key]]
-
-
-def _evaluate(truth: "COCO", found: "COCO", categories: list[Category], kind: IouType) -> "COCOeval":
-    from pycocotools.cocoeval import COCOeval
-
-    evaluation = COCOeval(truth, found, kind)
-    evaluation.params.catIds = [category.id for category in categories]
-    evaluation.params.maxDets = [_MAX_RESULTS[kind]]
-    if kind == "keypoints":
-        assert categories[0].keypoints is not None
-        evaluation.params.kpt_oks_sigmas = np.array(categories[0].keypoints.sigmas)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    return evaluation

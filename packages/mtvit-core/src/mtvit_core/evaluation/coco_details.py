@@ -3,18 +3,15 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtvit_core.evaluation.coco_curves import Curves
+from mtvit_core.evaluation.coco_curves import ClassScore, Curves
 from mtvit_core.evaluation.coco_entries import IouType
+from mtvit_core.evaluation.coco_image import CocoImage
 from mtvit_core.evaluation.coco_pairs import Pairs, keypoint_errors, pair_up
 from mtvit_core.evaluation.details import Cell, Chart, Details, Line, Matrix, Mistakes, Table
 from mtvit_core.structures.categories import Categories, Category
-
-if TYPE_CHECKING:
-    from mtvit_core.evaluation.coco_curves import ClassScore
 
 #: What is compared, and by what.
 _WORDS = {"bbox": ("box", "IoU"), "segm": ("mask", "IoU"), "keypoints": ("keypoint", "OKS")}
@@ -26,7 +23,9 @@ _SAME_PERSON = 0.1
 _GOOD, _NEAR = 0.85, 0.5
 _NOTHING = "background"
 
-Images = Mapping[int, Mapping[str, Any]]
+Images = Mapping[int, CocoImage]
+#: Ids of the true and the found category of an object; None where it was missed, or is none.
+Classes = tuple[int | None, int | None]
 
 
 def coco_details(
@@ -34,33 +33,41 @@ def coco_details(
     categories: Categories,
     kind: IouType,
     curves: Curves,
-    scores: "Sequence[ClassScore]",
+    scores: Sequence[ClassScore],
     min_score: float,
 ) -> Details:
     """Return all details of one evaluation.
 
     Args:
-        images: Annotations and results, see ``coco_curves``.
+        images: Annotations and results by image id.
         categories: Classes of both.
         kind: What is compared.
         curves: Precision and recall of the same images.
         scores: Scores of the classes.
         min_score: Results below it count in no matrix and no mistake.
     """
-    pairs = all_pairs(images, categories, kind, min_score)
-    tables = [class_table(scores, kind)]
-    if kind == "keypoints":
-        near = all_pairs(images, categories, kind, 0.0, _SAME_PERSON)
-        tables += keypoint_tables(near, categories)
+    counts: Counter[Classes] = Counter()
+    made, errors = [], defaultdict(list)
+    for image_id, image in images.items():
+        objects, results = image.annotations, image.results
+        own = paired_classes(pair_up(objects, results, categories, kind, min_score))
+        counts.update(own)
+        made.append(mistakes(image_id, own))
+        if kind == "keypoints":
+            for entry, result in pair_up(objects, results, categories, kind, 0.0, _SAME_PERSON).pairs:
+                schema = categories[categories.label_of_id[entry["category_id"]]].keypoints
+                assert schema is not None
+                errors[entry["category_id"]].append(keypoint_errors(entry, [result], schema)[0])
+    tables = keypoint_tables(errors, categories) if kind == "keypoints" else ()
     return Details(
-        tables=tuple(tables),
+        tables=(class_table(scores, kind), *tables),
         charts=precision_charts(curves, scores, kind),
-        matrices=(confusion(pairs, categories, kind, min_score),),
-        mistakes=mistakes(pairs),
+        matrices=(confusion(counts, categories, kind, min_score),),
+        mistakes=worst_first(made),
     )
 
 
-def class_table(scores: "Sequence[ClassScore]", kind: IouType) -> Table:
+def class_table(scores: Sequence[ClassScore], kind: IouType) -> Table:
     """Return instances, AP, AP50 and AR of every class."""
     what, by = _WORDS[kind]
     return Table(
@@ -71,7 +78,7 @@ def class_table(scores: "Sequence[ClassScore]", kind: IouType) -> Table:
     )
 
 
-def precision_charts(curves: Curves, scores: "Sequence[ClassScore]", kind: IouType) -> tuple[Chart, ...]:
+def precision_charts(curves: Curves, scores: Sequence[ClassScore], kind: IouType) -> tuple[Chart, ...]:
     """Return precision over recall: of all classes at several thresholds, and of single classes at 0.5."""
     _, by = _WORDS[kind]
     everything = curves.precision[..., curves.areas.index("all")]
@@ -109,24 +116,20 @@ def _mean_line(precision: np.ndarray) -> tuple[float, ...]:
     return tuple(float(np.nanmean(row)) if not np.isnan(row).all() else math.nan for row in columns)
 
 
-def all_pairs(
-    images: Images, categories: Categories, kind: IouType, min_score: float, least: float = 0.5
-) -> dict[int, Pairs]:
-    """Pair up objects and results of every image, by image id."""
-    return {
-        image_id: pair_up(image["annotations"], image["results"], categories, kind, min_score, least)
-        for image_id, image in images.items()
-    }
+def paired_classes(image: Pairs) -> Counter[Classes]:
+    """Count true and found classes of one image."""
+    counts: Counter[Classes] = Counter()
+    counts.update((entry["category_id"], result["category_id"]) for entry, result in image.pairs)
+    counts.update((entry["category_id"], None) for entry in image.missed)
+    counts.update((None, result["category_id"]) for result in image.false)
+    return counts
 
 
-def confusion(pairs: Mapping[int, Pairs], categories: Categories, kind: IouType, min_score: float) -> Matrix:
-    """Count true and found classes; classes that neither occur nor are found are left out."""
+def confusion(
+    counts: Mapping[Classes, int], categories: Categories, kind: IouType, min_score: float
+) -> Matrix:
+    """Tabulate true and found classes; classes that neither occur nor are found are left out."""
     what, by = _WORDS[kind]
-    counts: Counter[tuple[int | None, int | None]] = Counter()
-    for image in pairs.values():
-        counts.update((entry["category_id"], result["category_id"]) for entry, result in image.pairs)
-        counts.update((entry["category_id"], None) for entry in image.missed)
-        counts.update((None, result["category_id"]) for result in image.false)
     there = {id_ for pair in counts for id_ in pair}
     shown: list[int | None] = [category.id for category in categories if category.id in there]
     names = [categories[categories.label_of_id[id_]].name for id_ in shown if id_ is not None]
@@ -137,32 +140,34 @@ def confusion(pairs: Mapping[int, Pairs], categories: Categories, kind: IouType,
         "found",
         (*names, _NOTHING),
         (*names, _NOTHING),
-        tuple(tuple(counts[true, found] for found in shown) for true in shown),
+        tuple(tuple(counts.get((true, found), 0) for found in shown) for true in shown),
         f"Results with a score of at least {min_score:g}, paired with objects at {by} 0.5. The last column "
         "holds objects that were missed, the last row results without an object.",
     )
 
 
-def keypoint_tables(pairs: Mapping[int, Pairs], categories: Categories) -> tuple[Table, ...]:
-    """Return the errors of every keypoint, a table for each category that has some."""
+def keypoint_tables(errors: Mapping[int, Sequence[np.ndarray]], categories: Categories) -> tuple[Table, ...]:
+    """Return the errors of every keypoint, a table for each category that has some.
+
+    Args:
+        errors: By category id: ``keypoint_errors`` of every object that was found.
+        categories: All categories.
+    """
     return tuple(
-        _keypoint_table(pairs, category) for category in categories if category.keypoints is not None
+        _keypoint_table(errors.get(category.id, ()), category)
+        for category in categories
+        if category.keypoints is not None
     )
 
 
-def _keypoint_table(pairs: Mapping[int, Pairs], category: Category) -> Table:
+def _keypoint_table(errors: Sequence[np.ndarray], category: Category) -> Table:
     assert category.keypoints is not None
-    errors: dict[str, list[float]] = defaultdict(list)
-    for image in pairs.values():
-        for entry, result in image.pairs:
-            if entry["category_id"] == category.id:
-                own = keypoint_errors(entry, result, category.keypoints)
-                for name, error in zip(category.keypoints.names, own.tolist(), strict=True):
-                    errors[name] += [] if math.isnan(error) else [error]
+    names = category.keypoints.names
+    columns = np.reshape(errors, (-1, len(names))).T
     return Table(
         f"Keypoint errors of {category.name}",
         ("keypoint", "compared", "mean distance", "good", "near", "off"),
-        tuple(_keypoint_row(name, np.array(errors[name])) for name in category.keypoints.names),
+        tuple(_keypoint_row(n, own[~np.isnan(own)]) for n, own in zip(names, columns, strict=True)),
         "Distance to the truth in units of s k, at which OKS falls to 0.61; s is the root of the object's "
         f"area, k twice the keypoint's sigma. Shares: good, OKS at least {_GOOD}; near, at least {_NEAR}; "
         f"off, below. Of objects found with an OKS of {_SAME_PERSON} or more, at any score.",
@@ -177,10 +182,16 @@ def _keypoint_row(name: str, errors: np.ndarray) -> tuple[Cell, ...]:
     return (name, int(errors.size), float(errors.mean()), good, near, float((similar < _NEAR).mean()))
 
 
-def mistakes(pairs: Mapping[int, Pairs]) -> tuple[Mistakes, ...]:
+def mistakes(image_id: int, counts: Mapping[Classes, int]) -> Mistakes:
+    """Tell how wrong one image is."""
+    missed = sum(count for (_, found), count in counts.items() if found is None)
+    false = sum(count for (true, _), count in counts.items() if true is None)
+    confused = sum(
+        count for (true, found), count in counts.items() if None not in (true, found) and true != found
+    )
+    return Mistakes(image_id, missed, false, confused)
+
+
+def worst_first(made: Sequence[Mistakes]) -> tuple[Mistakes, ...]:
     """Return the images with mistakes, worst first, images that are alike by their ids."""
-    found = []
-    for image_id, image in pairs.items():
-        confused = sum(entry["category_id"] != result["category_id"] for entry, result in image.pairs)
-        found.append(Mistakes(image_id, len(image.missed), len(image.false), confused))
-    return tuple(sorted((m for m in found if m.total), key=lambda m: (-m.total, m.image_id)))
+    return tuple(sorted((m for m in made if m.total), key=lambda m: (-m.total, m.image_id)))

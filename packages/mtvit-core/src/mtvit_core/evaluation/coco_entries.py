@@ -7,11 +7,11 @@ from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import encode_rle
 
 IouType = Literal["bbox", "segm", "keypoints"]
+#: An annotation or a result.
+Entry = dict[str, Any]
 
 
-def annotation_entries(
-    annotations: Annotations, categories: Categories, kind: IouType
-) -> list[dict[str, Any]]:
+def annotation_entries(annotations: Annotations, categories: Categories, kind: IouType) -> list[Entry]:
     """Return what COCOeval compares results with.
 
     Args:
@@ -31,10 +31,10 @@ def annotation_entries(
     return [_entry(annotations, categories, i, kind) for i in rows]
 
 
-def _entry(annotations: Annotations, categories: Categories, row: int, kind: IouType) -> dict[str, Any]:
+def _entry(annotations: Annotations, categories: Categories, row: int, kind: IouType) -> Entry:
     category = categories[int(annotations.labels[row])]
     x0, y0, x1, y1 = annotations.boxes[row].tolist()
-    entry: dict[str, Any] = {
+    entry: Entry = {
         "category_id": category.id,
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": float(annotations.areas[row]),

@@ -1,4 +1,4 @@
-"""COCO average precision of boxes, masks and keypoints by pycocotools' COCOeval (Lin et al. 2014)."""
+"""COCO average precision of boxes, masks and keypoints (Lin et al. 2014)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,11 @@ from typing import Any
 import torch
 
 from mtvit_core.errors import DataError
-from mtvit_core.evaluation.coco_curves import ClassScore, Curves, coco_curves
+from mtvit_core.evaluation.coco_curves import ClassScore, Curves
 from mtvit_core.evaluation.coco_details import coco_details
-from mtvit_core.evaluation.coco_entries import IouType, annotation_entries
+from mtvit_core.evaluation.coco_engines import ENGINE, Engine, check_engine, coco_curves
+from mtvit_core.evaluation.coco_entries import Entry, IouType, annotation_entries
+from mtvit_core.evaluation.coco_image import CocoImage
 from mtvit_core.evaluation.details import Details
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.structures.annotations import Annotations, annotated_classes
@@ -28,11 +30,11 @@ class CocoEvaluator(Evaluator):
     """Scores one kind of result against annotations in original pixels.
 
     Images that are not labelled for this kind are left out altogether, and so are results of a category that
-    is not annotated in an image: nobody knows whether they are right. What is kept per image are numbers and
-    run lengths, never masks at full size.
+    is not annotated in an image: nobody knows whether they are right. What is kept per image are packed
+    numbers and run lengths, never masks at full size.
     """
 
-    def __init__(self, task: str, iou_type: IouType, categories: Categories) -> None:
+    def __init__(self, task: str, iou_type: IouType, categories: Categories, engine: Engine = ENGINE) -> None:
         """Start without images.
 
         Args:
@@ -40,17 +42,30 @@ class CocoEvaluator(Evaluator):
             iou_type: What is compared: boxes, masks or keypoints. Keypoints are scored for the categories
                 that have a schema, each with its own sigmas.
             categories: Classes of the annotations.
+            engine: What compares and counts.
 
         Raises:
+            ConfigError: there is no such engine.
             DataError: keypoints are to be scored, but no category has any, or a schema lacks sigmas.
         """
         if iou_type == "keypoints":
             _check_sigmas(task, categories)
+        check_engine(engine)
         self._task = task
         self._kind: IouType = iou_type
         self._categories = categories
-        self._images: dict[int, dict[str, Any]] = {}
+        self._engine: Engine = engine
+        self._images: dict[int, CocoImage] = {}
         self._curves: Curves | None = None
+
+    def use_engine(self, engine: Engine) -> None:
+        """Compare and count by this engine; see ``Evaluator.use_engine``.
+
+        Raises:
+            ConfigError: there is no such engine.
+        """
+        check_engine(engine)
+        self._engine, self._curves = engine, None
 
     def update(
         self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
@@ -65,17 +80,17 @@ class CocoEvaluator(Evaluator):
         for found, truth, image in zip(results, annotations, meta, strict=True):
             if _LABEL[self._kind] not in truth.has:
                 continue
-            new = {
-                "file_name": image.file_name,
-                "height": image.height,
-                "width": image.width,
-                "annotations": annotation_entries(truth, self._categories, self._kind),
-                "results": self._result_entries(found.instances.of(self._task), truth, image),
-            }
-            self._add(image.image_id, new)
+            packed = CocoImage.pack(
+                image.file_name,
+                image.height,
+                image.width,
+                annotation_entries(truth, self._categories, self._kind),
+                self._result_entries(found.instances.of(self._task), truth, image),
+            )
+            self._add(image.image_id, packed)
 
     def state(self) -> dict[str, Any]:
-        """Return the images with their annotations and results as COCO entries."""
+        """Return the images with their annotations and results."""
         return {"images": self._images}
 
     def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
@@ -105,7 +120,7 @@ class CocoEvaluator(Evaluator):
     def per_class(self) -> tuple[ClassScore, ...]:
         """Return the scores of every category that is evaluated, by rising id."""
         curves = self._evaluated()
-        entries = [entry for image in self._images.values() for entry in image["annotations"]]
+        entries = (entry for image in self._images.values() for entry in image.annotations)
         counted = Counter(e["category_id"] for e in entries if not e["iscrowd"] and e.get("num_keypoints", 1))
         scores = []
         for k, category in enumerate(curves.categories):
@@ -121,10 +136,10 @@ class CocoEvaluator(Evaluator):
 
     def _evaluated(self) -> Curves:
         if self._curves is None:
-            self._curves = coco_curves(self._images, self._categories, self._kind)
+            self._curves = coco_curves(self._images, self._categories, self._kind, self._engine)
         return self._curves
 
-    def _result_entries(self, found: Instances, truth: Annotations, image: ImageMeta) -> list[dict[str, Any]]:
+    def _result_entries(self, found: Instances, truth: Annotations, image: ImageMeta) -> list[Entry]:
         where = f"evaluation of {self._task}, image {image.image_id} {image.file_name!r}"
         if not bool(torch.isfinite(found.scores).all()):
             raise DataError(f"{where}: a result has a score that is not finite; the model has diverged.")
@@ -140,7 +155,7 @@ class CocoEvaluator(Evaluator):
             if known[self._categories.label_of_id[entry["category_id"]]]
         ]
 
-    def _check_category(self, entry: Mapping[str, Any], where: str) -> None:
+    def _check_category(self, entry: Entry, where: str) -> None:
         label = self._categories.label_of_id.get(entry["category_id"])
         if label is None:
             raise DataError(
@@ -156,12 +171,12 @@ class CocoEvaluator(Evaluator):
                 "model on the schema it was trained for."
             )
 
-    def _add(self, image_id: int, new: dict[str, Any]) -> None:
+    def _add(self, image_id: int, new: CocoImage) -> None:
         old = self._images.setdefault(image_id, new)
-        if any(old[key] != new[key] for key in ("file_name", "height", "width")):
+        if not old.is_same(new):
             raise DataError(
-                f"evaluation of {self._task}: image id {image_id} stands for both {old['file_name']!r} and "
-                f"{new['file_name']!r}; ids must be unique."
+                f"evaluation of {self._task}: image id {image_id} stands for both {old.file_name!r} and "
+                f"{new.file_name!r}; ids must be unique."
             )
 
 

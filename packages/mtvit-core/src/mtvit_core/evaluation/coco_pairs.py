@@ -7,20 +7,18 @@ keypoints by OKS:
     OKS = mean over labelled keypoints of exp(-d_i^2 / (2 s^2 k_i^2)),  k_i = 2 sigma_i, s^2 the object's area
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from pycocotools import mask as coco_mask
 
-from mtvit_core.evaluation.coco_entries import IouType
+from mtvit_core.evaluation.coco_entries import Entry, IouType
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.keypoints import KeypointSchema
 
-Entry = Mapping[str, Any]
 #: The field that is compared.
 _FIELD = {"bbox": "bbox", "segm": "segmentation"}
 
@@ -85,37 +83,50 @@ def similarity(
     if not objects or not results:
         return np.zeros((len(objects), len(results)))
     if kind == "keypoints":
-        return np.array([[_oks(entry, result, categories) for result in results] for entry in objects])
+        return np.stack([_oks(entry, results, categories) for entry in objects])
     crowd = [int(entry["iscrowd"]) for entry in objects]
     ours, theirs = ([entry[_FIELD[kind]] for entry in entries] for entries in (results, objects))
     overlap: Float[ndarray, "results M"] = coco_mask.iou(ours, theirs, crowd)
     return overlap.T
 
 
-def _oks(entry: Entry, result: Entry, categories: Categories) -> float:
+def _oks(entry: Entry, results: Sequence[Entry], categories: Categories) -> Float[ndarray, " results"]:
+    """OKS of every result with one object; 0 where it is of another category."""
     schema = categories[categories.label_of_id[entry["category_id"]]].keypoints
-    if schema is None or entry["category_id"] != result["category_id"]:
-        return 0.0
-    errors = (
-        keypoint_errors(entry, result, schema) if entry["num_keypoints"] else _outside(entry, result, schema)
-    )
-    return float(np.nanmean(np.exp(-(errors**2) / 2)))
+    alike = np.array([result["category_id"] == entry["category_id"] for result in results])
+    oks = np.zeros(len(results))
+    if schema is not None and alike.any():
+        own = [result for result, same in zip(results, alike, strict=True) if same]
+        measure = keypoint_errors if entry["num_keypoints"] else _outside
+        oks[alike] = np.nanmean(np.exp(-(measure(entry, own, schema) ** 2) / 2), axis=1)
+    return oks
 
 
-def keypoint_errors(entry: Entry, result: Entry, schema: KeypointSchema) -> Float[ndarray, " K"]:
-    """Return d_i / (s k_i) of every keypoint; NaN where it is not labelled."""
-    truth, found = (np.reshape(e["keypoints"], (-1, 3)) for e in (entry, result))
-    errors = np.hypot(*(truth - found)[:, :2].T) / _tolerance(entry, schema)
+def keypoint_errors(
+    entry: Entry, results: Sequence[Entry], schema: KeypointSchema
+) -> Float[ndarray, "results K"]:
+    """Return d_i / (s k_i) of every result and keypoint; NaN where it is not labelled."""
+    truth = np.reshape(entry["keypoints"], (-1, 3))
+    errors = _length(_places(results) - truth[:, :2]) / _tolerance(entry, schema)
     return np.where(truth[:, 2] > 0, errors, np.nan)
 
 
-def _outside(entry: Entry, result: Entry, schema: KeypointSchema) -> Float[ndarray, " K"]:
+def _outside(entry: Entry, results: Sequence[Entry], schema: KeypointSchema) -> Float[ndarray, "results K"]:
     """The same to a box three times as large as that of an object without keypoints, as COCOeval has it."""
     corner, size = np.reshape(entry["bbox"], (2, 2))
-    found = np.reshape(result["keypoints"], (-1, 3))[:, :2]
+    found = _places(results)
     beyond = np.maximum(0, corner - size - found) + np.maximum(0, found - corner - 2 * size)
-    errors: Float[ndarray, " K"] = np.hypot(*beyond.T) / _tolerance(entry, schema)
+    errors: Float[ndarray, "results K"] = _length(beyond) / _tolerance(entry, schema)
     return errors
+
+
+def _places(results: Sequence[Entry]) -> Float[ndarray, "results K 2"]:
+    return np.reshape([result["keypoints"] for result in results], (len(results), -1, 3))[..., :2]
+
+
+def _length(vectors: Float[ndarray, "results K 2"]) -> Float[ndarray, "results K"]:
+    length: Float[ndarray, "results K"] = np.hypot(vectors[..., 0], vectors[..., 1])
+    return length
 
 
 def _tolerance(entry: Entry, schema: KeypointSchema) -> Float[ndarray, " K"]:

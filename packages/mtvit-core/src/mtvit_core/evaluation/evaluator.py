@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtvit_core.evaluation.coco_engines import Engine
 from mtvit_core.evaluation.details import Details
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
@@ -36,6 +37,12 @@ class Evaluator(ABC):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """Return the metrics, by names such as ``AP`` and ``AP50``; NaN where nothing was labelled."""
+
+    def use_engine(self, engine: Engine) -> None:  # noqa: B027 (most evaluators of plugins need none)
+        """Compute COCO's average precision by this engine; one that holds a ``CocoEvaluator`` tells it.
+
+        An evaluator of other metrics has nothing to do.
+        """
 
     def details(self, min_score: float) -> Details:
         """Return what a report shows beside the metrics; nothing unless an evaluator says otherwise.

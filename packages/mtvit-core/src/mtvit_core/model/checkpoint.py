@@ -1,7 +1,6 @@
 """Weights and all that is needed to use them in one safetensors file; nothing in it can execute."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mtvit_core.__about__ import __version__
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
+from mtvit_core.files import whole_file
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.convert import convert
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -52,14 +52,9 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         "categories": model.categories.to_json(),
         "extra": dict(extra or {}),
     }
-    partial = target.with_name(target.name + ".partial")
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    try:
+    with whole_file(target) as partial:
         save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
-        os.replace(partial, target)  # noqa: PTH105  (Path.replace returns a new path nobody needs)
-    except BaseException:  # a full disk is not to stay full for this
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

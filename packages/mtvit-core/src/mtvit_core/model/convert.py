@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.registry import published_formats

@@ -1,6 +1,6 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.interface import check_divides
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.inference.options import PredictOptions
@@ -182,16 +181,26 @@ class MultiTaskViT(nn.Module):
         return evaluating(self)
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
-        """Return what is to be decoded: predictions, averaged with those of the mirror image where asked.
+        """Return what is to be decoded, by task name."""
+        return self.agreed(lambda shown: self.forward(shown, view, proposals=False), images, view)
+
+    def agreed(
+        self, forward: Callable[[Tensor], dict[str, Any]], images: UInt8[Tensor, "B 3 H W"], view: View
+    ) -> dict[str, Any]:
+        """Return the predictions of images, averaged with those of the mirror image where a task asks.
 
         Tasks that share queries agree on class and box of each, see ``mtvit_core.tasks.consensus``.
+
+        Args:
+            forward: From canvases to raw predictions by task name.
+            images: RGB, 0 to 255, on canvases of the view.
+            view: What they show.
         """
-        predictions = self.forward(images, view, proposals=False)
+        predictions = forward(images)
         mirroring = [task for task in self.of_view(view) if task.mirrors]
         if mirroring:
-            mirrored = self.forward(images.flip(-1), view, proposals=False)
-            averages = {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
-            predictions |= averages
+            mirrored = forward(images.flip(-1))
+            predictions |= {t.name: t.average(predictions[t.name], mirrored[t.name]) for t in mirroring}
         if self.instance_group is not None and view == "image":
             predictions |= self.instance_group.consensus(self.of_view(view), predictions)
         return predictions

@@ -203,20 +203,21 @@ class Instances:
         ``id`` is the number of the object in its image, from 1.
         """
         entries = []
+        labels, scores, boxes = self.labels.tolist(), self.scores.tolist(), self.boxes.tolist()
+        points, there = self.keypoints.flatten(1).tolist(), (~self.keypoints[:, :1].isnan().any(2)).tolist()
         for i, rle in enumerate(self.rles):
-            x0, y0, x1, y1 = self.boxes[i].tolist()
+            category, (x0, y0, x1, y1) = self.categories[labels[i]], boxes[i]
             entry: dict[str, Any] = {
                 "id": i + 1,
                 "image_id": self.image_id,
-                "category_id": self.categories[int(self.labels[i])].id,
-                "score": float(self.scores[i]),
+                "category_id": category.id,
+                "score": scores[i],
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
             }
             if rle is not None:
                 entry["segmentation"] = {"size": list(rle.size), "counts": rle.counts}
-            schema = self.categories[int(self.labels[i])].keypoints
-            if schema is not None and self.keypoints.shape[1] and not self.keypoints[i, 0].isnan().any():
-                entry["keypoints"] = self.keypoints[i, : len(schema.names)].flatten().tolist()
+            if category.keypoints is not None and any(there[i]):
+                entry["keypoints"] = points[i][: 3 * len(category.keypoints.names)]
             entries.append(entry)
         return entries
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="For top-down tasks: a COCO detection file or predictions.json.  [default: the annotated boxes]",
 )
-@click.option("--config", help="A TOML file that says how to read the data: reader, [coco].")
+@click.option("--config", help="A TOML file that says how to read and to score the data: reader, [coco], ...")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File for the metrics as JSON; details go beside it."
 )
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
+@click.option("--engine", help="What counts: hotcoco, or pycocotools.  [default: evaluation.engine]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def evaluate_command(
     model: Path,
@@ -44,6 +45,7 @@ def evaluate_command(
     min_score: float,
     tasks: str | None,
     batch_size: int,
+    engine: str | None,
     device: str,
 ) -> None:
     """Score a model: a table, and a JSON with --out."""
@@ -64,7 +66,7 @@ def evaluate_command(
     for path in (out, beside):
         if path is not None and path.exists():
             raise ConfigError(f"out {path}: exists already; give another file with --out.")
-    run = read_run(config, {"data": str(data)}, ())
+    run = read_run(config, {"data": str(data)}, (f"evaluation.engine={engine}",) if engine else ())
     loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
     if not fits(packed.categories, loaded.categories):
@@ -73,7 +75,9 @@ def evaluate_command(
     data_split = make_split(run, loaded, packed, training=False)
     if boxes is not None:
         data_split = with_boxes(data_split, loaded, boxes)
-    found = evaluate_in_detail(loaded, data_split, batch_size, min_score=min_score)
+    found = evaluate_in_detail(
+        loaded, data_split, batch_size, min_score=min_score, engine=run.evaluation.engine
+    )
     Console().print(metrics_table(found.metrics))
     if out is not None and beside is not None:
         write_json(out, found.metrics)

@@ -11,6 +11,7 @@ from mtvit_core.config import apply_set, read_toml, validate
 from mtvit_core.errors import ConfigError, did_you_mean
 from mtvit_core.plugins.registry import installed_tasks
 from mtvit_train.config.distillation import DistillConfig
+from mtvit_train.config.evaluation import EvaluationConfig
 from mtvit_train.config.recording import RecordsConfig
 from mtvit_train.data.formats.coco import CocoConfig
 from mtvit_train.data.merging.categories import Merge
@@ -160,6 +161,7 @@ class RunConfig(Table):
         scenes: The generated data.
         augment: Random changes of training images.
         train: Optimisation.
+        evaluation: How results are scored.
         records: What is recorded beside ``metrics.jsonl``.
         distill: A teacher to learn from.
         tasks: Settings of each task, by name; see the task's own documentation.
@@ -178,6 +180,7 @@ class RunConfig(Table):
     scenes: ScenesConfig = ScenesConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     records: RecordsConfig = RecordsConfig()
     distill: DistillConfig = DistillConfig()
     tasks: dict[str, dict[str, Any]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from mtvit_core.evaluation.coco_engines import ENGINE, Engine
 from mtvit_core.evaluation.consistency import Consistency
 from mtvit_core.evaluation.details import Details
 from mtvit_core.evaluation.evaluator import Evaluator
@@ -48,6 +49,7 @@ def evaluate_in_detail(
     advance: Callable[[int], None] | None = None,
     min_score: float = 0.3,
     stop: StopRequest | None = None,
+    engine: Engine = ENGINE,
 ) -> Evaluation:
     """Score every task on every image, and let its evaluator tell details.
 
@@ -62,11 +64,12 @@ def evaluate_in_detail(
         min_score: Results below it do not count in details that have no curve over all scores, and are not
             linked.
         stop: Asked after every batch.
+        engine: What computes COCO's average precision.
 
     Raises:
         StopAsked: in all processes, if one of them was asked to stop.
     """
-    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score)
+    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score, engine)
 
     def tell() -> Evaluation:
         parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
@@ -86,6 +89,7 @@ def evaluate_tasks(
     advance: Callable[[int], None] | None = None,
     stop: StopRequest | None = None,
     min_score: float = 0.3,
+    engine: Engine = ENGINE,
 ) -> dict[str, Evaluator]:
     """Return the evaluators of every task, filled with the results on every image.
 
@@ -94,6 +98,8 @@ def evaluate_tasks(
     the others hold their own.
     """
     evaluators: dict[str, Evaluator] = {task.name: task.evaluator() for task in model.task_list}
+    for evaluator in evaluators.values():
+        evaluator.use_engine(engine)
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
     linked = {t.name: needs[t.name] for t in model.task_list if t.linkable and t.needs & set(LABEL_KINDS)}
     consistency = Consistency(linked, min_score)

@@ -12,8 +12,9 @@ _PLACES = 240
 #: Lines of at most this many places show each as a dot.
 _DOTS = 24
 
-#: Colours of the style sheet; further lines have them again, dashed.
+#: Colours of the style sheet; further lines have them again, dashed, then dotted.
 _COLOURS = 8
+_STROKES = ("", " dashed", " dotted")
 #: What runs across in charts of the course of a run.
 STEPS = "step"
 
@@ -55,7 +56,7 @@ class Path:
     Attributes:
         name: What the legend says.
         last: Its last value, as text; empty where the chart does not run over steps.
-        style: Classes of the style sheet: its colour, and whether it is dashed.
+        style: Classes of the style sheet: its colour and its stroke.
         d: The SVG path.
         dots: Places that are marked.
     """
@@ -198,5 +199,5 @@ def _path(number: int, line: Line, across: _Axis, up: _Axis, tells_last: bool) -
     few = len(line.x) <= _DOTS
     dots = tuple((across(x), up(y)) for x, y in zip(line.x, line.y, strict=True) if few and math.isfinite(y))
     last = short(next(y for y in reversed(line.y) if math.isfinite(y))) if tells_last else ""
-    style = f"c{number % _COLOURS}" + (" dashed" if number >= _COLOURS else "")
+    style = f"c{number % _COLOURS}{_STROKES[number // _COLOURS % len(_STROKES)]}"
     return Path(line.name, last, style, "".join(parts), dots)
