@@ -90,7 +90,7 @@ def damage(folder: Path, how: str) -> str:
     else:
         file.unlink()
         return "cannot be read ("
-    return f"{file.name} is torn: its checksum is not that in SHA256SUMS."
+    return f"{file.name} is damaged: its checksum differs from that in SHA256SUMS."
 
 
 @pytest.mark.parametrize("how", ["cut", "changed", "missing"])
@@ -132,7 +132,7 @@ def test_all_torn_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         made.newest()
     assert str(error.value) == (
-        f"{tmp_path / 'checkpoints'}: all 2 checkpoints are torn; restore one, or remove the folder to start "
+        f"{tmp_path / 'checkpoints'}: all 2 checkpoints are damaged; restore one, or remove the folder to start "
         "again from step 0."
     )
     assert len(said) == 2
@@ -179,7 +179,7 @@ def test_a_full_disk_costs_no_checkpoint(tmp_path: Path) -> None:
         assert all(same(read_folder(made.path(kept)), kept) for kept in made.steps())
         assert [path.name for path in made.folder.iterdir() if path.name.startswith(".")] == []
         assert said[-1].startswith(f"checkpoint {made.path(step)}: cannot be written (")
-        assert said[-1].endswith(f"; free some space or mend the disk. The last one is of step {made.last}.")
+        assert said[-1].endswith(f"; free some space or fix the disk. The last one is of step {made.last}.")
     assert failed > 15
 
 
