@@ -46,11 +46,11 @@ def test_predict_overwrites_nothing(model, images, tmp_path):
     out = tmp_path / "out"
     run("predict", model, images, "--out", out)
     assert refusal("predict", model, images, "--out", out) == (
-        f"error: out {out}: predictions.json is there already; give another folder with --out."
+        f"error: out {out}: predictions.json already exists; give another folder with --out."
     )
     (out / "predictions.json").unlink()
     assert refusal("predict", model, images, "--out", out) == (
-        f"error: out {out}: a.jpg is there already; give another folder with --out."
+        f"error: out {out}: a.jpg already exists; give another folder with --out."
     )
     assert refusal("predict", model, images, "--out", out / "a.jpg") == (
         f"error: out {out / 'a.jpg'}: is a file; give a folder."

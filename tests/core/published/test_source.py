@@ -309,7 +309,7 @@ def test_tensors_are_read_one_at_a_time(weights: dict[str, Tensor], monkeypatch:
 def test_an_argument_that_means_nothing(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     folder = write(tmp_path / "toy", weights)
     assert complaint(lambda: mtvit_core.convert(folder, dataset="coco"), ConfigError) == (
-        f"source {folder}: dataset means nothing to toy; leave it out."
+        f"source {folder}: toy does not use dataset; leave it out."
     )
 
 

@@ -114,7 +114,7 @@ def test_sums_that_lack_a_file_are_no_proof(tmp_path: Path) -> None:
     sums = made.path(10) / "SHA256SUMS"
     sums.write_text(sums.read_text().splitlines(keepends=True)[0])
     assert same(made.newest(), 5)
-    assert "state.json is torn" in said[0]
+    assert "state.json is damaged" in said[0]
 
 
 def test_a_torn_one_of_the_same_step_is_replaced(tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_all_torn_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         made.newest()
     assert str(error.value) == (
-        f"{tmp_path / 'checkpoints'}: all 2 checkpoints are damaged; restore one, or remove the folder to start "
-        "again from step 0."
+        f"{tmp_path / 'checkpoints'}: all 2 checkpoints are damaged; restore one, or remove the folder "
+        "to start again from step 0."
     )
     assert len(said) == 2
 
@@ -215,5 +215,5 @@ def test_writing_says_how_to_go_on(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(error.value) == (
         f"out {tmp_path}: cannot be written to ([Errno 28] No space left on device); free some space or mend "
-        f"the disk, then go on with: mtvit-train --out {tmp_path} --resume"
+        f"the disk, then resume with: mtvit-train --out {tmp_path} --resume"
     )

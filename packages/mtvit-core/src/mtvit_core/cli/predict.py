@@ -26,7 +26,7 @@ _JSON = "predictions.json"
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--min-score", default=0.3, show_default=True, help="Leave out objects and labels with lower scores.")
+@click.option("--min-score", default=0.3, show_default=True, help="Leave out results with lower scores.")
 @click.option(
     "--part-score",
     type=click.FloatRange(0, 1),
@@ -43,7 +43,7 @@ _JSON = "predictions.json"
     type=click.Path(path_type=Path),
     help="COCO annotation file with the image ids that --boxes uses.",
 )
-@click.option("--detector", type=click.Path(path_type=Path), help="Model that finds the people for top-down tasks.")
+@click.option("--detector", type=click.Path(path_type=Path), help="Model that finds the people.")
 @click.option(
     "--person-score",
     type=float,
@@ -168,7 +168,8 @@ def _check_headers(paths: Sequence[Path]) -> None:
             errors.append(error)
     if len(errors) > 1:
         raise DataError(
-            f"{errors[0]} {len(errors) - 1} more of {len(paths)} images cannot be read; nothing was predicted."
+            f"{errors[0]} {len(errors) - 1} more of {len(paths)} images cannot be read; "
+            "nothing was predicted."
         )
     if errors:
         raise errors[0]

@@ -65,7 +65,9 @@ def read_person_boxes(
             raise DataError(f"{file}: entry {number} is not an object with file_name and objects.")
         name = Path(entry["file_name"]).name
         if name in by_name:
-            raise DataError(f"{file}: {name!r} is listed twice; boxes are found by the file name without its folder.")
+            raise DataError(
+                f"{file}: {name!r} is listed twice; boxes are found by the file name without its folder."
+            )
         by_name[name] = entry["objects"]
     missing = [image.name for image in images if image.name not in by_name]
     if missing:

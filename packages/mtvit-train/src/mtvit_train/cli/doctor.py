@@ -13,7 +13,7 @@ EXIT_CODES = {"sound": 0, "doubts": 1, "faults": 3}
     "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; can be repeated."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every finding.")
-@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Threads that read images.")
+@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Reader threads.")
 @click.pass_context
 def doctor(
     ctx: click.Context,

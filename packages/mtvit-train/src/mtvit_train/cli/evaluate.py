@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="A folder in COCO's layout.")
-@click.option(
-    "--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Split to evaluate."
-)
+@click.option("--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Split.")
 @click.option(
     "--boxes",
     type=click.Path(path_type=Path),
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.option("--config", help="A TOML file that says how to read and to score the data: reader, [coco], ...")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="JSON file for the metrics; details are written next to it."
+    "--out", type=click.Path(path_type=Path), help="JSON file for metrics; details are written next to it."
 )
 @click.option(
     "--min-score",

@@ -23,9 +23,7 @@ from mtvit_train.cli.scenes import scenes
     "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; can be repeated."
 )
 @click.option("--out", help="Run folder; must be empty or new. [default: runs/mtvit]")
-@click.option(
-    "--steps", type=click.IntRange(min=1), help="Optimiser updates; short for --set train.steps=N."
-)
+@click.option("--steps", type=click.IntRange(min=1), help="Optimiser updates; short for --set train.steps=N.")
 @click.option(
     "--resume", is_flag=True, help="Resume the run in --out from its last checkpoint, with its settings."
 )
