@@ -213,7 +213,7 @@ def test_settings_of_another_version(saved: tuple[MultiTaskViT, Path]) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "no.safetensors"
-    assert complaint(path) == "there is no such file; give the path of a model.safetensors."
+    assert complaint(path) == "no such file; give the path of a model.safetensors."
 
 
 def test_a_torn_file(saved: tuple[MultiTaskViT, Path]) -> None:
@@ -246,7 +246,7 @@ def test_a_file_of_another_format(saved: tuple[MultiTaskViT, Path]) -> None:
 
 def test_an_incomplete_header(saved: tuple[MultiTaskViT, Path]) -> None:
     rewrite(saved[1], lambda weights, header: header.pop("categories"))
-    assert complaint(saved[1]) == "its header lacks 'categories'; write it anew."
+    assert complaint(saved[1]) == "its header lacks 'categories'; write it again."
 
 
 def test_a_failed_write_leaves_the_old_file(

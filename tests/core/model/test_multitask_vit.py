@@ -188,7 +188,7 @@ def test_tasks_and_groups_need_names_of_their_own(monkeypatch: pytest.MonkeyPatc
     task = Spot(SpotConfig(), COCO_CATEGORIES)
     with pytest.raises(PluginError) as error:
         MultiTaskViT(trunk(), [task, task], COCO_CATEGORIES)
-    assert str(error.value) == "model: task 'spot' stands twice; name each task once."
+    assert str(error.value) == "model: task 'spot' is listed twice; name each task once."
     monkeypatch.setattr(Configurable, "groups", (group("spot-b"),))
     tasks = [Configurable(SpotConfig(), COCO_CATEGORIES), spot_class("spot-b")(SpotConfig(), COCO_CATEGORIES)]
     with pytest.raises(PluginError) as error:

@@ -179,6 +179,6 @@ def test_a_model_that_is_not_there_is_refused(scenes: Path, tmp_path: Path) -> N
     result = train("--data", str(scenes), "--out", str(tmp_path / "run"), start=tmp_path / "no.safetensors")
     assert (result.exit_code, result.output) == (
         2,
-        f"error: checkpoint {tmp_path / 'no.safetensors'}: there is no such file; give the path of a "
+        f"error: checkpoint {tmp_path / 'no.safetensors'}: no such file; give the path of a "
         "model.safetensors.\n",
     )

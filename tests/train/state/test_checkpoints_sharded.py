@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_for_one_process_costs_no_checkpoint(
         assert one["steps"] == one["whole"] == [10, 15]
         (line,) = one["said"]
         assert line.startswith(f"checkpoint {out}/checkpoints/step-00000020: cannot be written ({who}")
-        assert line.endswith("; free some space or mend the disk. The last one is of step 15.")
+        assert line.endswith("; free some space or fix the disk. The last one is of step 15.")
         assert "No space left" in line or "File too large" in line
 
 
@@ -73,7 +73,7 @@ def test_where_the_file_of_one_process_is_damaged_an_older_one_is_used(
     assert found["whole"] == [15]
     (line,) = found["said"]
     assert line.startswith(f"checkpoint {out}/checkpoints/step-00000020: ")
-    torn = "state-1.safetensors is torn: its checksum is not that in SHA256SUMS. It is skipped."
+    torn = "state-1.safetensors is damaged: its checksum differs from that in SHA256SUMS. It is skipped."
     assert ("cannot be read ([Errno 2]" if how == "missing" else torn) in line
     assert again["result"] is True
     assert again["whole"] == [15, 20]
@@ -81,7 +81,7 @@ def test_where_the_file_of_one_process_is_damaged_an_older_one_is_used(
 
 def test_all_torn_is_an_error_in_all(told: list[Told], out: Path) -> None:
     assert told[1]["all torn"]["result"] == (
-        f"{out}/checkpoints: all 2 checkpoints are torn; restore one, or remove the folder to start again "
+        f"{out}/checkpoints: all 2 checkpoints are damaged; restore one, or remove the folder to start again "
         "from step 0."
     )
 

@@ -65,9 +65,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
     """
     source = Path(path)
     if not source.is_file():
-        raise CheckpointError(
-            f"checkpoint {source}: there is no such file; give the path of a model.safetensors."
-        )
+        raise CheckpointError(f"checkpoint {source}: no such file; give the path of a model.safetensors.")
     try:
         with safe_open(source, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -81,7 +79,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
         )
     missing = [key for key in HEADER if key not in header]
     if missing:
-        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it anew.")
+        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it again.")
     return header
 
 

@@ -287,7 +287,7 @@ def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
-            raise PluginError(f"model: task {name!r} stands twice; name each task once.")
+            raise PluginError(f"model: task {name!r} is listed twice; name each task once.")
 
 
 def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:

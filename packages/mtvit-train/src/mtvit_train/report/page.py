@@ -185,5 +185,5 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"report: {path} is no JSON: {error}; mend or remove the file.") from error
+        raise DataError(f"report: {path} is not valid JSON: {error}; fix or remove the file.") from error
     return found
