@@ -32,6 +32,13 @@ _JSON = "predictions.json"
     type=click.FloatRange(0, 1),
     help="Lowest score of parts of a linked object.  [default: --min-score]",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TASK.A=VALUE",
+    help="Change a setting of a task that its weights do not depend on; may be repeated.",
+)
 @click.option("--tasks", help="Tasks to run, comma-separated. [default: all of the model]")
 @click.option(
     "--boxes",
@@ -73,6 +80,7 @@ def predict_command(
     out: Path,
     min_score: float,
     part_score: float | None,
+    assignments: tuple[str, ...],
     tasks: str | None,
     boxes: Path | None,
     annotations: Path | None,
@@ -90,6 +98,7 @@ def predict_command(
     """
     from mtvit_core.cli.people import person_source
     from mtvit_core.cli.result_files import json_list
+    from mtvit_core.config import apply_set
     from mtvit_core.device import pick_device
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.inference.people import PERSON_SCORE
@@ -101,7 +110,7 @@ def predict_command(
     _check_headers(paths)
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     place = pick_device(device)
-    loaded = load(model, names).to(place)
+    loaded = load(model, names, apply_set({}, assignments)).to(place)
     least = PERSON_SCORE if person_score is None else person_score
     options = PredictOptions(
         min_score=min_score,

@@ -32,6 +32,8 @@ Grid = tuple[int, int]
 #: What EoMT's authors may put before their keys: Lightning's module, and compiled ones.
 PREFIXES = ("network.", "network._orig_mod.", "")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: Settings of models for COCO's panoptic categories.
+_PANOPTIC = {"stuff": COCO_STUFF, "results": ("instances", "panoptic")}
 #: Names of parts of the head, ours and those of transformers.
 TRANSFORMERS_HEAD = {
     "class_head": "class_predictor",
@@ -78,7 +80,7 @@ class Eomt(PublishedFormat):
             "variant": "eomt",
             "queries": source.shape(head["tasks.seg.tokens.seg.weight"].keys[0])[0],
             "blocks": source.shape(head["tasks.seg.head.attn_mask_probs"].keys[0])[0],
-            "stuff": COCO_STUFF if categories == COCO_PANOPTIC else (),
+            **(_PANOPTIC if categories == COCO_PANOPTIC else {}),
             **loss_settings(source.config),
         }
         return Blueprint(

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     help="Leave out results with lower scores from confusion matrices and mistake counts.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TASK.A=VALUE",
+    help="Change a setting of a task that its weights do not depend on; may be repeated.",
+)
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
 @click.option("--engine", help="What counts: hotcoco, or pycocotools.  [default: evaluation.engine]")
@@ -41,6 +48,7 @@ def evaluate_command(
     config: str | None,
     out: Path | None,
     min_score: float,
+    assignments: tuple[str, ...],
     tasks: str | None,
     batch_size: int,
     engine: str | None,
@@ -49,6 +57,7 @@ def evaluate_command(
     """Evaluate MODEL on a dataset and print its metrics; --out also writes JSON."""
     from rich.console import Console
 
+    from mtvit_core.config import apply_set
     from mtvit_core.device import pick_device
     from mtvit_core.errors import ConfigError
     from mtvit_core.model.checkpoint import load
@@ -65,7 +74,8 @@ def evaluate_command(
         if path is not None and path.exists():
             raise ConfigError(f"out {path}: already exists; give another file with --out.")
     run = read_run(config, {"data": str(data)}, (f"evaluation.engine={engine}",) if engine else ())
-    loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
+    names = tasks.split(",") if tasks else None
+    loaded = load(model, names, apply_set({}, assignments)).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
     if not fits(packed.categories, loaded.categories):
         raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))

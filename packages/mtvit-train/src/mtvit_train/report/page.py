@@ -26,7 +26,10 @@ _GALLERIES = {
     "labels": "Training images as the model sees them, with their labels",
 }
 #: Columns whose numbers are shares, shown with a bar.
-_SHARES = frozenset({"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "good", "near", "off"})
+_SHARES = frozenset(
+    {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "good", "near", "off"}
+    | {"PQ", "SQ", "RQ", "PQ_things", "PQ_stuff", "mIoU", "pixel_accuracy", "IoU", "recall", "precision"}
+)
 
 
 @dataclass(frozen=True)
