@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import YolosConfig, YolosForObjectDetection
 
+from mtvit_core.heads.mlp import Hidden
 from mtvit_core.model.multitask_vit import NO_LESSONS, MultiTaskViT
 from mtvit_core.structures.batch import Batch
 from mtvit_core.tasks.task import View
@@ -40,8 +41,9 @@ class TransformersYolos(MultiTaskViT):
         # Theirs are zero, so that all tokens would be alike; the authors' code draws them so.
         for tokens in (net.vit.embeddings.detection_tokens, net.vit.embeddings.position_embeddings):
             nn.init.trunc_normal_(tokens, std=0.02)
-        # The first name of a weight counts: by ".blocks." our optimiser knows the matrices for Muon.
-        self.trunk = nn.ModuleDict({"blocks": net.vit.encoder.layer})
+        for layer in net.vit.encoder.modules():
+            if isinstance(layer, nn.Linear):
+                layer.__class__ = Hidden  # by which our optimiser knows the matrices for Muon
         self.net = net
 
     def forward(self, images: Tensor, view: View | None = None) -> dict[str, Any]:

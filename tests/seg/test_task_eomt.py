@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers import EomtConfig, EomtForUniversalSegmentation
 
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from support.seg_cases import CATEGORIES, task
 

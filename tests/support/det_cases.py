@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.tokens import Pick
 from mtvit_core.losses.matching import Match, match_all
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch

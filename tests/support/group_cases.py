@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import KeypointSchema

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.tokens import Pick
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category

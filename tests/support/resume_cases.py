@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import build
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.cli.main import main
+from mtvit_core.model.backbone import create_backbone
 
 
 @pytest.fixture(scope="module")

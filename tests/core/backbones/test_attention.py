@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mtvit_core.backbones.attention import Layout, Span
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.backbones.tokens import LearnedQueries, QuerySource, TokenGroup
 from mtvit_core.heads.proposals import PickedQueries
+from mtvit_core.model.backbone import create_backbone
 
 Visibility = Literal["isolated", "joint"]
 
@@ -21,7 +21,7 @@ VIT, DINOV3, EVA02 = "vit_tiny_patch16_224", "vit_small_patch16_dinov3", "eva02_
 DEPTH = 4
 
 
-def make(name: str = VIT, depth: int = DEPTH, **options: float) -> Backbone:
+def make(name: str = VIT, depth: int = DEPTH, **options: float) -> PlainBackbone:
     """Return a small trunk with random weights."""
     side = 56 if name == EVA02 else 64
     backbone = create_backbone(name, (side, 2 * side), options={"depth": depth, **options})
@@ -30,7 +30,7 @@ def make(name: str = VIT, depth: int = DEPTH, **options: float) -> Backbone:
     return backbone
 
 
-def images_for(backbone: Backbone, count: int = 2) -> Tensor:
+def images_for(backbone: PlainBackbone, count: int = 2) -> Tensor:
     """Return random images of the trunk's canvas."""
     return torch.randint(0, 256, (count, 3, *backbone.spec.canvas), dtype=torch.uint8)
 
@@ -78,7 +78,10 @@ def visible(row: str, column: str, groups: dict[str, TokenGroup]) -> bool:
 
 
 def oracle(
-    backbone: Backbone, images: Tensor, groups: Sequence[TokenGroup], masks: dict[str, Tensor] | None = None
+    backbone: PlainBackbone,
+    images: Tensor,
+    groups: Sequence[TokenGroup],
+    masks: dict[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Run timm's blocks on prefix, queries and patches in one sequence, forbidden pairs at minus infinity."""
     vit, by_name = backbone.vit, {g.name: g for g in groups}

@@ -2,6 +2,7 @@
 
 import json
 
+import mtvit_core
 from mtvit_core.cli.main import main
 from mtvit_core.plugins.validation import CORE_COMMANDS
 from support.command_cases import COMMAND, MIDDLE, refusal, run
@@ -24,6 +25,14 @@ def test_plugins_speaks_json(middle, install):
     assert found["tasks"] == [{**middle_task, "needs": ["boxes"], **looks}]
     tools = {"distribution": "acme-tools", "version": "1.2", "entry_point": "tools", "name": "measure"}
     assert found["commands"] == [tools]
+    assert found["backbones"] == [
+        {
+            "distribution": "mtvit-core",
+            "version": mtvit_core.__version__,
+            "entry_point": "core",
+            "name": "plain",
+        }
+    ]
     (broken,) = found["broken"]
     assert broken == {
         "distribution": "acme-broken",

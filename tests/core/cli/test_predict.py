@@ -46,14 +46,14 @@ def test_predict_overwrites_nothing(model, images, tmp_path):
     out = tmp_path / "out"
     run("predict", model, images, "--out", out)
     assert refusal("predict", model, images, "--out", out) == (
-        f"error: out {out}: predictions.json is there already; give another folder with --out."
+        f"error: out {out}: predictions.json already exists; give another folder with --out."
     )
     (out / "predictions.json").unlink()
     assert refusal("predict", model, images, "--out", out) == (
-        f"error: out {out}: a.jpg is there already; give another folder with --out."
+        f"error: out {out}: a.jpg already exists; give another folder with --out."
     )
     assert refusal("predict", model, images, "--out", out / "a.jpg") == (
-        f"error: out {out / 'a.jpg'}: this is a file; give a folder."
+        f"error: out {out / 'a.jpg'}: is a file; give a folder."
     )
 
 
@@ -76,7 +76,7 @@ def test_an_unreadable_header_stops_predict_before_it_starts(model, images, tmp_
     (images / "d.png").write_text("no image")
     assert refusal("predict", model, images, "--out", out) == (
         f"error: {images / 'c.png'}: not an image in a known format; {known} "
-        "1 more of 4 images cannot be read; nothing was done."
+        "1 more of 4 images cannot be read; nothing was predicted."
     )
     assert not out.exists()
 

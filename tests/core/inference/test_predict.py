@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import DataError, ShapeError
+from mtvit_core.inference.options import PredictOptions
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.crops import crop_person, person_meta
@@ -327,3 +328,15 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         make(det=SpotConfig()).predict([tmp_path / "no.jpg"])
     assert str(error.value) == f"{tmp_path / 'no.jpg'}: no such image file; check the path."
+
+
+def test_an_unsure_part_stays_with_a_sure_object() -> None:
+    model, image = twins(), picture()
+    sure = model.predict([image])[0].scores
+    least = float(sure.sort().values[1])
+    options = PredictOptions(min_score=least, part_score=0.0)
+    (found,) = model.predict_stream([image], options=options)
+    assert found.tasks == ("det+seg",) * 3
+    assert bool((found.scores >= least).all())
+    (apart,) = model.predict_stream([image], options=replace(options, link=False))
+    assert apart.tasks == ("det",) * 3 + ("seg",) * 3

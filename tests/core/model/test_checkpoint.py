@@ -11,11 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.model import build as model_build
 from mtvit_core.model import checkpoint
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import build
 from mtvit_core.model.checkpoint import load, read_header, save
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -40,7 +40,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_build, "installed", choose)
 
 
-def trunk() -> Backbone:
+def trunk() -> PlainBackbone:
     """Return a small backbone."""
     return create_backbone("vit_tiny_patch16_224", (32, 64), options={"depth": 2, "init_values": 0.1})
 
@@ -213,7 +213,7 @@ def test_settings_of_another_version(saved: tuple[MultiTaskViT, Path]) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "no.safetensors"
-    assert complaint(path) == "there is no such file; give the path of a model.safetensors."
+    assert complaint(path) == "no such file; give the path of a model.safetensors."
 
 
 def test_a_torn_file(saved: tuple[MultiTaskViT, Path]) -> None:
@@ -246,7 +246,7 @@ def test_a_file_of_another_format(saved: tuple[MultiTaskViT, Path]) -> None:
 
 def test_an_incomplete_header(saved: tuple[MultiTaskViT, Path]) -> None:
     rewrite(saved[1], lambda weights, header: header.pop("categories"))
-    assert complaint(saved[1]) == "its header lacks 'categories'; write it anew."
+    assert complaint(saved[1]) == "its header lacks 'categories'; write it again."
 
 
 def test_a_failed_write_leaves_the_old_file(

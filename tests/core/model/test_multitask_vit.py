@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.modes import evaluating
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
@@ -20,7 +20,7 @@ from mtvit_core.structures.framing import ImageMeta
 from support.spot_task import Spot, SpotConfig, SpotHead, spot_class
 
 
-def trunk(name: str = "vit_tiny_patch16_224") -> Backbone:
+def trunk(name: str = "vit_tiny_patch16_224") -> PlainBackbone:
     """Return a small backbone."""
     side = 56 if "patch14" in name else 64
     return create_backbone(name, (side, side), options={"depth": 3})
@@ -188,7 +188,7 @@ def test_tasks_and_groups_need_names_of_their_own(monkeypatch: pytest.MonkeyPatc
     task = Spot(SpotConfig(), COCO_CATEGORIES)
     with pytest.raises(PluginError) as error:
         MultiTaskViT(trunk(), [task, task], COCO_CATEGORIES)
-    assert str(error.value) == "model: task 'spot' stands twice; name each task once."
+    assert str(error.value) == "model: task 'spot' is listed twice; name each task once."
     monkeypatch.setattr(Configurable, "groups", (group("spot-b"),))
     tasks = [Configurable(SpotConfig(), COCO_CATEGORIES), spot_class("spot-b")(SpotConfig(), COCO_CATEGORIES)]
     with pytest.raises(PluginError) as error:

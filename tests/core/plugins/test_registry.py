@@ -45,8 +45,8 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             HOOK.format(body="return 1").replace("mtvit_task", "mtvit_tasks"),
             "acme 1.2, entry point 'odd': hooks failed: there is no hook 'mtvit_tasks', only mtvit_task, "
-            "mtvit_commands, mtvit_published, mtvit_readers, mtvit_transforms, mtvit_weightings. Rename "
-            "it. Did you mean 'mtvit_task'?",
+            "mtvit_commands, mtvit_published, mtvit_backbones, mtvit_readers, mtvit_transforms, "
+            "mtvit_weightings. Rename it. Did you mean 'mtvit_task'?",
             id="misspelt",
         ),
         pytest.param(
@@ -54,7 +54,7 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
             "acme 1.2, entry point 'odd': hooks failed: hookimpl definition: mtvit_task(config), Argument(s) "
             "{'config'} are declared in the hookimpl but can not be found in the hookspec. "
             "Use the signatures of mtvit_core.plugins.hookspecs: mtvit_task(), mtvit_commands(), "
-            "mtvit_published(), mtvit_readers(), mtvit_transforms(), mtvit_weightings().",
+            "mtvit_published(), mtvit_backbones(), mtvit_readers(), mtvit_transforms(), mtvit_weightings().",
             id="arguments",
         ),
         pytest.param(
@@ -66,7 +66,8 @@ def test_tasks_come_with_their_origin_in_a_fixed_order(install, registry):
         pytest.param(
             "answer = 42",
             "acme 1.2, entry point 'odd': hooks failed: it implements no hook; the hooks are mtvit_task, "
-            "mtvit_commands, mtvit_published, mtvit_readers, mtvit_transforms, mtvit_weightings. Mark a "
+            "mtvit_commands, mtvit_published, mtvit_backbones, mtvit_readers, mtvit_transforms, "
+            "mtvit_weightings. Mark a "
             "function of that name with "
             "@mtvit_core.hookspecs.hookimpl.",
             id="nothing",

@@ -8,8 +8,8 @@ import torch
 from click.testing import CliRunner, Result
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import ConfigError, DataError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.build.data import read_data
@@ -179,6 +179,6 @@ def test_a_model_that_is_not_there_is_refused(scenes: Path, tmp_path: Path) -> N
     result = train("--data", str(scenes), "--out", str(tmp_path / "run"), start=tmp_path / "no.safetensors")
     assert (result.exit_code, result.output) == (
         2,
-        f"error: checkpoint {tmp_path / 'no.safetensors'}: there is no such file; give the path of a "
+        f"error: checkpoint {tmp_path / 'no.safetensors'}: no such file; give the path of a "
         "model.safetensors.\n",
     )

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.inference import results
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.structures.image_result import ImageResult
 from mtvit_train.build.splits import make_split
 from mtvit_train.config.run import RunConfig, TrainConfig

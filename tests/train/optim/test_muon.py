@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.optim.muon import Muon, orthogonal
 from mtvit_train.optim.muon_and_adamw import MuonAndAdamW

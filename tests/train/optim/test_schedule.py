@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.optim.ema import AveragedWeights
 from mtvit_train.optim.param_groups import make_optimizer, place
@@ -31,7 +31,7 @@ def model() -> mtvit_core.MultiTaskViT:
 
 def test_rates_fall_from_head_to_embedding_and_vectors_do_not_decay(model: mtvit_core.MultiTaskViT) -> None:
     config = TrainConfig(lr=1e-3, backbone_lr=0.5, layer_decay=0.5, weight_decay=0.1)
-    placed = {name: place(name, p, 3, config) for name, p in model.named_parameters()}
+    placed = {name: place(name, p, model.backbone, config) for name, p in model.named_parameters()}
     scales = {
         "tasks.det.head.class_embed.weight": 1.0,
         "backbone.vit.norm.weight": 0.5,

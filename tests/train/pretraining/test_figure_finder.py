@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.pretraining import composition_pool as pools
 from mtvit_train.pretraining.composition import FIGURES, compose
 from mtvit_train.pretraining.composition_pool import Pool, mirrored, recoloured

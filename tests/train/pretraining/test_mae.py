@@ -6,17 +6,18 @@ import pytest
 import torch
 from rich.console import Console
 
-from mtvit_core.backbones.create import create_backbone
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.run import ModelConfig
 from mtvit_train.pretraining.mae import MaskedAutoencoder, normalised_patches, take
 from mtvit_train.pretraining.pretrain import pretrain
+from support import broken_backbones
 
 OPTIONS: dict[str, bool | int | float | str] = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
 
-def tiny() -> Backbone:
+def tiny() -> PlainBackbone:
     return create_backbone("vit_tiny_patch16_224", (64, 64), options=OPTIONS)
 
 
@@ -85,6 +86,16 @@ def test_pretrained_weights_load_into_the_backbone(tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     pretrain(table, again, images=6, steps=3, batch_size=2, seed=1, method="mae", console=Console(quiet=True))
     assert out.read_bytes() == again.read_bytes()
+
+
+def test_backbones_of_other_families_are_refused() -> None:
+    other = broken_backbones.Whole("broken:Whole", (64, 64), {}, broken_backbones.example.NanoOptions())
+    with pytest.raises(ConfigError) as error:
+        MaskedAutoencoder(other)
+    assert str(error.value) == (
+        "backbone 'broken:Whole': masked autoencoding runs the blocks of timm's plain ViTs on the patches "
+        "that are seen; take one of those, or --method figures."
+    )
 
 
 def test_rotary_positions_are_refused() -> None:

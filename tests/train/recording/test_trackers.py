@@ -12,7 +12,8 @@ import pytest
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.recording import RecordsConfig
 from mtvit_train.recording.records import Records
-from mtvit_train.recording.trackers import RUN_ID, open_writers, require_packages
+from mtvit_train.recording.trackers import open_writers, require_packages
+from mtvit_train.state.run_files import WANDB_ID
 
 
 def opened(out: Path, told: list[str], step: int = 0, **settings: bool):
@@ -103,7 +104,7 @@ def test_weights_and_biases_is_told_the_same(fake, tmp_path: Path) -> None:
     records.add("train", 2, {"loss": 1.0, "det/AP": math.nan})
     records.close()
     settings = {"project": "mtvit", "name": "first", "dir": str(out), "config": {"train": {"lr": 0.1}}}
-    settings |= {"id": (out / RUN_ID).read_text(), "resume": "allow"}
+    settings |= {"id": (out / WANDB_ID).read_text(), "resume": "allow"}
     settings["settings"] = {"login_timeout": 60}  # nobody may be there to answer
     assert package.calls == [("init", settings), ("log", {"loss": 1.0}, 2), ("finish",)]
     assert told == []

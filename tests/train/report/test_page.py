@@ -14,9 +14,10 @@ from mtvit_core.evaluation.details import Chart, Details, Line, Matrix, Table
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig
 from mtvit_train.recording.gallery import Exhibit, read_gallery, save_gallery
-from mtvit_train.recording.records import DETAILS, Records, read_details, write_details, write_json
+from mtvit_train.recording.records import Records, read_details, write_details, write_json
 from mtvit_train.report.history import clock, loss_plots, metric_plots, pace_figures
 from mtvit_train.report.svg_lines import BOX, log_ticks, plot, short, ticks
+from mtvit_train.state.run_files import DETAILS
 
 
 def chart(*values: float, across: str = "step", **more: float) -> Chart:

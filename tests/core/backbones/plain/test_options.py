@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.plain.options import sine_positions
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import build
 from mtvit_core.model.checkpoint import load, save
 
@@ -21,7 +21,9 @@ SMALL = {"embed_dim": 48, "depth": 3, "num_heads": 3, "class_token": False, "glo
 CANVAS = (64, 48)
 
 
-def make(canvas: tuple[int, int] = CANVAS, name: str = "vit_tiny_patch16_224", **options: Any) -> Backbone:
+def make(
+    canvas: tuple[int, int] = CANVAS, name: str = "vit_tiny_patch16_224", **options: Any
+) -> PlainBackbone:
     return create_backbone(name, canvas, options={**SMALL, **options}).eval()
 
 

@@ -9,8 +9,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.model.backbone import create_backbone
 
 NAME = "vit_tiny_patch16_224"
 OPTIONS = {"depth": 2}

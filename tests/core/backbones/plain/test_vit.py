@@ -7,12 +7,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.backbones.features import LayerFeatures
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.errors import ConfigError, ShapeError
+from mtvit_core.model.backbone import create_backbone
 
 FAMILIES = {
     "ImageNet": ("vit_tiny_patch16_224", {}),
@@ -41,7 +41,7 @@ FAMILIES = {
 }
 
 
-def make(family: str, canvas: tuple[int, int] | None = None) -> Backbone:
+def make(family: str, canvas: tuple[int, int] | None = None) -> PlainBackbone:
     """Return a backbone of two blocks with every parameter drawn at random, in evaluation mode."""
     name, options = FAMILIES[family]
     patch = 14 if "patch14" in name else 16
@@ -191,7 +191,7 @@ def test_models_that_timm_built_elsewhere_are_checked_too() -> None:
         ("vit_tiny_r_s16_p8_224", "its patches are made by HybridEmbed"),
     ):
         with pytest.raises(ConfigError) as error:
-            Backbone(timm.create_model(name), name, (224, 224))
+            PlainBackbone(timm.create_model(name), name, (224, 224))
         assert str(error.value) == f"backbone {name!r}: {part}; {ALLOWED}"
 
 

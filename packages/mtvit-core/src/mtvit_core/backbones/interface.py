@@ -1,7 +1,18 @@
-"""What every backbone is to the rest of mtvit."""
+"""What every backbone is to the rest of mtvit, whatever family it is of."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, MtvitError
 
 
@@ -46,3 +57,133 @@ def check_divides(
             f"{what}: {canvas[0]} x {canvas[1]} pixels is not a multiple of the patch, "
             f"{patch[0]} x {patch[1]}; the nearest that fits is {fit[0]} x {fit[1]}."
         )
+
+
+class Backbone(nn.Module, ABC):
+    """Images in, features out; token groups join before any block.
+
+    ``mtvit_core.backbones.token_pass.through_blocks`` does all that ``forward`` is asked for but embedding,
+    blocks and final norm.
+
+    Attributes:
+        name: What it was made by, as ``model.backbone`` names it.
+        options: Options it was made with; name and options make the same backbone anew.
+        spec: What tasks may know about it.
+        checkpointing: Whether blocks are recomputed in the backward pass to save memory.
+        precision: Type that the blocks multiply in, such as ``torch.bfloat16``; None for that of the weights.
+            Query sources and heads stay in the type of the weights.
+        block_method: The method by which blocks are run; what wraps a block, such as FSDP, wraps it.
+    """
+
+    block_method: ClassVar[str] = "forward"
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        options: Mapping[str, Option],
+        spec: BackboneSpec,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        """Keep what describes it.
+
+        Args:
+            name: What it was made by.
+            options: Options it was made with, kept for checkpoints.
+            spec: What tasks may know about it.
+            mean: Mean of red, green and blue, of 1, that images are normalised by.
+            std: Deviation, likewise.
+
+        Raises:
+            ConfigError: the patch size does not divide the canvas.
+        """
+        super().__init__()
+        self.name = name
+        self.options = dict(options)
+        self.spec = spec
+        self.checkpointing = False
+        self.precision: torch.dtype | None = None
+        check_divides(spec.canvas, spec.patch, "canvas")
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def forward(
+        self,
+        images: UInt8[Tensor, "B 3 H W"],
+        groups: Sequence[TokenGroup] = (),
+        maskers: Mapping[str, QueryMasker] | None = None,
+        patches: bool = True,
+        proposals: bool = True,
+    ) -> Features:
+        """Run all blocks once, with every group's queries beside the context from its entry block on.
+
+        Args:
+            images: RGB, 0 to 255; sides must be multiples of the patch.
+            groups: Token groups; each joins before its block ``enter``.
+            maskers: Heads that supply attention masks, by group name; used in training only.
+            patches: Whether anybody reads the context at the output; else the last block leaves it out, and
+                ``patches`` and ``prefix`` of the output are empty.
+            proposals: Whether anybody reads what is proposed at patches that become no query; else sources
+                may leave it out.
+
+        Returns:
+            Features at the output and, in training, at every depth that a group asks for.
+
+        Raises:
+            ShapeError: the patch size does not divide the image.
+        """
+
+    @abstractmethod
+    def blocks(self) -> Sequence[nn.Module]:
+        """Return the blocks in the order in which they are run; each owns all weights of its depth."""
+
+    @abstractmethod
+    def depth_of(self, parameter: str) -> int:
+        """Return how deep a weight lies: 0 the embedding, 1 to ``depth`` the blocks, ``depth`` + 1 the norm.
+
+        Args:
+            parameter: Its name in ``named_parameters()`` of the backbone.
+        """
+
+    def decays(self, parameter: str) -> bool:
+        """Tell whether weight decay may shrink a weight: by default whatever has two axes or more.
+
+        A family leaves out tables of positions and tokens, which are no matrices.
+
+        Args:
+            parameter: Its name in ``named_parameters()`` of the backbone.
+        """
+        return self.get_parameter(parameter).ndim >= 2
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return its weights as a file holds them that its family takes as ``pretrained``."""
+        return dict(self.state_dict())
+
+    def compile_blocks(self) -> None:
+        """Compile the blocks; by default each by itself, as a module that is called."""
+        for block in self.blocks():
+            block.compile()
+
+    def normalise(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Subtract the mean and divide by the deviation that the weights were trained with."""
+        return (images.to(self.mean.dtype) - self.mean) / self.std
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return a context in which products are made in ``precision``."""
+        kind = self.mean.device.type
+        return nullcontext() if self.precision is None else torch.autocast(kind, self.precision)
+
+    def recomputed(self, run: Callable[..., Tensor], *arguments: Any) -> Float[Tensor, "B S D"]:
+        """Run a block so that ``checkpointing`` holds for it.
+
+        Args:
+            run: Runs it.
+            arguments: What ``run`` takes.
+        """
+        if self.checkpointing and self.training:
+            found: Tensor = checkpoint(run, *arguments, use_reentrant=False)
+            return found
+        return run(*arguments)

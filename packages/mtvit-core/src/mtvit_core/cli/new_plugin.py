@@ -8,6 +8,7 @@ import click
 
 from mtvit_core.cli.errors import verbose_option
 from mtvit_core.errors import ConfigError
+from mtvit_core.files import whole_folder
 from mtvit_core.plugins.validation import is_name
 
 #: Name of the task in the template.
@@ -16,12 +17,12 @@ TEMPLATE = "presence"
 
 @click.command("new-plugin", short_help="Write a package with a task of your own, ready to install.")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to make. [default: mtvit-NAME]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to create. [default: mtvit-NAME]")
 @verbose_option
 def new_plugin_command(name: str, out: Path | None) -> None:
-    """Write a package that brings the task NAME: entry point, task, head, evaluator, tests and README.
+    """Write a package for the task NAME: entry point, task, head, tests and README.
 
-    The task says which categories an image shows. It installs, passes its tests and trains as it is.
+    The task says which categories an image shows. It installs, passes its tests and trains without changes.
     """
     folder = out or Path(f"mtvit-{name.replace('_', '-')}")
     for path in write_plugin(name, folder):
@@ -49,15 +50,18 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
             "no word of Python."
         )
     if folder.exists():
-        raise ConfigError(f"new-plugin: {folder} is there already; give another folder with --out.")
-    written = []
+        raise ConfigError(f"new-plugin: {folder} already exists; give another folder with --out.")
     root = Path(str(files("mtvit_core") / "template"))
-    for source in sorted(root.rglob("*.txt")):
-        target = folder / renamed(str(source.relative_to(root)).removesuffix(".txt"), name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8")
-        written.append(target)
-    return written
+    texts = {
+        renamed(str(source.relative_to(root)).removesuffix(".txt"), name): source.read_text(encoding="utf-8")
+        for source in sorted(root.rglob("*.txt"))
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder) as partial:
+        for file, text in texts.items():
+            (partial / file).parent.mkdir(parents=True, exist_ok=True)
+            (partial / file).write_text(renamed(text, name), encoding="utf-8")
+    return [folder / file for file in texts]
 
 
 def renamed(text: str, name: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @verbose_option
 @click.pass_context
 def plugins_command(ctx: click.Context, as_json: bool) -> None:
-    """List installed tasks and commands, and broken plugins with cause and remedy; -v adds tracebacks."""
+    """List installed tasks and commands, and broken plugins with cause and fix; -v adds tracebacks."""
     found = describe(is_verbose(ctx))
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -34,7 +34,7 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
 
 
 def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
-    """Return tasks, commands and broken plugins as plain data.
+    """Return all that plugins bring, and broken plugins, as plain data.
 
     Args:
         verbose: Whether broken plugins tell their traceback.
@@ -60,6 +60,7 @@ def describe(verbose: bool = False) -> dict[str, list[dict[str, Any]]]:
             if task.name not in unbuildable
         ],
         "commands": [{**_origin(command), "name": command.name} for command in commands],
+        "backbones": [{**_origin(family), "name": name} for name, family in registry().families.items()],
         "extensions": [
             {**_origin(extension), "kind": kind, "name": name}
             for kind, found_here in registry().extensions.items()
@@ -79,7 +80,7 @@ def _origin(plugin: "Origin") -> dict[str, Any]:
 
 def _print_tables(console: "Console", found: dict[str, list[dict[str, Any]]]) -> None:
     if not found["tasks"]:
-        console.print("No task is installed; install one, as in: pip install mtvit-det")
+        console.print("No task is installed; install one, for example: pip install mtvit-det")
     tasks = [
         (
             t["name"],
@@ -93,6 +94,8 @@ def _print_tables(console: "Console", found: dict[str, list[dict[str, Any]]]) ->
     _print_table(console, "Tasks", ("task", "needs", "views", "exportable", "package", "entry point"), tasks)
     commands = [(c["name"], *_package(c)) for c in found["commands"]]
     _print_table(console, "Commands", ("command", "package", "entry point"), commands)
+    families = [(f["name"], *_package(f)) for f in found["backbones"]]
+    _print_table(console, "Backbones", ("family", "package", "entry point"), families)
     extensions = [(p["kind"], p["name"], *_package(p)) for p in found["extensions"]]
     _print_table(console, "For the trainer", ("kind", "name", "package", "entry point"), extensions)
     broken = [(*_package(b), b["phase"], b["cause"], b["remedy"]) for b in found["broken"]]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,38 +13,38 @@ from torch import Tensor
 
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import draw_instances
+from mtvit_core.files import whole_file
 from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult, PixelMap
 
 
 class JsonList:
     """A JSON list that is written entry by entry."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file beside its place."""
-        self._file = path.open("w", encoding="utf-8")
-        self._lead = "[\n"
+    def __init__(self, file: TextIO) -> None:
+        """Begin with nothing written.
+
+        Args:
+            file: Open for writing.
+        """
+        self._file, self._lead = file, "[\n"
 
     def add(self, entry: Any) -> None:
         """Append an entry."""
         self._file.write(self._lead + json.dumps(entry, indent=1))
         self._lead = ",\n"
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End the list."""
         self._file.write("[]\n" if self._lead == "[\n" else "\n]\n")
-        self._file.close()
 
 
 @contextmanager
 def json_list(path: Path) -> Iterator[JsonList]:
     """Write a JSON list that is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    entries = JsonList(partial)
-    try:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        entries = JsonList(file)
         yield entries
-    finally:
-        entries.close()
-    partial.replace(path)
+        entries.end()
 
 
 def write_pictures(
@@ -62,10 +62,12 @@ def write_pictures(
         The result as JSON; its maps name the files of their data.
     """
     # Full colour resolution: thin coloured lines would be smeared otherwise.
-    draw_instances(image, result.instances, by_object=by_object).save(path, quality=92, subsampling=0)
+    with whole_file(path) as picture:
+        draw_instances(image, result.instances, by_object=by_object).save(picture, quality=92, subsampling=0)
     told = result.to_json()
     for name, values in result.maps.items():
-        draw_map(values, image).save(path.with_suffix(f".{name}.jpg"), quality=92, subsampling=0)
+        with whole_file(path.with_suffix(f".{name}.jpg")) as picture:
+            draw_map(values, image).save(picture, quality=92, subsampling=0)
         told["maps"][name]["file"] = _write_map(values, path, name).name
     return told
 
@@ -76,9 +78,11 @@ def _write_map(values: PixelMap, path: Path, name: str) -> Path:
         target = path.with_suffix(f".{name}.png")
         ids = values.segment_ids.numpy(force=True)
         colours = np.stack([ids % 256, ids // 256 % 256, ids // 65536], -1)
-        Image.fromarray(colours.astype(np.uint8)).save(target)
+        with whole_file(target) as partial:
+            Image.fromarray(colours.astype(np.uint8)).save(partial)
         return target
     target = path.with_suffix(f".{name}.npy")
     planes = values.values if isinstance(values, DenseMap) else values.category_ids
-    np.save(target, planes.numpy(force=True))
+    with whole_file(target) as partial:
+        np.save(partial, planes.numpy(force=True))
     return target

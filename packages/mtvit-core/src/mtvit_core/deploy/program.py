@@ -60,9 +60,7 @@ def export(model: MultiTaskViT, view: View = "image", images: int = 1) -> Export
                 f"it, or set {type(task).__name__}.exportable where its head is made of tensor operations "
                 "alone."
             )
-    pixels = torch.zeros(
-        images, 3, *model.canvases[view], dtype=torch.uint8, device=model.backbone.mean.device
-    )
+    pixels = torch.zeros(images, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
     with keeping_modes(model), torch.no_grad(), warnings.catch_warnings():
         # torchvision describes its own non-maximum suppression by a name that torch gives up.
         warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)

@@ -14,6 +14,8 @@ class PredictOptions:
 
     Attributes:
         min_score: Leave out objects and labels below this score, in [0, 1].
+        part_score: Least score of what one task adds to an object that is linked; None for ``min_score``. A
+            skeleton of 0.1 then stays with a person whose box has 0.9. Without linking it is not read.
         batch_size: Images (or crops) per pass.
         person_score: Least score of people that another task of the model found, in [0, 1].
         link: One row per object, see ``mtvit_core.structures.linking``; without it, one per object and task.
@@ -21,6 +23,7 @@ class PredictOptions:
     """
 
     min_score: float = 0.0
+    part_score: float | None = None
     batch_size: int = 8
     person_score: float = PERSON_SCORE
     link: bool = True
@@ -32,8 +35,10 @@ class PredictOptions:
         Raises:
             ConfigError: naming the option, its value and what is allowed.
         """
-        for name in ("min_score", "person_score", "min_link"):
+        for name in ("min_score", "part_score", "person_score", "min_link"):
             value = getattr(self, name)
+            if name == "part_score" and value is None:
+                continue
             if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= 1):
                 raise ConfigError(f"predict: {name} is {value!r}; give a number from 0 to 1.")
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:

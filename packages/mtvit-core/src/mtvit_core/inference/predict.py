@@ -1,6 +1,6 @@
 """From images of any kind to results: read, letterbox, run in batches, decode, join, link."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -85,10 +85,17 @@ def predict_stream(
         people = None if boxes is None else [_check_boxes(own) for _, own in chunk if own is not None]
         with model.answering():
             found = _predict_chunk(model, named, people, options)
-        for result in found:
-            kept = result.above(options.min_score)
-            linked = link(kept.instances, options.min_link, apart) if options.link else kept.instances
-            yield replace(kept, instances=linked)
+        yield from (_finished(result, options, apart) for result in found)
+
+
+def _finished(result: ImageResult, options: PredictOptions, apart: Collection[str]) -> ImageResult:
+    """Leave out what is not sure enough, and link."""
+    if not options.link:
+        return result.above(options.min_score)
+    least = options.min_score if options.part_score is None else options.part_score
+    kept = result.above(min(least, options.min_score))
+    linked = replace(kept, instances=link(kept.instances, options.min_link, apart))
+    return linked if least >= options.min_score else linked.above(options.min_score)
 
 
 def _paired(

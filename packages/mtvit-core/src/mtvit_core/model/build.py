@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtvit_core.backbones.create import create_backbone
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.model.assembly import make_task
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.trial import require_sound_plugins
 from mtvit_core.plugins.registry import registry
@@ -48,7 +48,7 @@ def build(
     """Build a model with fresh heads.
 
     Args:
-        backbone: timm's name of a plain ViT, a hub id, or a ``Backbone``.
+        backbone: Its name, see ``mtvit_core.create_backbone``, or a ``Backbone``.
         tasks: Names of installed tasks, or their settings by name, as ``{"det": {"queries": 50}}``.
         categories: Classes of the data; COCO's by default.
         canvas: Rows and columns of the canvas that whole images are fitted to; a ``Backbone`` keeps its own.

@@ -1,7 +1,6 @@
 """Weights and all that is needed to use them in one safetensors file; nothing in it can execute."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mtvit_core.__about__ import __version__
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
+from mtvit_core.files import whole_file
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.convert import convert
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -53,14 +53,9 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         "categories": model.categories.to_json(),
         "extra": dict(extra or {}),
     }
-    partial = target.with_name(target.name + ".partial")
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    try:
+    with whole_file(target) as partial:
         save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
-        os.replace(partial, target)  # noqa: PTH105  (Path.replace returns a new path nobody needs)
-    except BaseException:  # a full disk is not to stay full for this
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -71,9 +66,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
     """
     source = Path(path)
     if not source.is_file():
-        raise CheckpointError(
-            f"checkpoint {source}: there is no such file; give the path of a model.safetensors."
-        )
+        raise CheckpointError(f"checkpoint {source}: no such file; give the path of a model.safetensors.")
     try:
         with safe_open(source, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -87,7 +80,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
         )
     missing = [key for key in HEADER if key not in header]
     if missing:
-        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it anew.")
+        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it again.")
     return header
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.registry import published_formats
@@ -45,7 +45,7 @@ def convert(
     choices = Choices(None if base is None else open_source(base, allowed), dataset, image_size)
     for name in ("base", "dataset", "image_size"):
         if getattr(choices, name) is not None and name not in format_.takes:
-            raise ConfigError(f"source {source}: {name} means nothing to {format_.name}; leave it out.")
+            raise ConfigError(f"source {source}: {format_.name} does not use {name}; leave it out.")
     plan = format_.blueprint(found, choices)
     return fill(build_model(plan), plan, found, format_.name, choices.base).eval()
 

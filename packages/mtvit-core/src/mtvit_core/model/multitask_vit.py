@@ -11,8 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.interface import check_divides
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.inference.options import PredictOptions
@@ -288,7 +287,7 @@ def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
-            raise PluginError(f"model: task {name!r} stands twice; name each task once.")
+            raise PluginError(f"model: task {name!r} is listed twice; name each task once.")
 
 
 def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:

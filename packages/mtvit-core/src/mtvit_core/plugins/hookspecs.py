@@ -8,6 +8,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from mtvit_core.backbones.family import BackboneFamily
     from mtvit_core.plugins.dataset_reader import Reader
     from mtvit_core.plugins.loss_weighting import Weighting
     from mtvit_core.plugins.sample_transform import Transform
@@ -42,6 +43,14 @@ def mtvit_commands() -> "list[click.Command]":  # type: ignore[empty-body]  # ho
 @hookspec(firstresult=True)
 def mtvit_published() -> "list[PublishedFormat]":  # type: ignore[empty-body]  # hook specifications have no body
     """Return the kinds of published checkpoints that the plugin turns into models of its task.
+
+    Import them inside the function, so that the commands start without torch.
+    """
+
+
+@hookspec(firstresult=True)
+def mtvit_backbones() -> "list[type[BackboneFamily]]":  # type: ignore[empty-body]  # hook specifications have no body
+    """Return families of backbones, which ``model.backbone`` names as ``<family>:<model>``.
 
     Import them inside the function, so that the commands start without torch.
     """

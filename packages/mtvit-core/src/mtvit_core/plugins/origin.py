@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 if TYPE_CHECKING:
     import click
 
-Phase = Literal["import", "hooks", "commands", "task", "published", "extensions", "build"]
+Phase = Literal["import", "hooks", "commands", "task", "published", "backbones", "extensions", "build"]
 K = TypeVar("K")
 
 

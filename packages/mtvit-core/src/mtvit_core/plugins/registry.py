@@ -1,10 +1,11 @@
 """Finds plugins by the entry points of group ``mtvit`` and loads each alone: a broken one harms no other.
 
-Order: by distribution and entry point name. Every entry point passes up to five phases: ``import`` (its
-module), ``hooks`` (their names and arguments), ``commands`` (what ``mtvit_commands`` returns), ``task`` (what
-``mtvit_task`` returns), ``published`` (what ``mtvit_published`` returns). The last two come last, because
-their classes need torch. A name that two plugins claim goes to neither. A task that a run names passes one
-more, ``build``: its settings, tokens and head. Phase ``extensions`` is what other hooks return.
+Order: what core itself brings by the same hooks, then by distribution and entry point name. Every entry point
+passes up to six phases: ``import`` (its module), ``hooks`` (their names and arguments), ``commands`` (what
+``mtvit_commands`` returns), ``task`` (what ``mtvit_task`` returns), and ``published`` and ``backbones``
+likewise. The last three come last, because their classes need torch. A name that two plugins claim goes to
+neither. A task that a run names passes one more, ``build``: its settings, tokens and head. Phase
+``extensions`` is what other hooks return.
 """
 
 import traceback
@@ -16,18 +17,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
+from mtvit_core.__about__ import __version__
 from mtvit_core.errors import PluginError, did_you_mean
 from mtvit_core.plugins.environment import STRICT, TRACE, origin_of, selected, switched_on, trace
 from mtvit_core.plugins.extension_kinds import KINDS, ExtensionKind, Kind, check_extensions
 from mtvit_core.plugins.hookspecs import GROUP
 from mtvit_core.plugins.origin import BrokenPlugin, Origin, Phase, PluginClass, PluginCommand
-from mtvit_core.plugins.validation import Fault, check_commands, check_hooks, check_published, check_task
+from mtvit_core.plugins.validation import (
+    Fault,
+    check_commands,
+    check_families,
+    check_hooks,
+    check_published,
+    check_task,
+)
 
 if TYPE_CHECKING:
+    from mtvit_core.backbones.family import BackboneFamily
     from mtvit_core.published.format import PublishedFormat
     from mtvit_core.tasks.task import Task
 
 V = TypeVar("V")
+#: What core brings by the hooks of plugins; ``MTVIT_PLUGINS`` does not leave it out.
+CORE = Origin("mtvit-core", __version__, "core")
+_CORE_ENTRY = EntryPoint(CORE.entry_point, "mtvit_core.plugins.core_plugin", GROUP)
 
 
 class Registry:
@@ -42,9 +55,8 @@ class Registry:
             traced: Whether calls of hooks are shown.
         """
         self.strict, self.traced = strict, traced
-        self._entries = sorted(
-            ((origin_of(entry), entry) for entry in entries), key=lambda pair: pair[0].where
-        )
+        theirs = [(origin_of(entry), entry) for entry in entries]
+        self._entries = [(CORE, _CORE_ENTRY), *sorted(theirs, key=lambda pair: pair[0].where)]
         self._broken: list[BrokenPlugin] = []
 
     @cached_property
@@ -76,6 +88,38 @@ class Registry:
             with self._phase(origin, "published"):
                 claims += [(origin, format_.name, format_) for format_ in check_published(hook())]
         return self._grant("published", claims)
+
+    @cached_property
+    def families(self) -> "Mapping[str, PluginClass[BackboneFamily]]":
+        """Families of backbones by name, core's own among them."""
+        claims: list[tuple[Origin, str, PluginClass[BackboneFamily]]] = []
+        for origin, hook in self._hooks("mtvit_backbones"):
+            with self._phase(origin, "backbones"):
+                own = [name for brings, name, _ in claims if brings is CORE]
+                for cls in check_families(hook(), own):
+                    claims.append((origin, cls.name, PluginClass(*origin.fields, cls.name, cls)))
+        return self._grant("backbones", claims)
+
+    def family(self, name: str, backbone: str) -> "PluginClass[BackboneFamily]":
+        """Return a family of backbones.
+
+        Args:
+            name: Its name.
+            backbone: The whole name of the backbone that is wanted, for the message.
+
+        Raises:
+            PluginError: it is not installed, or its plugin is broken.
+        """
+        self._require_sound()
+        if name not in self.families:
+            lost = [b for b in self.broken if b.task == name or b.phase in ("import", "hooks", "backbones")]
+            raise PluginError(
+                f"backbone {backbone!r}: no family {name!r} is installed; installed: "
+                f"{', '.join(self.families)}.{did_you_mean(name, self.families)} Families come with plugin "
+                "packages: see `mtvit plugins`; a name without a colon is timm's."
+                + (f" Broken: {lost[0]}" if lost else "")
+            )
+        return self.families[name]
 
     @cached_property
     def extensions(self) -> Mapping[Kind, Mapping[str, PluginClass[Any]]]:
@@ -129,7 +173,7 @@ class Registry:
 
     def load_all(self) -> tuple[BrokenPlugin, ...]:
         """Run every phase of loading of every plugin, and return what failed."""
-        self.commands, self.tasks, self.published, self.extensions  # noqa: B018  (each looks for faults of its phase)
+        self.commands, self.tasks, self.published, self.families, self.extensions  # noqa: B018  (each looks for faults of its phase)
         return self.broken
 
     def _require_sound(self) -> None:
@@ -140,7 +184,8 @@ class Registry:
         lost = [
             broken
             for broken in self.broken
-            if broken.task == name and broken.phase not in ("commands", "published", "extensions")
+            if broken.task == name
+            and broken.phase not in ("commands", "published", "backbones", "extensions")
         ]
         if lost:
             return f"tasks: {name!r} is broken: {lost[0]}"

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -13,6 +13,7 @@ from mtvit_core.plugins import hookspecs
 if TYPE_CHECKING:
     import click
 
+    from mtvit_core.backbones.family import BackboneFamily
     from mtvit_core.published.format import PublishedFormat
     from mtvit_core.tasks.task import Task
 
@@ -20,6 +21,7 @@ HOOKS = (
     "mtvit_task",
     "mtvit_commands",
     "mtvit_published",
+    "mtvit_backbones",
     "mtvit_readers",
     "mtvit_transforms",
     "mtvit_weightings",
@@ -71,8 +73,12 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def check_name(cls: Any) -> None:
+def check_name(cls: Any, prefixed: str = "its config table, and of the losses and metrics of a task") -> None:
     """Check the name.
+
+    Args:
+        cls: What bears it.
+        prefixed: What begins with it, for the message.
 
     Raises:
         Fault: it is no word that can stand in settings.
@@ -80,7 +86,7 @@ def check_name(cls: Any) -> None:
     if not (isinstance(cls.name, str) and is_name(cls.name)):
         raise Fault(
             f"{cls.__name__}.name is {cls.name!r}; allowed: lower-case letters, digits and _, a letter first",
-            "Rename it; its name is the prefix of its config table, and of the losses and metrics of a task.",
+            f"Rename it; its name is the prefix of {prefixed}.",
         )
 
 
@@ -243,3 +249,35 @@ def check_published(formats: Any) -> "list[PublishedFormat]":
             "Return a list of objects, for instance `return [Yolos()]`.",
         )
     return formats
+
+
+def check_families(classes: Any, taken: Collection[str]) -> "list[type[BackboneFamily]]":
+    """Check what ``mtvit_backbones`` returned.
+
+    Args:
+        classes: What was returned; anything at all.
+        taken: Families of mtvit itself.
+
+    Raises:
+        Fault: it is not a list of classes of families, or one breaks the contract.
+    """
+    from mtvit_core.backbones.family import BackboneFamily
+
+    if not isinstance(classes, list) or not all(
+        isinstance(cls, type) and issubclass(cls, BackboneFamily) for cls in classes
+    ):
+        raise Fault(
+            f"mtvit_backbones returned {classes!r}, not a list of subclasses of mtvit_core.BackboneFamily",
+            "Return a list of classes, for instance `return [MyFamily]`.",
+        )
+    for cls in classes:
+        check_api(cls)
+        missing = [*(["name"] if not hasattr(cls, "name") else []), *sorted(cls.__abstractmethods__)]
+        if missing:
+            raise Fault(f"{cls.__name__} lacks {', '.join(missing)}", "Define what BackboneFamily asks for.")
+        check_name(cls, "the names of its backbones")
+        if cls.name in taken:
+            raise Fault(
+                f"{cls.name!r} is a family of backbones of mtvit itself", "Give the family another name."
+            )
+    return classes

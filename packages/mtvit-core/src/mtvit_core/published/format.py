@@ -36,7 +36,7 @@ class Blueprint:
     """How to build the model of a source, and how to fill it.
 
     Attributes:
-        backbone: timm's name of the trunk.
+        backbone: Name of the backbone, see ``mtvit_core.create_backbone``.
         canvas: Rows and columns of whole images.
         tasks: Settings of each task, by name.
         categories: Classes, with original ids and names.

@@ -1,8 +1,8 @@
-"""A broken promise of the task contract, in words."""
+"""A broken promise of a contract, in words."""
 
 
 class Breach(Exception):  # noqa: N818  (a finding about a plugin, not an error of a user)
-    """A task does not keep the contract.
+    """A task or a backbone does not keep its contract.
 
     Attributes:
         found: What was found.
@@ -15,16 +15,16 @@ class Breach(Exception):  # noqa: N818  (a finding about a plugin, not an error 
         self.found = found
         self.mend = mend
 
-    def explain(self, task: str, check: str, contract: str) -> str:
+    def explain(self, subject: str, check: str, contract: str) -> str:
         """Return the message an author reads.
 
         Args:
-            task: Name of the task.
+            subject: What is checked, as ``task 'det'``.
             check: Name of the check.
             contract: What the contract says.
         """
         return (
-            f"task {task!r} fails the check {check!r}\n"
+            f"{subject} fails the check {check!r}\n"
             f"  contract: {contract}\n"
             f"  found:    {self.found}\n"
             f"  to mend:  {self.mend}"

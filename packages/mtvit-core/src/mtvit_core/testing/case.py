@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.config import validate
+from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.modes import evaluating, keeping_modes
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
@@ -22,6 +22,7 @@ from mtvit_core.testing.example import Example
 from mtvit_core.testing.mirror import Mirror
 from mtvit_core.testing.sample import Sample, mirrored, person_crops, whole_images
 
+M = TypeVar("M", bound=nn.Module)
 #: Rows and columns of what a task sees, by view; not square, so that swapped axes show.
 CANVASES = {"image": (64, 96), "person": (128, 96)}
 #: A ViT that runs in milliseconds: patches of 8 pixels, four blocks.
@@ -93,10 +94,7 @@ class Case:
 
     def stirred(self, *others: Task[Any, Any, Any], first: bool = True, seed: int = 0) -> MultiTaskViT:
         """Build a model whose weights are all random, also those that heads start at zero."""
-        model = self.model(*others, first=first, seed=seed)
-        for value in model.parameters():
-            nn.init.normal_(value, std=0.5 if value.ndim < 2 else value[0].numel() ** -0.5)
-        return model.eval()
+        return stir(self.model(*others, first=first, seed=seed)).eval()
 
     def predict(self, model: MultiTaskViT, sample: Sample) -> Any:
         """Return the task's predictions in evaluation mode."""
@@ -137,6 +135,13 @@ class Case:
                 "what the targets say",
             )
         return perfect
+
+
+def stir(module: M) -> M:
+    """Draw all weights anew, so that none is zero."""
+    for value in module.parameters():
+        nn.init.normal_(value, std=0.5 if value.ndim < 2 else value[0].numel() ** -0.5)
+    return module
 
 
 @contextmanager

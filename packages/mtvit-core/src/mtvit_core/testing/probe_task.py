@@ -65,6 +65,7 @@ class Probe(Task[ProbeConfig, Reading, NoTargets]):
     Config: ClassVar[type[TaskConfig]] = ProbeConfig
     needs: ClassVar[frozenset[str]] = frozenset()
     views: ClassVar[frozenset[str]] = frozenset(VIEWS)
+    exportable: ClassVar[bool] = True
 
     @property
     def view(self) -> View:

@@ -3,14 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import pytest
-import torch
-
-from mtvit_core.errors import MtvitError, did_you_mean
 from mtvit_core.plugins.registry import tasks as installed
 from mtvit_core.structures.categories import Categories
 from mtvit_core.tasks.task import Task
-from mtvit_core.testing.breach import Breach
+from mtvit_core.testing.base_suite import BaseSuite
 from mtvit_core.testing.case import Case
 from mtvit_core.testing.checks import (
     batch_shares,
@@ -29,7 +25,7 @@ from mtvit_core.testing.checks import (
 from mtvit_core.testing.example import CATEGORIES, Example, draw_examples
 
 
-class TaskSuite:
+class TaskSuite(BaseSuite):
     """All checks of the task contract, as tests of pytest.
 
     A subclass whose name begins with ``Test`` is collected:
@@ -44,8 +40,7 @@ class TaskSuite:
         best: Metrics that perfect predictions reach, and the values they reach.
         steps: Updates of the training check.
         lr: Learning rate of the training check.
-        exceptions: Checks that the task is known to fail, by name without ``test_``, and why. They are run
-            and shown as expected failures, and are an error once the task passes them.
+        exceptions: See ``BaseSuite``.
     """
 
     task: ClassVar[str | type[Task[Any, Any, Any]]]
@@ -54,24 +49,6 @@ class TaskSuite:
     best: ClassVar[Mapping[str, float]] = {"AP": 1.0}
     steps: ClassVar[int] = 20
     lr: ClassVar[float] = 1e-3
-    exceptions: ClassVar[Mapping[str, str]] = {}
-
-    def __init_subclass__(cls) -> None:
-        """Refuse exceptions that name no check or give no reason.
-
-        Raises:
-            TypeError: there is one.
-        """
-        super().__init_subclass__()
-        known = [name.removeprefix("test_") for name in dir(cls) if name.startswith("test_")]
-        for name, reason in cls.exceptions.items():
-            if name not in known:
-                raise TypeError(
-                    f"{cls.__name__}.exceptions names {name!r}, which is no check."
-                    f"{did_you_mean(name, known)} The checks are {', '.join(known)}."
-                )
-            if not reason.strip():
-                raise TypeError(f"{cls.__name__}.exceptions gives no reason for {name!r}; say why.")
 
     def examples(self) -> tuple[Example, ...]:
         """Return the images and their truth; a task with other kinds of label overrides it."""
@@ -84,36 +61,8 @@ class TaskSuite:
 
     def hold(self, check: Callable[[Case], None]) -> None:
         """Run one check; fail with its contract, what was found and how to mend it."""
-        case, name, contract = self.case(), check.__name__, " ".join((check.__doc__ or "").split())
-        failure = None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            try:
-                check(case)
-            except Breach as breach:
-                failure = breach.explain(case.cls.name, name, contract)
-            except MtvitError as error:
-                failure = Breach(str(error), "as that line says").explain(case.cls.name, name, contract)
-            except Exception as error:
-                if name not in self.exceptions:
-                    error.add_note(f"in the check {name!r} of task {case.cls.name!r}: {contract}")
-                    raise
-                failure = str(error)
-        if name in self.exceptions:
-            self._expected(case.cls.name, name, failure)
-        elif failure is not None:
-            pytest.fail(failure, pytrace=False)
-
-    def _expected(self, task: str, name: str, failure: str | None) -> None:
-        reason = self.exceptions[name]
-        if failure is not None:
-            pytest.xfail(reason)
-        pytest.fail(
-            f"task {task!r} passes the check {name!r}\n"
-            f"  contract: {type(self).__name__}.exceptions says that it cannot: {reason}\n"
-            f"  to mend:  take {name!r} out of the exceptions",
-            pytrace=False,
-        )
+        case = self.case()
+        self.run_check(f"task {case.cls.name!r}", case, check)
 
     def test_declaration(self) -> None:
         """See ``mtvit_core.testing.checks.shapes.declaration``."""

@@ -19,6 +19,7 @@ from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_key
 from mtvit_train.data.merging.table import DataTable
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.state.run_files import SCENES
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def prepare_data(config: RunConfig, out: Path, check: Callable[[], None] = lambd
         return out
     if config.data != "scenes":
         return Path(config.data)
-    folder, scenes = out / "scenes", config.scenes
+    folder, scenes = out / SCENES, config.scenes
     if not (folder / "annotations").is_dir():  # they come last: without them the scenes are unfinished
         shutil.rmtree(folder, ignore_errors=True)
         write_scenes(

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.files import whole_file
 from mtvit_core.heads.knowledge_tokens import KnowledgeTokens
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.checkpoint import load
@@ -98,7 +99,8 @@ def fit_tokens(
     finally:
         for stream in streams.values():
             stream.close()
-    save_file({name: source.weight.detach().cpu() for name, source in tokens.items()}, out)
+    with whole_file(out) as partial:
+        save_file({name: source.weight.detach().cpu() for name, source in tokens.items()}, partial)
     return losses
 
 

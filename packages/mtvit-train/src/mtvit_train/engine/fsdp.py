@@ -6,16 +6,12 @@ heads and tokens during a whole pass. Each writes its parts, which serve any num
 Source: Zhao et al. 2023 (PyTorch FSDP); torch.distributed.fsdp.fully_shard.
 """
 
-from types import MethodType
-from typing import Any
-
 import torch
-from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.run import TrainConfig
+from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.engine.gradients import Objective
 
 
@@ -36,26 +32,18 @@ def check_sharding(config: TrainConfig) -> None:
             )
 
 
-def shard(objective: Objective, device: torch.device, world: int) -> None:
+def shard(objective: Objective, device: torch.device, ranks: Ranks) -> None:
     """Leave each process its part of every weight.
 
     Args:
         objective: The model and the weighting, equal in all processes.
         device: Where they are.
-        world: Number of processes.
+        ranks: The processes.
     """
-    mesh = init_device_mesh(device.type, (world,))
+    mesh = ranks.mesh(device)
     backbone = objective.model.backbone
-    step = backbone.block_step
-    for block in backbone.vit.blocks:
-        # A block's weights are gathered around a method of the block, and mtvit runs blocks by a function.
-        block.run = MethodType(step, block)
+    for block in backbone.blocks():
         fully_shard(block, mesh=mesh)
-        register_fsdp_forward_method(block, "run")
-    backbone.block_step = _run
+        if backbone.block_method != "forward":  # around which weights are gathered anyway
+            register_fsdp_forward_method(block, backbone.block_method)
     fully_shard(objective, mesh=mesh)
-
-
-def _run(block: Any, *arguments: Any) -> Tensor:
-    found: Tensor = block.run(*arguments)
-    return found

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from mtvit_core.backbones.plain.vit import step
 from mtvit_core.errors import DivergedError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
@@ -74,13 +74,13 @@ class Trainer:
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema)
         if config.compile:  # the average is only evaluated, with batches of other sizes
-            self.model.backbone.block_step = torch.compile(step)
+            self.model.backbone.compile_blocks()
         self.weighting = weighting.to(self.device).train()
         if teacher is not None:
             teacher.to(self.device, self.model.backbone.precision)
         objective = Objective(self.model, self.weighting, teacher)
         if config.parallel == "fsdp" and self.ranks.world > 1:
-            shard(objective, self.device, self.ranks.world)
+            shard(objective, self.device, self.ranks)
             self.average.share_out(self.model)
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.weighting.begin(shared_weights(self.model))
@@ -107,7 +107,7 @@ class Trainer:
             save: Called every ``checkpoint_every`` steps, at the end, and where the run is stopped, when
                 ``state_dict`` is that between two steps; an evaluation that is due comes after it.
             stop: Asked after every step.
-            keep: Given the state and the batches of a step that cannot be made, as ``diverged.keep`` takes
+            keep: Given the state and the batches of a step that cannot be made, as ``replay.keep`` takes
                 them; it returns a sentence for the error.
 
         Raises:
@@ -119,30 +119,32 @@ class Trainer:
         if self.step == 0:
             seed_all(self.config.seed)
         self.meter.start_clock()
-        streams = {view: self._batches(view) for view in self.model.views}
-        try:
-            while True:
-                if self._owes_evaluation():
-                    with self.meter.paused(), own_stream(self.config.seed, self.device):
-                        evaluate(self.step)
-                    self.evaluated = self.step
-                if self.step == self.config.steps:
-                    return
-                stop.check()
-                self._advance(streams, keep)
-                if self._due(self.config.log_every):
-                    report(
-                        self.meter.report(self.step, self.config.lr * self.factor, self.weighting.factors())
-                    )
-                if self._due(self.config.checkpoint_every):
-                    with self.meter.paused():
-                        save()
-        except StopAsked:
-            save()
-            raise
-        finally:
-            for stream in streams.values():
-                stream.close()
+        with ExitStack() as opened:
+            streams = {view: opened.enter_context(closing(self._batches(view))) for view in self.model.views}
+            try:
+                self._evaluate_if_due(evaluate)
+                while self.step < self.config.steps:
+                    stop.check()
+                    self._advance(streams, keep)
+                    self._tell(report, save)
+                    self._evaluate_if_due(evaluate)
+            except StopAsked:
+                save()
+                raise
+
+    def _tell(self, report: Callable[[Report], None], save: Callable[[], None]) -> None:
+        """Report losses and save the state, where it is time for it."""
+        if self._due(self.config.log_every):
+            report(self.meter.report(self.step, self.config.lr * self.factor, self.weighting.factors()))
+        if self._due(self.config.checkpoint_every):
+            with self.meter.paused():
+                save()
+
+    def _evaluate_if_due(self, evaluate: Callable[[int], None]) -> None:
+        if self._owes_evaluation():
+            with self.meter.paused(), own_stream(self.config.seed, self.device):
+                evaluate(self.step)
+            self.evaluated = self.step
 
     def _advance(self, streams: Mapping[View, Loading], keep: Callable[[dict[str, Any]], str]) -> None:
         """Make one update from the next batches."""

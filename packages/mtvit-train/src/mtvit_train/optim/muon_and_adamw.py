@@ -7,22 +7,30 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.heads.mlp import Hidden
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.optim.muon import Muon
 from mtvit_train.state.shards import parts_of_entry
 
 
-def hidden_matrices(model: nn.Module) -> set[str]:
-    """Return the names of the matrices of transformer blocks and of hidden layers of heads.
+def block_matrices(backbone: Backbone) -> set[str]:
+    """Return the names, in the backbone, of the matrices of its blocks."""
+    depths = range(1, backbone.spec.depth + 1)
+    return {
+        n for n, value in backbone.named_parameters() if value.ndim == 2 and backbone.depth_of(n) in depths
+    }
+
+
+def hidden_matrices(model: MultiTaskViT) -> set[str]:
+    """Return the names of the matrices of the backbone's blocks and of hidden layers of heads.
 
     What says something (classes, boxes) is left to AdamW, as are embeddings; so is a head whose hidden layers
     are not ``mtvit_core.heads.mlp.Hidden``.
     """
     hidden = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Hidden)}
-    inner = {name for name, value in model.named_parameters() if value.ndim == 2 and ".blocks." in name}
-    return hidden | inner
+    return hidden | {f"backbone.{name}" for name in block_matrices(model.backbone)}
 
 
 class MuonAndAdamW:

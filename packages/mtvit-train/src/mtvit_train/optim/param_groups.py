@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.optim.muon_and_adamw import MuonAndAdamW, hidden_matrices
@@ -27,24 +28,24 @@ class GroupKey:
 
 
 def place(
-    name: str, parameter: nn.Parameter, depth: int, config: TrainConfig, hidden: Collection[str] = ()
+    name: str, parameter: nn.Parameter, backbone: Backbone, config: TrainConfig, hidden: Collection[str] = ()
 ) -> GroupKey:
     """Return the placement of a parameter by its name in the model.
 
     Args:
         name: In the model.
         parameter: Itself.
-        depth: Blocks of the backbone.
+        backbone: The backbone, which knows how deep its weights lie and which are matrices.
         config: Settings.
         hidden: Names of the matrices that Muon updates, where it is the optimiser.
     """
-    decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
+    own = name.removeprefix("backbone.")
+    if own == name:
+        decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
+        return GroupKey(1.0, decays, config.optimizer == "muon" and decays and name in hidden)
+    decays, above = backbone.decays(own), backbone.spec.depth + 1 - backbone.depth_of(own)
     muon = config.optimizer == "muon" and decays and name in hidden
-    if not name.startswith("backbone."):
-        return GroupKey(1.0, decays, muon)
-    block = re.search(r"blocks\.(\d+)\.", name)
-    layer = int(block[1]) + 1 if block else depth + 1 if ".norm." in name else 0
-    return GroupKey(config.backbone_lr * config.layer_decay ** (depth + 1 - layer), decays, muon)
+    return GroupKey(config.backbone_lr * config.layer_decay**above, decays, muon)
 
 
 def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> MuonAndAdamW:
@@ -56,7 +57,7 @@ def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Modul
     groups: dict[GroupKey, list[nn.Parameter]] = {}
     hidden = hidden_matrices(model)
     for name, parameter in model.named_parameters():
-        placement = place(name, parameter, model.backbone.spec.depth, config, hidden)
+        placement = place(name, parameter, model.backbone, config, hidden)
         parameter.requires_grad_(placement.scale > 0)
         if parameter.requires_grad:
             groups.setdefault(placement, []).append(parameter)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.heads.mlp import MLP
 from mtvit_core.heads.proposals import anchors
 from mtvit_core.structures.boxes import apply_deltas, cxcywh_to_xyxy, generalized_box_iou, xyxy_to_cxcywh

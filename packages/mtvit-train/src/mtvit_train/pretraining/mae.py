@@ -13,8 +13,9 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from mtvit_core.backbones.attention import Layout
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.vit import Backbone, step
+from mtvit_core.backbones.plain.vit import PlainBackbone, step
 from mtvit_core.errors import ConfigError
 
 #: Largest shift of an image in pixels, so that patch borders fall elsewhere each time.
@@ -40,8 +41,16 @@ class MaskedAutoencoder(nn.Module):
             depth: Blocks of the decoder.
             heads: Attention heads of the decoder.
             ratio: Share of the patches to hide.
+
+        Raises:
+            ConfigError: the backbone is no plain ViT.
         """
         super().__init__()
+        if not isinstance(encoder, PlainBackbone):
+            raise ConfigError(
+                f"backbone {encoder.name!r}: masked autoencoding runs the blocks of timm's plain ViTs on the "
+                "patches that are seen; take one of those, or --method figures."
+            )
         self.encoder = encoder
         self.ratio = ratio
         spec = encoder.spec

@@ -11,9 +11,10 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mtvit_core.backbones.create import create_backbone
+from mtvit_core.files import whole_file
+from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.run import ModelConfig
-from mtvit_train.optim.muon_and_adamw import MuonAndAdamW
+from mtvit_train.optim.muon_and_adamw import MuonAndAdamW, block_matrices
 from mtvit_train.optim.precision import compute_type
 from mtvit_train.optim.schedule import rate
 from mtvit_train.pretraining.figure_finder import FigureFinder
@@ -47,7 +48,7 @@ def pretrain(
 
     Args:
         table: Which backbone; its weights start at random, whatever ``pretrained`` says.
-        out: File to write, in timm's keys.
+        out: File to write, as ``model.pretrained`` reads it.
         images: Scenes to render; they stay in memory as bytes.
         steps: Updates of the weights.
         batch_size: Images per update.
@@ -86,9 +87,11 @@ def pretrain(
 
 
 def save_encoder(model: MaskedAutoencoder | FigureFinder, out: Path) -> None:
-    """Write the encoder in half precision and timm's keys."""
+    """Write the encoder in half precision, in the keys of its family: of plain ViTs, timm's."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().half().contiguous() for k, v in model.encoder.vit.state_dict().items()}, out)
+    weights = {k: v.detach().half().contiguous() for k, v in model.encoder.weights().items()}
+    with whole_file(out) as partial:
+        save_file(weights, partial)
 
 
 def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
@@ -100,10 +103,11 @@ def render_images(count: int, seed: int, size: int) -> UInt8[Tensor, "B 3 H W"]:
 def make_optimizer(model: MaskedAutoencoder | FigureFinder) -> MuonAndAdamW:
     """Muon for the matrices of the blocks, AdamW for the rest; all but vectors decay by 0.05."""
     matrices, others, vectors = [], [], []
+    inner = {f"encoder.{name}" for name in block_matrices(model.encoder)}
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
             vectors.append(parameter)
-        elif parameter.ndim == 2 and ".blocks." in name:
+        elif name in inner:
             matrices.append(parameter)
         else:
             others.append(parameter)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-#: Folder of the pictures in a run folder.
-PICTURES = "pictures"
+from mtvit_core.files import whole_file, write_text
+from mtvit_train.state.run_files import PICTURES
+
 #: Longer side at most, in pixels, and JPEG quality: sharp on a page, and some 30 kB each.
 _SIDE, _QUALITY = 560, 85
 
@@ -53,9 +54,10 @@ def save_gallery(out: Path, name: str, exhibits: Sequence[Exhibit]) -> None:
     for number, exhibit in enumerate(exhibits):
         files = [f"{name}-{number:02}-{place}.jpg" for place in range(len(exhibit.pictures))]
         for file, picture in zip(files, exhibit.pictures, strict=True):
-            _small(picture).save(folder / file, quality=_QUALITY)
+            with whole_file(folder / file) as partial:
+                _small(picture).save(partial, quality=_QUALITY)
         index.append({"caption": exhibit.caption, "files": files})
-    (folder / f"{name}.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / f"{name}.json", json.dumps(index, indent=2) + "\n")
 
 
 def read_gallery(out: Path, name: str) -> tuple[Shown, ...]:

@@ -6,49 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtvit_core.errors import ConfigError, DataError
+from mtvit_core.errors import DataError
 from mtvit_core.evaluation.details import Details
+from mtvit_core.files import flush, write_text
 from mtvit_train.recording.trackers import Guarded
-from mtvit_train.state.atomic_folder import flush, writing
-
-
-def check_free(out: Path) -> None:
-    """Check that a run may use a folder.
-
-    Raises:
-        ConfigError: it holds something already; nothing is ever overwritten.
-    """
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ConfigError(
-            f"out {out}: not empty; runs are never overwritten. Give another folder with --out."
-        )
-
-
-def claim_folder(out: Path, settings: Mapping[str, Any]) -> None:
-    """Make the run folder, with the settings of the run.
-
-    Raises:
-        ConfigError: it holds something already.
-        DiskError: the disk is full, or refuses.
-    """
-    check_free(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with writing(out):
-        write_json(out / "config.json", settings)
+from mtvit_train.state.run_files import RECORDS
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON, whole or not at all; NaN becomes null, since JSON has none."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(_plain(data), indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def read_metrics(out: Path) -> dict[str, float]:
-    """Return the metrics of the last evaluation of a run; those that are null there are NaN."""
-    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    del found["step"]
-    return {name: math.nan if value is None else value for name, value in found.items()}
+    write_text(path, json.dumps(_plain(data), indent=2) + "\n")
 
 
 def write_details(path: Path, details: Mapping[str, Details]) -> None:
@@ -74,10 +41,6 @@ def read_details(path: Path) -> dict[str, Details]:
         ) from error
 
 
-#: Name of the file of details in a run folder.
-DETAILS = "details.json"
-
-
 class Records:
     """The growing file ``metrics.jsonl`` of a run."""
 
@@ -88,7 +51,7 @@ class Records:
             out: The run folder.
             writers: Told the same.
         """
-        self.path = out / "metrics.jsonl"
+        self.path = out / RECORDS
         self.writers = tuple(writers)
 
     def add(self, kind: str, step: int, values: Mapping[str, float]) -> None:
@@ -120,9 +83,7 @@ class Records:
             step: Updates made at the checkpoint that a run goes on from.
         """
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        partial.replace(self.path)
+        write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def flush(self) -> None:
         """Have the disk keep what was recorded, and the writers what they were told."""

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from mtvit_core.errors import ConfigError
+from mtvit_core.files import write_text
 from mtvit_train.config.recording import RecordsConfig
+from mtvit_train.state.run_files import TENSORBOARD, WANDB_ID
 
 Tell = Callable[[str], None]
 
-#: Name of the file in a run folder that holds the id of the run at Weights & Biases.
-RUN_ID = "wandb-id.txt"
 #: Seconds that a question for an account may wait for an answer.
 _PATIENCE = 60
 
@@ -77,7 +77,7 @@ class WeightsAndBiases:
         wandb: Any = import_module("wandb")  # an extra: it need not be there for type checks
         self._run = wandb.init(
             project=project,
-            id=_kept_id(folder / RUN_ID),
+            id=_kept_id(folder / WANDB_ID),
             resume="allow",  # goes on with the run of this id where there is one
             name=folder.name,
             dir=str(folder),
@@ -103,9 +103,7 @@ class WeightsAndBiases:
 def _kept_id(path: Path) -> str:
     """Return the id in a file; where there is none, a new one is put there."""
     if not path.is_file():
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(uuid4().hex, encoding="utf-8")
-        partial.replace(path)
+        write_text(path, uuid4().hex)
     return path.read_text(encoding="utf-8").strip()
 
 
@@ -179,7 +177,7 @@ def open_writers(
         step: Updates made so far; what was told of later ones counts no more.
     """
     openers: dict[str, Callable[[], Writer]] = {
-        "tensorboard": lambda: TensorBoard(out / "tensorboard", step),
+        "tensorboard": lambda: TensorBoard(out / TENSORBOARD, step),
         "wandb": lambda: WeightsAndBiases(out, config.wandb_project, settings),
     }
     return [Guarded(name, openers[name], tell) for name in _wanted(config)]

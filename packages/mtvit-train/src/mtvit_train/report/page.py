@@ -12,14 +12,14 @@ from jinja2 import Environment, PackageLoader
 
 from mtvit_core.errors import DataError
 from mtvit_core.evaluation.details import Details, Matrix, Table
+from mtvit_core.files import write_text
 from mtvit_train.recording.gallery import read_gallery
-from mtvit_train.recording.records import DETAILS, Records, read_details
+from mtvit_train.recording.records import Records, read_details
 from mtvit_train.recording.terminal import SHOWN
 from mtvit_train.report.history import Figure, loss_plots, metric_plots, pace_figures, pace_plots
 from mtvit_train.report.svg_lines import BOX, Plot, plot
+from mtvit_train.state.run_files import DATA, DETAILS, METRICS, PAGE, SETTINGS
 
-#: Name of the page in the run folder.
-PAGE = "report.html"
 _GALLERIES = {
     "predictions": "Validation images: truth, and what the model finds",
     "worst": "Images with the most mistakes: truth, and what the task finds",
@@ -76,10 +76,10 @@ def write_report(out: Path) -> Path:
     Raises:
         DataError: the folder holds no run.
     """
-    config = _read(out / "config.json")
+    config = _read(out / SETTINGS)
     if config is None:
         raise DataError(f"report {out}: no config.json there, so it is no run folder; name one that is.")
-    records, last = Records(out), _read(out / "metrics.json") or {}
+    records, last = Records(out), _read(out / METRICS) or {}
     trained, scored = records.read("train"), records.read("eval")
     step = last.pop("step", None)
     page = (
@@ -91,21 +91,17 @@ def write_report(out: Path) -> Path:
             summary=summary(config, trained[-1]["step"] if trained else 0),
             step=step,
             metrics=metric_table(last),
-            data=data_table(_read(out / "data.json") or {}),
+            data=data_table(_read(out / DATA) or {}),
             pace=pace_figures(trained),
             losses=loss_plots(trained),
             curves=metric_plots(scored),
             times=pace_plots(trained),
             parts=[part(task, details) for task, details in read_details(out / DETAILS).items()],
-            galleries=[
-                gallery
-                for name, title in _GALLERIES.items()
-                if (gallery := _gallery(out, name, title)).exhibits
-            ],
+            galleries=_galleries(out),
         )
     )
     path = out / PAGE
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
@@ -172,9 +168,14 @@ def settings_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _gallery(out: Path, name: str, title: str) -> Gallery:
-    exhibits = [(e.caption, tuple(map(_uri, e.files))) for e in read_gallery(out, name)]
-    return Gallery(name, title, tuple(exhibits))
+def _galleries(out: Path) -> list[Gallery]:
+    """Those that have something to show."""
+    shown = {name: read_gallery(out, name) for name in _GALLERIES}
+    return [
+        Gallery(name, _GALLERIES[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
+        for name, exhibits in shown.items()
+        if exhibits
+    ]
 
 
 def _uri(path: Path) -> str:
@@ -187,5 +188,5 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"report: {path} is no JSON: {error}; mend or remove the file.") from error
+        raise DataError(f"report: {path} is not valid JSON: {error}; fix or remove the file.") from error
     return found

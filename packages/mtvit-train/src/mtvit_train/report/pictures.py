@@ -11,11 +11,16 @@ from torch import Tensor
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.evaluation.details import Details
+from mtvit_core.files import whole_file
+from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.image_result import CategoryMap, ImageResult, Segment
 from mtvit_train.build.splits import DataSplit
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery
+
+#: Score from which pictures show what a task adds to an object that is sure: skeletons learn last.
+PART_SCORE = 0.05
 
 
 def draw_labels(split: DataSplit, model: MultiTaskViT, path: Path, count: int = 12) -> None:
@@ -68,7 +73,8 @@ def _beside_truth(
 ) -> list[Exhibit]:
     """Truth and prediction of images, by row of the split, caption, and task; all tasks where it is empty."""
     rows = sorted({row for row, _, _ in wanted})
-    results = model.predict([split.packed.image(row).path for row in rows], min_score=min_score)
+    options = PredictOptions(min_score=min_score, part_score=min(min_score, PART_SCORE))
+    results = model.predict_stream([split.packed.image(row).path for row in rows], options=options)
     found = dict(zip(rows, results, strict=True))
     whole = ImageDataset(split.packed, model.letterbox)
     exhibits = []
@@ -106,5 +112,7 @@ def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
     widest = max(len(exhibit.pictures) for exhibit in exhibits)
     columns = 4 if 4 % widest == 0 else widest  # what belongs together stands in one row
-    contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns).save(path)
+    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns)
+    with whole_file(path) as partial:
+        sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)

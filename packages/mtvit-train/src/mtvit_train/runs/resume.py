@@ -1,6 +1,5 @@
 """Going on with a run: its settings, and what may not have changed since it was stopped."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.__about__ import __version__
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.engine.trainer import Trainer
-from mtvit_train.recording.records import Records
+from mtvit_train.runs.folder import RunFolder, read_settings
 from mtvit_train.state.checkpoints import Checkpoints
-
-#: Written last of all: a run that has it needs nothing more.
-FINISHED = "finished.json"
 
 
 def resumed_settings(
@@ -41,24 +37,6 @@ def resumed_settings(
             "option out, or start another run."
         )
     return saved.model_copy(update={"out": out})
-
-
-def read_settings(out: Path) -> RunConfig:
-    """Read the ``config.json`` of a run folder.
-
-    Raises:
-        ConfigError: there is none, or it is damaged.
-    """
-    path = out / "config.json"
-    if not path.is_file():
-        raise ConfigError(
-            f"resume {out}: holds no run, since it has no config.json; start one without --resume."
-        )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as cause:
-        raise ConfigError(f"resume {out}: config.json is damaged ({cause}); restore it.") from None
-    return validate(RunConfig, settings)
 
 
 def differences(one: RunConfig, other: RunConfig) -> Iterator[tuple[str, Any, Any]]:
@@ -88,21 +66,14 @@ def origin(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def take_up(
-    trainer: Trainer,
-    records: Records,
-    checkpoints: Checkpoints,
-    config: RunConfig,
-    tell: Callable[[str], None],
-) -> None:
+def take_up(trainer: Trainer, folder: RunFolder, config: RunConfig, tell: Callable[[str], None]) -> None:
     """Take up a run at its newest checkpoint that is whole; at the start where there is none.
 
     Each process reads what it holds.
 
     Args:
         trainer: Fresh; it is given the state.
-        records: What was recorded after the checkpoint is removed.
-        checkpoints: Those of the run.
+        folder: That of the run; what was recorded after the checkpoint is removed.
         config: Settings of the run.
         tell: Given lines for the terminal.
 
@@ -110,11 +81,11 @@ def take_up(
         CheckpointError: all checkpoints are torn, ``config.json`` was changed since, or the weights do not
             fit.
     """
-    trainer.ranks.together(lambda: _load(trainer, checkpoints, config, tell))
+    trainer.ranks.together(lambda: _load(trainer, folder.checkpoints, config, tell))
 
     def recorded() -> int:
-        records.cut(trainer.step)
-        return max((record["step"] for record in records.read("eval")), default=0)
+        folder.records.cut(trainer.step)
+        return max((record["step"] for record in folder.records.read("eval")), default=0)
 
     trainer.evaluated = trainer.ranks.lead(recorded)
     tell(f"resume {config.out}: going on from step {trainer.step} of {config.train.steps}.")

@@ -3,17 +3,17 @@
 import shlex
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from mtvit_core.model import checkpoint
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
-from mtvit_train.build.data import prepare_data, read_data
+from mtvit_train.build.data import read_data
 from mtvit_train.build.label_counts import exposures, show_exposures
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import DataSplit, make_split
@@ -24,27 +24,15 @@ from mtvit_train.distillation.knowledge_token import give_tokens
 from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
 from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.distributed.stop_signals import StopAsked, Stopped, StopRequest
-from mtvit_train.engine import replay
 from mtvit_train.engine.evaluate import evaluate_in_detail
 from mtvit_train.engine.fsdp import check_sharding
 from mtvit_train.engine.meter import Report
 from mtvit_train.engine.trainer import Trainer
-from mtvit_train.recording.records import (
-    DETAILS,
-    Records,
-    check_free,
-    claim_folder,
-    read_metrics,
-    write_details,
-    write_json,
-)
 from mtvit_train.recording.terminal import Display, metrics_table
-from mtvit_train.recording.trackers import open_writers, require_packages
-from mtvit_train.report.pictures import draw_labels
-from mtvit_train.report.run_pictures import FILES, draw_run
-from mtvit_train.runs.resume import FINISHED, origin, take_up
-from mtvit_train.state.atomic_folder import writing
-from mtvit_train.state.checkpoints import Checkpoints
+from mtvit_train.recording.trackers import require_packages
+from mtvit_train.runs.folder import RunFolder
+from mtvit_train.runs.resume import origin, take_up
+from mtvit_train.state import run_files
 from mtvit_train.weighting.fixed import make_weighting
 
 
@@ -70,74 +58,56 @@ def run(config: RunConfig, console: Console, *, resume: bool = False) -> dict[st
 def _run(
     config: RunConfig, console: Console, ranks: Ranks, stop: StopRequest, resume: bool
 ) -> dict[str, float]:
-    started, out = time.perf_counter(), Path(config.out)
-
-    def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
+    started, tell = time.perf_counter(), partial(console.print, highlight=False, soft_wrap=True, markup=False)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    if resume and ranks.lead((out / FINISHED).is_file):
-        tell(f"resume {out}: the run has ended already, at step {config.train.steps}; nothing is left to do.")
-        return ranks.lead(lambda: read_metrics(out))
-    checkpoints = Checkpoints(out, config.train.keep_checkpoints, tell, ranks)
-    records = Records(out)
+    folder, steps = RunFolder(config, tell, ranks), config.train.steps
+    if resume and ranks.lead(folder.finished):
+        tell(f"resume {folder.path}: the run has ended already, at step {steps}; nothing is left to do.")
+        return ranks.lead(folder.metrics)
     try:
         config = ranks.lead(lambda: with_teacher_checksum(config))
-        data = ranks.lead(lambda: _begin(config, out, stop, resume))
+        data = ranks.lead(lambda: _begin(config, folder, stop, resume))
         parts = ranks.together(lambda: _Parts.of(config, data, ranks))
         seen = exposures(config, parts.model, parts.train)
         trainer = Trainer(parts.model, parts.train, config.train, parts.weighting, parts.teacher)
-        ranks.lead(lambda: _claim(config, out, resume))
+        ranks.lead(lambda: _claim(config, folder, resume))
         if ranks.leads:
-            with writing(out):
-                draw_labels(parts.train, parts.model, out / "labels.png")
-                write_json(out / "data.json", {"seen": [asdict(one) for one in seen], "notes": parts.notes})
+            folder.describe_data(parts.train, parts.model, seen, parts.notes)
             show_exposures(seen, parts.notes, console)
         if resume:
-            take_up(trainer, records, checkpoints, config, tell)
-        if ranks.leads:
-            settings = config.model_dump(mode="json")
-            records.writers = tuple(open_writers(config.records, out, settings, tell, trainer.step))
-        with closing(records):
-            _train(config, trainer, parts.val, records, checkpoints, stop, console)
+            take_up(trainer, folder, config, tell)
+        _train(config, trainer, parts.val, folder, stop, console)
     except StopAsked as asked:
-        raise Stopped(
-            f"stopped by {asked.cause}; to go on from step {checkpoints.last} of {config.train.steps}: "
-            f"mtvit-train --out {shlex.quote(config.out)} --resume"
-            if ranks.leads
-            else ""
-        ) from None
-    metrics = ranks.lead(lambda: read_metrics(out))
+        raise Stopped(_way_on(asked, config, folder) if ranks.leads else "") from None
+    metrics = ranks.lead(folder.metrics)
     averaged = trainer.average.whole()
     if ranks.leads:
-        with writing(out):
-            draw_run(averaged, parts.val, config.records, out)
-            write_json(out / FINISHED, {"step": trainer.step})
+        folder.draw(averaged, parts.val, config.records)
+        folder.finish(trainer.step)
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
-    tell(f"{minutes:.1f} minutes. Model, metrics and pictures are in {out}:")
-    for name in FILES:
-        tell(f"  {out / name}")
+    tell(f"{minutes:.1f} minutes. Model, metrics and pictures are in {folder.path}:")
+    for name in run_files.TOLD:
+        tell(f"  {folder.file(name)}")
     return metrics
 
 
-def _begin(config: RunConfig, out: Path, stop: StopRequest, resume: bool) -> Path:
+def _begin(config: RunConfig, folder: RunFolder, stop: StopRequest, resume: bool) -> Path:
     """Return where the data are; the run folder is made here only if they are made in it."""
     require_packages(config.records)
     check_tasks(config)
     if not resume:
-        check_free(out)
+        folder.check_free()
         if config.data == "scenes":
-            claim_folder(out, config.model_dump(mode="json"))
-    with writing(out):
-        return prepare_data(config, out, stop.check_here)
+            folder.claim(config)
+    return folder.prepare_data(config, stop.check_here)
 
 
-def _claim(config: RunConfig, out: Path, resume: bool) -> None:
+def _claim(config: RunConfig, folder: RunFolder, resume: bool) -> None:
     """Make the run folder, if it is not there: all that the run needs is."""
     if not (resume or config.data == "scenes"):
-        claim_folder(out, config.model_dump(mode="json"))
+        folder.claim(config)
 
 
 @dataclass(frozen=True)
@@ -174,48 +144,60 @@ def _train(
     config: RunConfig,
     trainer: Trainer,
     val: DataSplit,
-    records: Records,
-    checkpoints: Checkpoints,
+    folder: RunFolder,
     stop: StopRequest,
     console: Console,
 ) -> None:
-    """Train from where the trainer stands, and record what it says."""
-    out, told_by, ranks = Path(config.out), origin(config), trainer.ranks
-    with Display(console, config.train.steps) as display:
+    """Train from where the trainer stands, and keep what it says."""
+    if trainer.ranks.leads:
+        folder.open_trackers(config, trainer.step)
+    with closing(folder.records), Display(console, config.train.steps) as display:
+        course = _Course(config, trainer, val, folder, stop, display)
+        trainer.run(course.report, course.evaluate, course.save, stop, course.keep)
 
-        def on_report(report: Report) -> None:
-            if not ranks.leads:
-                return
-            with writing(out):
-                records.add("train", report.step, report.values)
-            display.losses(report)
 
-        def on_evaluate(step: int) -> None:
-            averaged = trainer.average.whole()
-            told = evaluate_in_detail(
-                averaged,
-                val,
-                config.train.images_per_pass(ranks.world),
-                config.train.workers,
-                min_score=config.records.min_score,
-                stop=stop,
-                engine=config.evaluation.engine,
-            )
-            if not ranks.leads:
-                return
-            with writing(out):
-                checkpoint.save(averaged, out / "model.safetensors", {"step": step})
-                write_details(out / DETAILS, told.details)
-                write_json(out / "metrics.json", {"step": step, **told.metrics})
-                records.add("eval", step, told.metrics)  # last: it says that the evaluation is complete
-            display.metrics(step, told.metrics)
+@dataclass(frozen=True)
+class _Course:
+    """What a run does when its trainer calls, in the folder and on the terminal."""
 
-        def on_save() -> None:
-            records.flush()
-            checkpoints.save(trainer.step, {**trainer.state_dict(), "origin": told_by})
+    config: RunConfig
+    trainer: Trainer
+    val: DataSplit
+    folder: RunFolder
+    stop: StopRequest
+    display: Display
 
-        def on_diverged(state: dict[str, Any]) -> str:
-            folder = out / ("diverged" if ranks.leads else f"diverged-{ranks.rank}")
-            return replay.keep(folder, state, config, trainer.model.categories, ranks)
+    def report(self, report: Report) -> None:
+        if self.trainer.ranks.leads:
+            self.folder.record(report.step, report.values)
+            self.display.losses(report)
 
-        trainer.run(on_report, on_evaluate, on_save, stop, on_diverged)
+    def evaluate(self, step: int) -> None:
+        averaged, ranks = self.trainer.average.whole(), self.trainer.ranks
+        found = evaluate_in_detail(
+            averaged,
+            self.val,
+            self.config.train.images_per_pass(ranks.world),
+            self.config.train.workers,
+            min_score=self.config.records.min_score,
+            stop=self.stop,
+            engine=self.config.evaluation.engine,
+        )
+        if ranks.leads:
+            self.folder.keep_evaluation(averaged, step, found)
+            self.display.metrics(step, found.metrics)
+
+    def save(self) -> None:
+        self.folder.keep_checkpoint(
+            self.trainer.step, {**self.trainer.state_dict(), "origin": origin(self.config)}
+        )
+
+    def keep(self, state: dict[str, Any]) -> str:
+        return self.folder.keep_diverged(state, self.config, self.trainer.model.categories)
+
+
+def _way_on(asked: StopAsked, config: RunConfig, folder: RunFolder) -> str:
+    return (
+        f"stopped by {asked.cause}; to go on from step {folder.checkpoints.last} of {config.train.steps}: "
+        f"mtvit-train --out {shlex.quote(config.out)} --resume"
+    )

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mtvit_core.errors import DataError
+from mtvit_core.files import whole_folder
 from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.masks import encode_rle
 from mtvit_train.scenes.layout import PERSON_ID
@@ -142,9 +143,6 @@ def write_scenes(
 
 
 def _write_annotations(out: Path, files: dict[str, Entry]) -> None:
-    """Fills a hidden folder and renames it, so that `annotations/` is complete or absent."""
-    unfinished = out / ".annotations"
-    unfinished.mkdir()
-    for name, content in files.items():
-        (unfinished / name).write_text(json.dumps(content, separators=(",", ":")))
-    unfinished.rename(out / "annotations")
+    with whole_folder(out / "annotations") as partial:
+        for name, content in files.items():
+            (partial / name).write_text(json.dumps(content, separators=(",", ":")))

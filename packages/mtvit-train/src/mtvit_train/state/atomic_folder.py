@@ -8,7 +8,6 @@ SHA256SUMS            what `sha256sum --check SHA256SUMS` reads; written last
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,10 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from mtvit_core.errors import CheckpointError
+from mtvit_core.files import flush
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.state.state_tree import join, read, split
 from mtvit_train.state.stored_tensors import Stored, TensorFile
@@ -53,7 +54,7 @@ def writing(out: Path) -> Iterator[None]:
         yield
     except REFUSALS as cause:
         raise DiskError(
-            f"out {out}: cannot be written to ({cause}); free some space or mend the disk, then go on with: "
+            f"out {out}: cannot be written to ({cause}); free some space or fix the disk, then resume with: "
             f"mtvit-train --out {out} --resume"
         ) from cause
 
@@ -65,7 +66,7 @@ def _filling(target: Path, ranks: Ranks) -> Iterator[None]:
     except REFUSALS as cause:
         who = f"process {ranks.rank}: " if ranks.rank else ""
         raise DiskError(
-            f"{target}: cannot be written ({who}{cause}); free some space or mend the disk."
+            f"{target}: cannot be written ({who}{cause}); free some space or fix the disk."
         ) from None
 
 
@@ -92,23 +93,12 @@ def write_folder(target: Path, state: Mapping[str, Any], ranks: Ranks = ALONE) -
 
     def write_own() -> str:
         with _filling(target, ranks):
-            name = tensors_of(ranks.rank)
-            if not tensors and not ranks.leads:
-                return ""
-            save_file(tensors, partial / name)
-            return _sealed(partial / name)
+            return _write_tensors(partial / tensors_of(ranks.rank), tensors) if tensors or ranks.leads else ""
 
     def end(sums: str) -> None:
         with _filling(target, ranks):
             if ranks.leads:
-                (partial / PLAIN).write_text(json.dumps(plain) + "\n", encoding="utf-8")
-                sums += _sealed(partial / PLAIN)
-                (partial / SUMS).write_text(sums, encoding="utf-8")
-                flush(partial / SUMS)
-                flush(partial)
-                remove_folder(target)
-                partial.rename(target)
-                flush(target.parent)
+                _seal(partial, target, plain, sums)
 
     try:
         ranks.agree(begin)
@@ -118,6 +108,23 @@ def write_folder(target: Path, state: Mapping[str, Any], ranks: Ranks = ALONE) -
         if ranks.leads:
             shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
+    save_file(tensors, path)
+    return _kept(path)
+
+
+def _seal(partial: Path, target: Path, plain: Any, sums: str) -> None:
+    """Write what is no tensor, and the sums of all files; then give the folder its name."""
+    (partial / PLAIN).write_text(json.dumps(plain) + "\n", encoding="utf-8")
+    sums += _kept(partial / PLAIN)
+    (partial / SUMS).write_text(sums, encoding="utf-8")
+    flush(partial / SUMS)
+    flush(partial)
+    remove_folder(target)
+    partial.rename(target)
+    flush(target.parent)
 
 
 def open_folder(folder: Path, ranks: Ranks = ALONE) -> dict[str, Any]:
@@ -170,7 +177,7 @@ def _check(folder: Path, ranks: Ranks) -> list[str]:
 
 
 def _torn(folder: Path, name: str) -> CheckpointError:
-    return CheckpointError(f"{folder}: {name} is torn: its checksum is not that in {SUMS}.")
+    return CheckpointError(f"{folder}: {name} is damaged: its checksum differs from that in {SUMS}.")
 
 
 def remove_folder(folder: Path) -> None:
@@ -189,7 +196,7 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _sealed(path: Path) -> str:
+def _kept(path: Path) -> str:
     """Have the disk keep a file, and return its line of sums."""
     flush(path)
     return f"{_sum(path)}  {path.name}\n"
@@ -198,12 +205,3 @@ def _sealed(path: Path) -> str:
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def flush(path: Path) -> None:
-    """Have the disk keep what was written: a file, or the names in a folder."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -15,6 +15,7 @@ from mtvit_train.state.atomic_folder import (
     remove_leftovers,
     write_folder,
 )
+from mtvit_train.state.run_files import CHECKPOINTS
 
 _NAME = re.compile(r"step-(\d{8,})")
 
@@ -37,7 +38,7 @@ class Checkpoints:
             tell: Given one line where a checkpoint is torn or cannot be written.
             ranks: The processes of the run.
         """
-        self.folder, self.keep, self.tell, self.ranks = out / "checkpoints", keep, tell, ranks
+        self.folder, self.keep, self.tell, self.ranks = out / CHECKPOINTS, keep, tell, ranks
         self.last = 0
 
     def steps(self) -> list[int]:
@@ -95,8 +96,8 @@ class Checkpoints:
                 return state
         if steps:
             raise CheckpointError(
-                f"{self.folder}: all {len(steps)} checkpoints are torn; restore one, or remove the folder to "
-                "start again from step 0."
+                f"{self.folder}: all {len(steps)} checkpoints are damaged; restore one, or remove the folder "
+                "to start again from step 0."
             )
         return None
 

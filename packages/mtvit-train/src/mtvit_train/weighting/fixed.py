@@ -49,4 +49,4 @@ def make_weighting(config: RunConfig, tasks: Sequence[str]) -> Weighting[Any]:
 
 def shared_weights(model: MultiTaskViT) -> list[nn.Parameter]:
     """Return the weights that the losses of all tasks read: those of the last block, as far as trained."""
-    return [weight for weight in model.backbone.vit.blocks[-1].parameters() if weight.requires_grad]
+    return [weight for weight in model.backbone.blocks()[-1].parameters() if weight.requires_grad]

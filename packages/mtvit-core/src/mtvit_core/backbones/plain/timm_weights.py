@@ -16,7 +16,7 @@ from mtvit_core.backbones.plain.timm_blocks import PlainViT
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.state_dicts import differences
 
-#: Weights of ours that no file of timm's has; they start as they are drawn.
+#: Weights of ours that no file of timm's has; where a file lacks them, they start as they are drawn.
 FRESH = ("mid_pos_embed",)
 
 
@@ -47,7 +47,7 @@ def load_pretrained(model: PlainViT, name: str, source: str | Path | None) -> No
 
     def fit(found: Mapping[str, Tensor], model: PlainViT) -> dict[str, Tensor]:
         weights = _in_own_keys(found, model)
-        own = {key: value for key, value in model.state_dict().items() if key not in FRESH}
+        own = {key: v for key, v in model.state_dict().items() if key in weights or key not in FRESH}
         problems = differences(own, {k: v for k, v in weights.items() if k in own or k.startswith("blocks.")})
         if problems:
             raise CheckpointError(f"{where} do not fit the model: {problems}.")

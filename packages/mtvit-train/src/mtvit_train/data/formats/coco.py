@@ -133,14 +133,14 @@ def _read_files(root: Path, split: SplitName, config: CocoConfig, faults: Faults
             if not path.is_file():
                 there = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
                 raise DataError(
-                    f"{path}: no such annotation file; beside it lie "
+                    f"{path}: no such annotation file; its folder has "
                     f"{', '.join(there[:8]) or 'no JSON files'}. "
                     f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
                 )
             known = files[0].instances.keys() | files[0].dropped if files else set[int]()
             files.append(read_coco_file(path, config.degenerate, known, faults))
     if not files:
-        raise DataError(f"{root}: no annotation file of the {split} split can be read; mend them first.")
+        raise DataError(f"{root}: no annotation file of the {split} split can be read; fix them first.")
     return files
 
 
@@ -150,7 +150,7 @@ def _check_images_exist(folder: Path, images: dict[int, ImageEntry], faults: Fau
         above = folder.parent
         there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
         raise DataError(
-            f"{folder}: no such image folder; beside it lie {', '.join(there[:8]) or 'no folders'}. "
+            f"{folder}: no such image folder; its parent has {', '.join(there[:8]) or 'no folders'}. "
             f"Name it with coco.images."
         )
     parents = {(folder / image.file_name).parent for image in images.values()}

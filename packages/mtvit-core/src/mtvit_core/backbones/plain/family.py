@@ -1,25 +1,40 @@
-"""Makes a backbone by name."""
+"""The family of timm's plain ViTs."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import timm
 
+from mtvit_core.backbones.family import PLAIN, BackboneFamily
 from mtvit_core.backbones.interface import Option
 from mtvit_core.backbones.plain import timm_blocks
 from mtvit_core.backbones.plain.options import PlainOptions, split_options
 from mtvit_core.backbones.plain.timm_weights import load_pretrained
-from mtvit_core.backbones.plain.vit import Backbone
+from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError
 
 
-def create_backbone(
+class PlainFamily(BackboneFamily):
+    """Makes the backbones that timm calls by a name, or that lie on the hub in timm's form."""
+
+    name: ClassVar[str] = PLAIN
+    api: ClassVar[int] = 1
+
+    def create(
+        self, name: str, canvas: tuple[int, int], pretrained: bool | str | Path, options: Mapping[str, Option]
+    ) -> PlainBackbone:
+        """Make a plain ViT, see ``create_plain``."""
+        return create_plain(name, canvas, pretrained, options)
+
+
+def create_plain(
     name: str,
     canvas: tuple[int, int],
     pretrained: bool | str | Path = False,
     options: Mapping[str, Option] | None = None,
-) -> Backbone:
+) -> PlainBackbone:
     """Build a backbone from timm.
 
     Args:
@@ -49,7 +64,7 @@ def create_backbone(
         what = "cannot be had from the hub" if is_on_hub else f"timm refuses the options {of_timm}"
         raise ConfigError(f"backbone {name!r}: {what}: {words}") from cause
     variation.apply(timm_blocks.check_plain(vit, name), name)
-    backbone = Backbone(vit, name, canvas, options)
+    backbone = PlainBackbone(vit, name, canvas, options)
     if pretrained:
         load_pretrained(backbone.vit, name, None if pretrained is True else pretrained)
     return backbone

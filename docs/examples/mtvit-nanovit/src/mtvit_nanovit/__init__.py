@@ -1,0 +1,1 @@
+"""Small ViTs in plain torch, as a family of backbones."""

@@ -1,0 +1,131 @@
+"""One pass of images through the blocks of a backbone, which token groups join on the way.
+
+    x_0 = embed(image)
+    x_i+1 = block_i([x_i, groups entering at i])
+    features_i = norm(x_i)
+
+The final norm of the backbone applies at every depth that is read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtvit_core.backbones.attention import Layout
+from mtvit_core.backbones.features import Features, LayerFeatures
+from mtvit_core.backbones.interface import Backbone
+from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
+
+#: Runs one block: its index, tokens B S D of context and groups, where each group stands (``attend`` follows
+#: it), masks B Q N by group, and the index of the first token that is wanted; returns those from there on.
+RunBlock = Callable[[int, Tensor, Layout, Mapping[str, Tensor], int], Float[Tensor, "B rest D"]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a pass is asked for beside its images; the other arguments of ``Backbone.forward``."""
+
+    groups: Sequence[TokenGroup]
+    maskers: Mapping[str, QueryMasker]
+    patches: bool
+    proposals: bool
+
+
+def through_blocks(
+    backbone: Backbone,
+    context: Float[Tensor, "B S D"],
+    grid: tuple[int, int],
+    request: Request,
+    run: RunBlock,
+    norm: Callable[[Tensor], Tensor],
+    tables: Sequence[Float[Tensor, "1 S D"] | None] = (),
+) -> Features:
+    """Run the blocks in order, let groups enter, and read what is asked for.
+
+    Args:
+        backbone: Whose mode, depth, patch and precision hold.
+        context: Prefix and patch tokens at the input of block 0; patches are the last ones, row-major.
+        grid: Rows h and columns w of patches.
+        request: What is asked for.
+        run: Runs a block; it is called in the backbone's precision.
+        norm: The final norm.
+        tables: What is added to the context before each block; none by default.
+    """
+    state = _Tokens(context, Layout(context.shape[1] - grid[0] * grid[1], context.shape[1]), grid)
+    training, depth, dtype = backbone.training, backbone.spec.depth, backbone.mean.dtype
+    wanted = {layer for group in request.groups for layer in group.layers} if training else set()
+    layers: dict[int, LayerFeatures] = {}
+    for i in range(depth):
+        state.add_positions(tables[i] if tables else None, request.groups, i)
+        state.enter([group for group in request.groups if group.enter == i], request.proposals)
+        masked = [g for g in request.groups if g.masked and g.enter <= i] if training else []
+        masked = masked if request.maskers else []
+        if i in wanted or masked:
+            layers[i] = state.read(norm, dtype)
+        masks = _ask_masks(i, layers[i], masked, request.maskers) if masked else {}
+        with backbone.autocast():
+            first = state.layout.context if not request.patches and i + 1 == depth else 0
+            state.tokens = run(i, state.tokens, state.layout, masks, first)
+    if not request.patches:
+        state.layout, state.grid = state.layout.without_context(), (0, 0)
+    layers[depth] = state.read(norm, dtype)
+    canvas = (grid[0] * backbone.spec.patch[0], grid[1] * backbone.spec.patch[1])
+    return Features(layers, depth, state.picks, canvas)
+
+
+class _Tokens:
+    """The tokens of a pass, and where each group stands among them."""
+
+    def __init__(self, context: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> None:
+        self.tokens, self.layout, self.grid = context, layout, grid
+        self.picks: dict[str, Pick] = {}
+
+    def enter(self, groups: Sequence[TokenGroup], proposals: bool) -> None:
+        """Let groups join."""
+        if not groups:
+            return
+        layout = self.layout
+        patches, prefix = self.tokens[:, layout.prefix : layout.context], self.tokens[:, : layout.prefix]
+        context = Context(patches, prefix, self.grid, proposals)
+        for group in groups:
+            entry = group.source(context)
+            if entry.pick is not None:
+                self.picks[group.name] = entry.pick
+            self.layout, start = self.layout.enter(group.name, entry.content.shape[1], group.visibility)
+            content = entry.content.to(self.tokens.dtype)
+            self.tokens = torch.cat([self.tokens[:, :start], content, self.tokens[:, start:]], 1)
+
+    def add_positions(
+        self, table: Float[Tensor, "1 N D"] | None, groups: Sequence[TokenGroup], layer: int
+    ) -> None:
+        """Add the positions that the context and the groups in the sequence have before a block."""
+        layout, tokens = self.layout, self.tokens
+        offsets = {group.name: group.source.positions(layer - group.enter) for group in groups}
+        own = [offsets[span.name] for span in layout.spans]
+        if table is None and all(offset is None for offset in own):
+            return
+        width = tokens.shape[2]
+        parts = [tokens.new_zeros(layout.context, width) if table is None else table[0]]
+        for span, offset in zip(layout.spans, own, strict=True):
+            parts.append(tokens.new_zeros(span.stop - span.start, width) if offset is None else offset)
+        self.tokens = tokens + torch.cat(parts)
+
+    def read(self, norm: Callable[[Tensor], Tensor], dtype: torch.dtype) -> LayerFeatures:
+        """Return all tokens after the final norm, in the type of the weights."""
+        layout, normed = self.layout, norm(self.tokens.to(dtype))
+        patches = normed[:, layout.prefix : layout.context].transpose(1, 2)
+        patches = patches.unflatten(2, self.grid)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        queries = {span.name: normed[:, span.start : span.stop] for span in layout.spans}
+        return LayerFeatures(patches, normed[:, : layout.prefix], queries)
+
+
+def _ask_masks(
+    layer: int, features: LayerFeatures, groups: Sequence[TokenGroup], maskers: Mapping[str, QueryMasker]
+) -> dict[str, Tensor]:
+    asked = {
+        g.name: maskers[g.name].query_mask(layer, features.queries[g.name], features.patches) for g in groups
+    }
+    return {name: mask for name, mask in asked.items() if mask is not None}

@@ -1,0 +1,25 @@
+"""Our own backbones keep what the test kit asks of every author."""
+
+from mtvit_core.testing import BackboneSuite
+
+
+class TestViT(BackboneSuite):
+    """Class token and learned positions."""
+
+    backbone = "vit_tiny_patch16_224"
+    options = {"patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 3, "drop_path_rate": 0.2}
+
+
+class TestDINOv3(BackboneSuite):
+    """Rotary positions and registers."""
+
+    backbone = "vit_small_patch16_dinov3"
+    options = {"depth": 3, "embed_dim": 48, "num_heads": 3}
+    canvas = (96, 128)
+
+
+class TestPositionsBetween(BackboneSuite):
+    """Positions before every block, as YOLOS has them."""
+
+    backbone = "vit_tiny_patch16_224"
+    options = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "positions_between": True}
