@@ -112,3 +112,17 @@ def test_predict_names_what_is_missing(model, images, tmp_path):
         f"error: checkpoint {model}: it has no task 'det'; it holds middle."
     )
     assert not out.exists()
+
+
+def test_predict_changes_settings_of_tasks(model, images, tmp_path):
+    out = tmp_path / "out"
+    line = refusal("predict", model, images, "--out", out, "--set", "middle.views=person")
+    assert line.startswith(f"error: checkpoint {model}: config: tasks.middle.views is not a setting. Did you")
+    boxes = tmp_path / "predictions.json"
+    boxes.write_text("[]")
+    by_person = ("predict", model, images, "--out", out, "--boxes", boxes)
+    assert "no task of the model looks at one person" in refusal(*by_person)
+    assert (
+        "no task of the model looks at one person"
+        not in run(*by_person, "--set", "middle.view=person").stderr
+    )

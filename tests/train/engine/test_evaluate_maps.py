@@ -73,6 +73,11 @@ def test_the_report_shows_maps_beside_the_truth(finished: Path) -> None:
     for one in shown:
         assert one["caption"].endswith(": truth, true segments, objects found, seg-panoptic, seg-semantic")
         assert len(one["files"]) == 5
+        sizes = set()
+        for file in one["files"]:
+            with Image.open(finished / "pictures" / file) as picture:
+                sizes.add(picture.size)
+        assert len(sizes) == 1
     with Image.open(finished / "predictions.png") as sheet:
         assert sheet.width > sheet.height
 

@@ -85,8 +85,10 @@ def _beside_truth(
         if not result.maps or any(t.finds_objects for t in model.task_list if task in ("", t.name)):
             pictures["objects found"] = draw_instances(image, result.instances)
         pictures |= {name: draw_map(values, image) for name, values in result.maps.items()}
+        size = pictures["truth"].size  # small images are drawn larger, their maps are not
+        drawn = [one.resize(size, Image.Resampling.NEAREST) for one in pictures.values()]
         words = f"{caption}: {', '.join(pictures)}" if result.maps else caption
-        exhibits.append(Exhibit(words, tuple(pictures.values())))
+        exhibits.append(Exhibit(words, tuple(drawn)))
     return exhibits
 
 
