@@ -121,8 +121,8 @@ def test_predict_changes_settings_of_tasks(model, images, tmp_path):
     boxes = tmp_path / "predictions.json"
     boxes.write_text("[]")
     by_person = ("predict", model, images, "--out", out, "--boxes", boxes)
-    assert "no task of the model looks at one person" in refusal(*by_person)
+    assert "looks at one person at a time; leave --boxes out" in refusal(*by_person)
     assert (
-        "no task of the model looks at one person"
+        "looks at one person at a time; leave --boxes out"
         not in run(*by_person, "--set", "middle.view=person").stderr
     )
