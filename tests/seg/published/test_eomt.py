@@ -188,7 +188,7 @@ def test_official_files_that_cannot_be_followed(tmp_path: Path) -> None:
 
 
 def dinov3_delta(theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The authors' file, whose backbone holds differences, and the base weights, in the keys of transformers."""
+    """The authors' file, whose backbone holds differences, and the base weights in transformers' keys."""
     backbone = {
         "embeddings.": "encoder.backbone.patch_embed.",
         "layernorm.": "encoder.backbone.norm.",
