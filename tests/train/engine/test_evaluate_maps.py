@@ -91,7 +91,7 @@ def test_evaluate_scores_other_results_by_set(finished: Path, scenes: Path, tmp_
 def test_what_cannot_be_set_is_refused_in_one_line(finished: Path, scenes: Path) -> None:
     model = finished / "model.safetensors"
     for setting, line in (
-        ("seg.queries=7", f"error: checkpoint {model}: its weights do not fit the model: "),
+        ("seg.mask_width=7", f"error: checkpoint {model}: its weights do not fit the model: "),
         ("det.nms=1", f"error: checkpoint {model}: it has no task 'det'; it holds seg."),
         ("seg=1", f"error: checkpoint {model}: settings of task 'seg' are 1, not a table; name one of them"),
         ("seg.result=1", f"error: checkpoint {model}: config: tasks.seg.result is not a setting. Did you"),

@@ -95,7 +95,7 @@ def _parsed(text: str) -> dict[str, Any]:
 def load(
     path: str | Path,
     tasks: Sequence[str] | None = None,
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> MultiTaskViT:
     """Read a model that ``save`` wrote, or convert a published checkpoint.
 
@@ -145,7 +145,7 @@ def is_published(path: str | Path) -> bool:
 
 
 def _load_published(
-    path: str | Path, tasks: Sequence[str] | None, settings: Mapping[str, Mapping[str, Any]]
+    path: str | Path, tasks: Sequence[str] | None, settings: Mapping[str, Any]
 ) -> MultiTaskViT:
     model = convert(path)
     held = {task.name: task.config.model_dump(mode="json") for task in model.task_list}
@@ -161,9 +161,7 @@ def _load_published(
     return part.eval()
 
 
-def _changed(
-    path: str | Path, held: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+def _changed(path: str | Path, held: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of tasks with those that were given in their place."""
     _check_held(path, list(given), list(held))
     for name, values in given.items():
