@@ -103,7 +103,7 @@ def test_predict_names_what_is_missing(model, images, tmp_path):
     out = tmp_path / "out"
     nothing = tmp_path / "nothing"
     assert refusal("predict", nothing, images, "--out", out).startswith(
-        f"error: checkpoint {nothing}: there is no"
+        f"error: checkpoint {nothing}: no such file"
     )
     assert refusal("predict", model, nothing, "--out", out) == (
         f"error: {nothing}: no such file or folder; check the path."

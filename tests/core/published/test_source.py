@@ -67,8 +67,8 @@ def recipe_of(key: str) -> Recipe:
 
 
 def model() -> mtvit_core.MultiTaskViT:
-    trunk = create_backbone("vit_tiny_patch16_224", (32, 64), options=OPTIONS)
-    return mtvit_core.build(trunk, {"spot": {"queries": 3}}, CATEGORIES)
+    backbone = create_backbone("vit_tiny_patch16_224", (32, 64), options=OPTIONS)
+    return mtvit_core.build(backbone, {"spot": {"queries": 3}}, CATEGORIES)
 
 
 @pytest.fixture(autouse=True)

@@ -185,10 +185,10 @@ def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTas
     categories = Categories.from_json(header["categories"])
     canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
     name, options = header["backbone"]["name"], header["backbone"]["options"]
-    trunk = create_backbone(name, canvases["image"], options=options)
+    backbone = create_backbone(name, canvases["image"], options=options)
     framing = framing_from_json(header["framing"]) if "framing" in header else None
     tasks, queries = make_tasks(settings, categories), queries_from_json(header.get("queries", "task"))
-    return MultiTaskViT(trunk, tasks, categories, canvases["person"], framing, queries)
+    return MultiTaskViT(backbone, tasks, categories, canvases["person"], framing, queries)
 
 
 def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:

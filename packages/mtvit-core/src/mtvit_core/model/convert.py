@@ -70,9 +70,9 @@ def recognise(source: Source, formats: tuple[PublishedFormat, ...]) -> Published
 
 def build_model(plan: Blueprint) -> MultiTaskViT:
     """Build the model of a plan with fresh weights."""
-    trunk = create_backbone(plan.backbone, plan.canvas, options=plan.options)
+    backbone = create_backbone(plan.backbone, plan.canvas, options=plan.options)
     tasks = make_tasks(plan.tasks, plan.categories)
-    return MultiTaskViT(trunk, tasks, plan.categories, plan.person_canvas, plan.framing)
+    return MultiTaskViT(backbone, tasks, plan.categories, plan.person_canvas, plan.framing)
 
 
 @torch.no_grad()
