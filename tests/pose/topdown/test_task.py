@@ -15,6 +15,7 @@ from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.task import PoseTask
@@ -269,7 +270,7 @@ def test_of_poses_alike_the_best_remains():
     poses = [base, base + 1, base + 30, base + 0.5, base + 31, rng.uniform(0, 100, (17, 2))]
     scores = [0.4, 0.9, 0.5, 0.1, 0.6, 0.3]
     parts = [
-        replace(person_result(meta), keypoints=as_keypoints(pose), scores=torch.tensor([score]))
+        ImageResult(replace(person(meta), keypoints=as_keypoints(pose), scores=torch.tensor([score])))
         for meta, pose, score in zip(metas, poses, scores, strict=True)
     ]
 
@@ -284,9 +285,9 @@ def test_of_poses_alike_the_best_remains():
     assert len(task(oks_nms=1.0).join(parts, metas)) == 6
 
 
-def person_result(meta: ImageMeta) -> ImageResult:
+def person(meta: ImageMeta) -> Instances:
     (found,) = task().decode(Heatmaps(torch.zeros(1, 17, 64, 48), (256, 192)), [meta])
-    return found
+    return found.instances
 
 
 def as_keypoints(pose: np.ndarray) -> Tensor:
