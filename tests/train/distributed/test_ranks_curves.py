@@ -1,5 +1,6 @@
 """The loss curve of several processes is that of one: the cases of ``benchmarks/robustness/ranks.py``."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from benchmarks.robustness import ranks
 
 from mtvit_train.scenes.writer import write_scenes
+from support.processes import forked
+
+Curves = dict[str, list[dict[str, float]]]
 
 #: Largest relative deviation that fp32 is allowed.
 LIMIT = 1e-5
@@ -21,10 +25,25 @@ QUICK = (
 )
 
 
-def deviations(names: Sequence[str], data: Path, steps: int, processes: int) -> None:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("curves") / "scenes"
+    write_scenes(folder, train=7, val=2, seed=3, size=64)
+    return folder
+
+
+def in_forked(names: Sequence[str], data: Path, steps: int) -> Curves:
+    """What ``ranks.in_processes`` gives of two, sooner."""
+    out = data / "curves.json"
+    given = ("--worker", str(out), "--data", str(data), "--steps", str(steps), "--cases", *names)
+    done = forked("-m", "benchmarks.robustness.ranks", *given)
+    assert done.returncode == 0, done.stderr
+    found: Curves = json.loads(out.read_text())
+    return found
+
+
+def hold(names: Sequence[str], one: Curves, many: Curves, steps: int) -> None:
     """Hold every term of every step of some cases to the limit."""
-    write_scenes(data, train=7, val=2, seed=3, size=64)
-    one, many = ranks.curves(names, data, steps), ranks.in_processes(names, data, steps, processes)
     for name in names:
         assert len(one[name]) == steps
         assert one[name][0]["loss"] != one[name][-1]["loss"]
@@ -32,15 +51,15 @@ def deviations(names: Sequence[str], data: Path, steps: int, processes: int) -> 
             assert ranks.deviation(one[name], many[name], term) <= LIMIT, (name, term)
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    deviations(QUICK, tmp_path / "scenes", steps=5, processes=2)
+def test_two_processes_train_as_one(data: Path) -> None:
+    hold(QUICK, ranks.curves(QUICK, data, 5), in_forked(QUICK, data, 5), 5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
-def test_fifty_steps_of_every_case(tmp_path: Path, processes: int) -> None:
+def test_fifty_steps_of_every_case(data: Path, processes: int) -> None:
     names = [name for name in [*ranks.CASES, ranks.UNEVEN] if ranks.fits(name, processes)]
-    deviations(names, tmp_path / "scenes", 50, processes)
+    hold(names, ranks.curves(names, data, 50), ranks.in_processes(names, data, 50, processes), 50)
 
 
 def test_a_deviation_is_seen() -> None:

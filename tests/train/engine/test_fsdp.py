@@ -14,13 +14,13 @@ from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.fsdp import check_sharding
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.state.atomic_folder import read_folder
-from support.processes import torchrun
+from support.processes import forked
 from workers import shard_worker
 
 
 def in_processes(number: int, *arguments: object) -> Any:
     """What the first of some processes finds."""
-    done = torchrun(shard_worker.__file__, *map(str, arguments), processes=number)
+    done = forked(shard_worker.__file__, *map(str, arguments), processes=number)
     assert done.returncode == 0, done.stderr
     return json.loads(Path(str(arguments[-1])).read_text())
 

@@ -1,23 +1,20 @@
 """Switches of memory and time, alone and together: each does what it says, and nothing else."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import ENVIRONMENT
+from support.processes import Forked
 from workers import switch_worker
 
 
 def trained(folder: Path, backend: str, *names: str) -> dict[str, Any]:
     """What trainings with some switches give."""
     write_scenes(folder, train=4, val=2, seed=3, size=64)
-    command = [sys.executable, switch_worker.__file__, str(folder), backend, *names]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=ENVIRONMENT)
+    done = Forked([switch_worker.__file__, str(folder), backend, *names]).ended()
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

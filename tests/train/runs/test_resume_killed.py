@@ -1,17 +1,20 @@
 """A run in a process of its own that is killed by SIGKILL at a random moment."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from mtvit_train.scenes.writer import write_scenes
+from support.processes import Forked
 from support.resume_cases import arguments, differences, run
+
+#: Updates of the run; it leaves two lines of records per eight of them, and one more in each evaluation.
+STEPS = 24
+#: Lines of records after which it is killed at the latest, with six updates to go.
+LATEST = 8
 
 
 @pytest.fixture(scope="module")
@@ -21,31 +24,24 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until a run has recorded something."""
+def wait_for(lines: int, path: Path, killed: Forked) -> None:
+    """Wait until a run has recorded so much."""
     until = time.monotonic() + 120
-    while not path.is_file():
-        assert process.poll() is None, process.communicate()[0]
+    while not path.is_file() or path.read_text().count("\n") < lines:
+        assert killed.process.is_alive(), killed.ended()
         assert time.monotonic() < until
-        time.sleep(0.01)
+        time.sleep(0.001)
 
 
 def test_a_killed_run_goes_on(scenes: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "killed"
-    assert run(*arguments(scenes, whole, "det"), "--steps", "60").exit_code == 0
-    given = [*arguments(scenes, out, "det", train__workers="1"), "--steps", "60"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mtvit_train", *given],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    wait_for(out / "metrics.jsonl", process)
-    time.sleep(random.uniform(0, 1))
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    more = ["--steps", str(STEPS), "--set", "train.evaluate_every=8"]
+    assert run(*arguments(scenes, whole, "det"), *more).exit_code == 0
+    killed = Forked(["-m", "mtvit_train", *arguments(scenes, out, "det", train__workers="1"), *more])
+    wait_for(random.randint(1, LATEST), out / "metrics.jsonl", killed)
+    time.sleep(random.uniform(0, 0.05))
+    killed.process.kill()
+    assert killed.ended().returncode == -signal.SIGKILL
     again = run("--out", str(out), "--resume")
     assert again.exit_code == 0, again.output
     assert differences(whole, out) == []

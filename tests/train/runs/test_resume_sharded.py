@@ -14,7 +14,7 @@ from mtvit_train.cli.main import main
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.state.atomic_folder import open_folder
 from mtvit_train.state.stored_tensors import Stored
-from support.processes import torchrun
+from support.processes import forked, torchrun
 from support.resume_cases import arguments, differences, records
 from workers import signal_worker
 
@@ -47,7 +47,7 @@ def given(scenes: Path, out: Path) -> list[str]:
 def whole(scenes: Path) -> Path:
     """A run of two processes that nobody stops."""
     out = scenes.parent / "whole"
-    done = torchrun("-m", "mtvit_train", *given(scenes, out))
+    done = forked("-m", "mtvit_train", *given(scenes, out))
     assert done.returncode == 0, done.stderr
     return out
 
@@ -56,7 +56,7 @@ def whole(scenes: Path) -> Path:
 def stopped(scenes: Path) -> Path:
     """The same run, of which the second process was signalled after an update."""
     out = scenes.parent / "stopped"
-    done = torchrun(signal_worker.__file__, str(STOPPED_AT), *given(scenes, out))
+    done = forked(signal_worker.__file__, str(STOPPED_AT), *given(scenes, out))
     assert "to go on from step 4 of 6" in done.stdout, done.stderr
     # torchrun ends the other process once one has ended
     assert set(re.findall("threads of gloo left: (.*)", done.stdout)) == {"[]"}
@@ -80,7 +80,7 @@ def files_of(out: Path, step: int) -> dict[str, Any]:
 
 def test_in_as_many_processes_it_is_the_run_that_was_not_stopped(whole: Path, stopped: Path) -> None:
     out = copy(stopped, "two")
-    done = torchrun("-m", "mtvit_train", "--out", str(out), "--resume")
+    done = forked("-m", "mtvit_train", "--out", str(out), "--resume")
     assert done.returncode == 0, done.stderr
     assert f"resume {out}: going on from step 4 of 6." in done.stdout
     assert files_of(whole, STEPS).keys() == {"state.safetensors", "state-1.safetensors", "state.json"}

@@ -1,9 +1,7 @@
 """Weightings: their equations by hand, tasks that are missing, and runs that use them."""
 
 import math
-import socket
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +14,7 @@ from mtvit_train.distributed.ranks import mean_over_ranks
 from mtvit_train.weighting.fixed import make_weighting
 from mtvit_train.weighting.gradnorm import GradNorm, GradNormConfig
 from mtvit_train.weighting.uncertainty import Uncertainty
+from support.processes import forked
 
 
 def named(name: str, tasks: tuple[str, ...], **settings: float):
@@ -166,25 +165,19 @@ def test_both_are_parts_that_a_plugin_brings() -> None:
 
 
 WORKER = """
-import sys
 import torch
 import torch.distributed as dist
 from mtvit_train.distributed.ranks import mean_over_ranks
 
-rank, port = map(int, sys.argv[1:])
-dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-print(mean_over_ranks(torch.tensor([1.0 + 2 * rank, 5.0])).tolist())
+dist.init_process_group("gloo")
+print(mean_over_ranks(torch.tensor([1.0 + 2 * dist.get_rank(), 5.0])).tolist())
 dist.destroy_process_group()
 """
 
 
-def test_processes_agree_on_the_mean() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    commands = [[sys.executable, "-c", WORKER, str(rank), str(port)] for rank in range(2)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    said = [process.communicate(timeout=120)[0] for process in processes]
-    assert [line.strip() for line in said] == ["[2.0, 5.0]"] * 2
+def test_processes_agree_on_the_mean(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(WORKER)
+    done = forked(str(tmp_path / "worker.py"))
+    assert done.stdout.splitlines() == ["[2.0, 5.0]"] * 2, done.stderr
     alone = torch.tensor([1.0])
     assert mean_over_ranks(alone).tolist() == [1.0]
