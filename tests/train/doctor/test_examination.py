@@ -73,7 +73,7 @@ def test_it_counts_what_is_labelled_for_each_task(data: Path) -> None:
 def test_doubts_alone_exit_with_1_and_are_printed(data: Path) -> None:
     result = doctor(data)
     assert result.exit_code == 1
-    assert "category 'person' has no sigmas, so its poses cannot be scored; give one per keypoint." in (
+    assert "category 'person' has no sigmas, so its poses are scored with 0.05 for each keypoint; give" in (
         result.output
     )
     assert "0 faults, 4 doubts. No fault, but look at the doubts: training would run." in result.output
@@ -201,7 +201,8 @@ def test_categories_without_objects_and_keypoints_without_labels_are_doubts(data
     code, report = examined(data)
     assert code == 3
     assert messages(report, "fault", "categories") == [
-        "the train and val annotations list different categories; make them equal."
+        "the train and val annotations list different categories: category 40 is 'cat' in train, not there in "
+        "val; make them equal."
     ]
     assert messages(report, "doubt", "classes") == [
         "categories without an object: 1 of 3, so each is not learnt: cat."

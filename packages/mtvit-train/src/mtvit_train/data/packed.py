@@ -95,7 +95,9 @@ class PackedAnnotations:
         mask_first: The mask of instance m is bytes ``mask_first[m]`` up to ``mask_first[m + 1]``; no bytes:
             no mask.
         mask_bytes: COCO's compressed run lengths, one mask after the other.
-        dropped: How many annotations were left out as degenerate.
+        dropped: How many annotations were left out as degenerate; their images have no kind of label.
+        unmasked: How many masks were left out as degenerate.
+        notes: What was read otherwise than it is written, a line each.
     """
 
     categories: Categories
@@ -115,6 +117,8 @@ class PackedAnnotations:
     mask_first: Int64[ndarray, " M+1"]
     mask_bytes: UInt8[ndarray, " bytes"]
     dropped: int = 0
+    unmasked: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -8,6 +8,7 @@ from mtvit_core.plugins.registry import installed_tasks
 from mtvit_core.structures.annotations import SplitName
 from mtvit_train.data.coverage import Coverage, coverage
 from mtvit_train.data.formats.faults import Faults, Noted
+from mtvit_train.data.merging.categories import first_difference
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.doctor.classes import ClassCount, count_classes, odd_classes, odd_keypoints
 from mtvit_train.doctor.duplicates import twins_across, twins_within
@@ -86,8 +87,8 @@ def examine(
     report = Report()
     read = {split: _examine_split(report, read_split, split, workers, advance) for split in splits}
     packed = [one for one, _ in read.values() if one is not None]
-    if len(packed) == 2 and packed[0].categories != packed[1].categories:
-        message = "the train and val annotations list different categories; make them equal."
+    message = first_difference(*(one.categories for one in packed)) if len(packed) == 2 else ""
+    if message:
         report.findings.append(Finding("fault", "categories", "train and val", message))
     report.findings += odd_classes({name: split.classes for name, split in report.splits.items()})
     if len(read) == 2:
@@ -116,6 +117,7 @@ def _examine_split(
         Finding("fault", kind, split, str(fault)) for kind, fault in zip(kinds, noted.found, strict=True)
     ]
     if packed is not None:
+        report.findings += [Finding("doubt", "annotations", split, note) for note in packed.notes]
         report.findings += odd_objects(packed, split) + odd_keypoints(packed, split)
         report.findings += twins_within(prints, split)
     return packed, prints
