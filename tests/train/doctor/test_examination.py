@@ -201,8 +201,8 @@ def test_categories_without_objects_and_keypoints_without_labels_are_doubts(data
     code, report = examined(data)
     assert code == 3
     assert messages(report, "fault", "categories") == [
-        "the train and val annotations list different categories: category 40 is 'cat' in train, not there in "
-        "val; make them equal."
+        "the train and val annotations list different categories: category 40 is 'cat' in train, not there "
+        "in val; make them equal."
     ]
     assert messages(report, "doubt", "classes") == [
         "categories without an object: 1 of 3, so each is not learnt: cat."

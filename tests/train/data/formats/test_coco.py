@@ -214,8 +214,8 @@ def test_an_area_of_0_is_that_of_mask_or_box_and_said(tmp_path, files, annotator
     packed = read_coco(tiny_coco.write(tmp_path, files), "train")
     assert packed.areas[1] == (96 if annotator == "labels" else packed.original(0).masks[1].sum())
     assert packed.notes == (
-        f"{tiny_coco.instances_path(tmp_path)}: area is 0 in 1 of 3 annotations (as 102); that of the mask or "
-        "box is used.",
+        f"{tiny_coco.instances_path(tmp_path)}: area is 0 in 1 of 3 annotations (as 102); that of the mask "
+        "or box is used.",
     )
 
 
@@ -224,8 +224,8 @@ def test_bones_that_lead_nowhere_are_left_out_and_said(tmp_path, files):
     packed = read_coco(tiny_coco.write(tmp_path, files), "train")
     assert packed.categories[0].keypoints.skeleton == ((0, 1),)
     assert packed.notes == (
-        f"{tiny_coco.keypoints_path(tmp_path)}: entry 0 of 'categories' (id 1): skeleton holds 2 bones between "
-        "keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); pictures leave them out.",
+        f"{tiny_coco.keypoints_path(tmp_path)}: entry 0 of 'categories' (id 1): skeleton holds 2 bones "
+        "between keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); pictures leave them out.",
     )
 
 

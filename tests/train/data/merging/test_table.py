@@ -121,8 +121,8 @@ def test_two_data_sets_become_one_and_keep_their_files(tmp_path: Path) -> None:
 
 
 SIGMAS = (
-    "SIGMAS of category 'person' are not given: its poses are scored with 0.05 for each keypoint, so AP compares "
-    "with no published one. Give your own by keypoints.person.sigmas."
+    "SIGMAS of category 'person' are not given: its poses are scored with 0.05 for each keypoint, so AP "
+    "compares with no published one. Give your own by keypoints.person.sigmas."
 )
 
 

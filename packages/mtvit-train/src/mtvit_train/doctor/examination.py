@@ -15,9 +15,14 @@ from mtvit_train.doctor.duplicates import twins_across, twins_within
 from mtvit_train.doctor.finding import Finding
 from mtvit_train.doctor.images import Print, read_images
 from mtvit_train.doctor.objects import odd_objects
+from mtvit_train.doctor.odd_boxes import odd_boxes
+from mtvit_train.doctor.odd_images import odd_images
 
 #: Reads one split, faults noted.
 ReadSplit = Callable[[SplitName, Faults], PackedAnnotations]
+
+#: Says, of a split, which tasks meet more objects in an image than they can find.
+Crowding = Callable[[PackedAnnotations, str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,11 @@ class Report:
 
 
 def examine(
-    read_split: ReadSplit, splits: tuple[SplitName, ...], workers: int, advance: Callable[[], None]
+    read_split: ReadSplit,
+    splits: tuple[SplitName, ...],
+    workers: int,
+    advance: Callable[[], None],
+    crowding: Crowding = lambda packed, split: [],
 ) -> Report:
     """Check a data set and repair nothing.
 
@@ -83,9 +92,10 @@ def examine(
         splits: Which splits there are; both may be one and the same.
         workers: Threads that read images.
         advance: Called after each image.
+        crowding: Says which tasks meet more objects in an image than they can find.
     """
     report = Report()
-    read = {split: _examine_split(report, read_split, split, workers, advance) for split in splits}
+    read = {split: _examine_split(report, read_split, split, workers, advance, crowding) for split in splits}
     packed = [one for one, _ in read.values() if one is not None]
     message = first_difference(*(one.categories for one in packed)) if len(packed) == 2 else ""
     if message:
@@ -98,7 +108,12 @@ def examine(
 
 
 def _examine_split(
-    report: Report, read_split: ReadSplit, split: SplitName, workers: int, advance: Callable[[], None]
+    report: Report,
+    read_split: ReadSplit,
+    split: SplitName,
+    workers: int,
+    advance: Callable[[], None],
+    crowding: Crowding,
 ) -> tuple[PackedAnnotations | None, list[Print]]:
     noted, packed, prints = Noted(), None, list[Print]()
     with noted:
@@ -118,6 +133,10 @@ def _examine_split(
     ]
     if packed is not None:
         report.findings += [Finding("doubt", "annotations", split, note) for note in packed.notes]
-        report.findings += odd_objects(packed, split) + odd_keypoints(packed, split)
+        report.findings += odd_images([one.file_name for one in prints], [one.raw for one in prints], split)
+        report.findings += [Finding("doubt", "objects", split, note) for note in crowding(packed, split)]
+        report.findings += (
+            odd_boxes(packed, split) + odd_objects(packed, split) + odd_keypoints(packed, split)
+        )
         report.findings += twins_within(prints, split)
     return packed, prints

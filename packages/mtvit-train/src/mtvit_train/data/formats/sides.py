@@ -13,10 +13,10 @@ _GLUED = re.compile(r"[LR](?=[a-z]{2})")
 def flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Find the keypoints that a mirror swaps.
 
-    Known are ``left_eye``, ``Right Eye``, ``L_Eye``, ``eye-r``, ``lShoulder``, ``LEye``, ``eyeL``,
-    ``wingL1``, and ``Rknee`` where ``Lknee`` is there too. Empty where a name has a side but no partner, or
-    may have a side that its name does not tell: half a rule would mirror some keypoints wrongly, and no pairs means that
-    images with this category are never flipped.
+    Known are ``left_eye``, ``Right Eye``, ``L_Eye``, ``eye-r``, ``lShoulder``, ``LEye``, ``eyeL``, ``legL1``,
+    and ``Rknee`` beside ``Lknee``. Empty where a name has a side but no partner, or may have a side that it
+    does not tell: half a rule would mirror some keypoints wrongly, and no pairs means that images with this
+    category are never flipped.
 
     Args:
         names: Of all keypoints of a category.
