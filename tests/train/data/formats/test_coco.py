@@ -166,9 +166,8 @@ def test_degenerate_annotations_are_dropped_and_counted_on_request(tmp_path, fil
 def test_an_image_from_which_something_was_dropped_does_not_teach_that_nothing_is_there(tmp_path, files):
     files["instances"]["annotations"][2]["bbox"] = [20, 10, 0, 8]
     packed = read_coco(tiny_coco.write(tmp_path, files), "train", CocoConfig(degenerate="drop"))
-    assert [packed.image(i).has for i in range(3)] == [set(), {"boxes", "masks", "keypoints"}] + [
-        {"boxes", "masks", "keypoints"}
-    ]
+    every = {"boxes", "masks", "keypoints"}
+    assert [packed.image(i).has for i in range(3)] == [set(), every, every]
 
 
 def test_a_dropped_mask_leaves_its_box(tmp_path, files):
@@ -224,8 +223,8 @@ def test_bones_that_lead_nowhere_are_left_out_and_said(tmp_path, files):
     packed = read_coco(tiny_coco.write(tmp_path, files), "train")
     assert packed.categories[0].keypoints.skeleton == ((0, 1),)
     assert packed.notes == (
-        f"{tiny_coco.keypoints_path(tmp_path)}: entry 0 of 'categories' (id 1): skeleton holds 2 bones "
-        "between keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); pictures leave them out.",
+        f"{tiny_coco.keypoints_path(tmp_path)}: entry 0 of 'categories' (id 1): skeleton holds 2 "
+        "bones between keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); pictures leave them out.",
     )
 
 

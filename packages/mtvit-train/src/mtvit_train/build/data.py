@@ -14,6 +14,7 @@ from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.plugin_reader import read_with
+from mtvit_train.data.layouts.layout import find_layout
 from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite
 from mtvit_train.data.merging.concatenation import pool
 from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
@@ -65,7 +66,9 @@ def _read(
     config: RunConfig, root: Path, split: SplitName, faults: Faults, needs: Set[str]
 ) -> PackedAnnotations:
     if config.reader == "coco":
-        return read_coco(root, split, config.coco, faults=faults, needs=needs)
+        layout = find_layout(root, config.coco)
+        packed = read_coco(root, split, layout.coco, faults=faults, needs=needs)
+        return replace(packed, layout=layout.line)
     if config.data == "scenes":
         raise ConfigError(
             f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
@@ -111,6 +114,7 @@ def read_data(config: RunConfig, root: Path, known: Categories | None = None) ->
             fit(train, every, merge, where),
             fit(val, every, merge, where),
             (
+                *([train.layout] if train.layout else []),
                 *notes_of_reading(train, "train"),
                 *notes_of_reading(val, "val"),
                 *notes_of_mirrors(every),
@@ -134,6 +138,7 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
     trains, vals, notes = [], [], [*notes_of_mirrors(every), *said]
     for name, (train, val) in read.items():
         where = f"data set {name!r}"
+        notes += [train.layout] if train.layout else []
         notes += notes_of_reading(train, f"{where}, train")
         notes += [] if val is None else notes_of_reading(val, f"{where}, val")
         trains.append(_named(fit(train, every, config.merge, where), name))

@@ -43,9 +43,9 @@ def coverage(packed: PackedAnnotations, needs: Set[str]) -> tuple[Coverage, ...]
 
 def labelled_objects(packed: PackedAnnotations, needs: Set[str]) -> Int64[ndarray, " I"]:
     """Count the objects of each image that count for a task."""
-    ends = np.concatenate([[0], np.cumsum(_counted(packed, needs))])
-    counts: ndarray = np.diff(ends[packed.first])
-    return counts
+    ends: ndarray = np.concatenate([[0], np.cumsum(_counted(packed, needs))])
+    first: Int64[ndarray, " I+1"] = ends[packed.first]
+    return first[1:] - first[:-1]
 
 
 def _counted(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " M"]:

@@ -97,6 +97,7 @@ class PackedAnnotations:
         mask_bytes: COCO's compressed run lengths, one mask after the other.
         dropped: How many annotations were left out as degenerate; their images have no kind of label.
         unmasked: How many masks were left out as degenerate.
+        layout: What is said of the layout that was found; empty where it is COCO 2017's or the settings'.
         notes: What was read otherwise than it is written, a line each.
     """
 
@@ -118,6 +119,7 @@ class PackedAnnotations:
     mask_bytes: UInt8[ndarray, " bytes"]
     dropped: int = 0
     unmasked: int = 0
+    layout: str = ""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

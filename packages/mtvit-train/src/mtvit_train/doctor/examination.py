@@ -36,6 +36,7 @@ class SplitReport:
         dropped: Objects that cover nothing and that the settings leave out.
         tasks: What is labelled for each installed task.
         classes: Objects of each category.
+        layout: What is said of the layout that was found; empty where none was looked for.
     """
 
     images: int
@@ -44,6 +45,7 @@ class SplitReport:
     dropped: int
     tasks: Mapping[str, Coverage]
     classes: list[ClassCount]
+    layout: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -124,7 +126,7 @@ def _examine_split(
         classes = count_classes(packed)
         crowds = int(packed.crowd.sum())
         report.splits[split] = SplitReport(
-            len(packed), packed.instances, crowds, packed.dropped, tasks, classes
+            len(packed), packed.instances, crowds, packed.dropped, tasks, classes, packed.layout
         )
         prints = read_images(packed, noted, workers, advance)
     kinds = ["annotations"] * entries + ["images"] * (len(noted.found) - entries)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import LABEL_KINDS, SplitName
@@ -16,6 +16,7 @@ from mtvit_train.data.dense_maps import read_maps
 from mtvit_train.data.formats.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
 from mtvit_train.data.formats.coco_images import found_images
 from mtvit_train.data.formats.coco_merge import check_known, merge_categories, merge_images, merge_instances
+from mtvit_train.data.formats.coco_share import split_by_share
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.packed import ALL_KINDS, Member, PackedAnnotations, annotated_of
 
@@ -39,6 +40,9 @@ class CocoConfig(BaseModel):
             too.
         maps: File that lists dense labels, below the data folder; a split without it has none.
         only: Ids of the images to use, of both splits; all where empty.
+        val_share: Share of the images that is for validation, where train and val are the same files; 0: both
+            splits are all of them.
+        val_seed: Number of that choice.
         degenerate: What happens to annotations that cover nothing: ``error``, or ``drop`` to leave them out,
             counted.
     """
@@ -52,6 +56,8 @@ class CocoConfig(BaseModel):
     keypoints: str = "annotations/person_keypoints_{split}.json"
     maps: str = "annotations/maps_{split}.json"
     only: tuple[int, ...] = ()
+    val_share: float = Field(0.0, ge=0, lt=1)
+    val_seed: int = 0
     degenerate: Degenerate = "error"
 
     def path(self, root: Path, name: str, split: SplitName) -> Path:
@@ -95,6 +101,8 @@ def read_coco(
     files = _read_files(root, split, config, faults, needs)
     folder = config.path(root, config.images, split)
     images = _keep_only(merge_images(files, faults), config.only, files[0].path)
+    if config.val_share and config.train == config.val:
+        images = split_by_share(images, split, config.val_share, config.val_seed)
     images = found_images(folder, images, faults, files[0].notes)
     if not images:
         raise DataError(f"{folder}: no image of the {split} split is left; mend the faults above first.")
@@ -154,7 +162,7 @@ def _advice(root: Path, split: SplitName, config: CocoConfig, field: FileField) 
     if split == "val" and config.path(root, name, "train").is_file():
         return (
             f"there is a train split only. Give a val split, or evaluate on the training images "
-            f"with coco.val={config.train}."
+            f"with coco.val={config.train}; add coco.val_share=0.2 to keep a fifth of them from training."
         )
     beside = config.path(root, name, split).parent
     there = sorted(p.name for p in beside.glob("*.json")) if beside.is_dir() else []
