@@ -248,7 +248,7 @@ def test_boxes_as_corners_do_not_fit_their_masks_and_leave_their_images(data: Pa
     change(data, corners)
     change(data, corners, "person_keypoints")
     _, report = examined(data)
-    found = messages(report, "doubt", "objects")
+    found = messages(report, "doubt", "boxes")
     ask = "are they x, y, width, height, and in pixels?"
     assert f"boxes that do not fit their masks: 2 (annotations 101, 102); {ask}" in found
     assert f"boxes that reach far over the border of their image: 1 (annotations 102); {ask}" in found
@@ -257,8 +257,9 @@ def test_boxes_as_corners_do_not_fit_their_masks_and_leave_their_images(data: Pa
 def test_areas_far_from_the_masks_are_doubts(data: Path) -> None:
     change(data, lambda d: d["annotations"][0].update(area=9000))
     _, report = examined(data)
-    assert messages(report, "doubt", "objects") == [
-        "areas that are far from that of the mask or the box: 1 (annotations 101); scores of poses divide by it."
+    assert messages(report, "doubt", "boxes") == [
+        "areas that are far from that of the mask or the box: 1 (annotations 101); scores of poses "
+        "divide by it."
     ]
 
 
@@ -280,7 +281,7 @@ def test_turned_images_and_dull_ones_of_16_bits_are_doubts(data: Path) -> None:
 
 def test_images_with_more_objects_than_queries_are_doubts(data: Path) -> None:
     _, report = examined(data, "--set", "plugins=['det']", "--set", "tasks.det.queries=1")
-    (line, *_) = messages(report, "doubt", "objects")
+    (line, *_) = messages(report, "doubt", "crowding")
     assert line.startswith(
         "train: 1 images hold more objects than the 1 that task det finds and has counted, up"
     )

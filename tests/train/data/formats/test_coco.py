@@ -224,7 +224,8 @@ def test_bones_that_lead_nowhere_are_left_out_and_said(tmp_path, files):
     assert packed.categories[0].keypoints.skeleton == ((0, 1),)
     assert packed.notes == (
         f"{tiny_coco.keypoints_path(tmp_path)}: entry 0 of 'categories' (id 1): skeleton holds 2 "
-        "bones between keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); pictures leave them out.",
+        "bones between keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); "
+        "pictures leave them out.",
     )
 
 

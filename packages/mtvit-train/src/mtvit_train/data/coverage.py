@@ -43,9 +43,9 @@ def coverage(packed: PackedAnnotations, needs: Set[str]) -> tuple[Coverage, ...]
 
 def labelled_objects(packed: PackedAnnotations, needs: Set[str]) -> Int64[ndarray, " I"]:
     """Count the objects of each image that count for a task."""
-    ends: ndarray = np.concatenate([[0], np.cumsum(_counted(packed, needs))])
-    first: Int64[ndarray, " I+1"] = ends[packed.first]
-    return first[1:] - first[:-1]
+    ends = np.concatenate([[0], np.cumsum(_counted(packed, needs))])
+    counts: Int64[ndarray, " I"] = ends[packed.first[1:]] - ends[packed.first[:-1]]
+    return counts
 
 
 def _counted(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " M"]:
@@ -56,7 +56,7 @@ def _counted(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " M"]:
         counted &= np.diff(packed.mask_first) > 0
     if "keypoints" in needs:
         counted &= packed.keypoint_rows >= 0
-    return counted
+    return np.asarray(counted, bool)
 
 
 def labelled(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " I"]:

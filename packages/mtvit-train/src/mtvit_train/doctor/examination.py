@@ -136,7 +136,7 @@ def _examine_split(
     if packed is not None:
         report.findings += [Finding("doubt", "annotations", split, note) for note in packed.notes]
         report.findings += odd_images([one.file_name for one in prints], [one.raw for one in prints], split)
-        report.findings += [Finding("doubt", "objects", split, note) for note in crowding(packed, split)]
+        report.findings += [Finding("doubt", "crowding", split, note) for note in crowding(packed, split)]
         report.findings += (
             odd_boxes(packed, split) + odd_objects(packed, split) + odd_keypoints(packed, split)
         )

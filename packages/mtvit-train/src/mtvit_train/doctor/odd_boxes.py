@@ -40,7 +40,7 @@ def odd_boxes(packed: PackedAnnotations, split: str) -> list[Finding]:
         (far, "areas that are far from that of the mask or the box", "scores of poses divide by it."),
     )
     return [
-        Finding("doubt", "objects", split, f"{what}: {bad.sum()} (annotations {_ids(packed, bad)}); {then}")
+        Finding("doubt", "boxes", split, f"{what}: {bad.sum()} (annotations {_ids(packed, bad)}); {then}")
         for bad, what, then in found
         if bad.any()
     ]

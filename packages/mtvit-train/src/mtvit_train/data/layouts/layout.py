@@ -19,7 +19,6 @@ VAL_SHARE = 0.2
 _LAYOUTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "Roboflow's COCO export": roboflow,
     "CVAT's COCO export": cvat,
-    "one COCO file with its images": single_file,
 }
 
 
@@ -51,6 +50,8 @@ def find_layout(root: Path, coco: CocoConfig) -> Layout:
     if not default or any(path.is_file() for path in usual):
         return Layout(coco)
     found = {name: settings for name, find in _LAYOUTS.items() if (settings := find(root))}
+    if not found and (settings := single_file(root)):
+        found = {"one COCO file with its images": settings}
     if not found:
         return Layout(coco)
     if len(found) > 1:
