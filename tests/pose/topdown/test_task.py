@@ -184,10 +184,10 @@ def test_several_categories_with_keypoints_are_refused():
 
 
 def test_tasks_that_see_other_crops_do_not_share_a_model():
-    trunk = make_model(variant="vitpose").backbone
+    backbone = make_model(variant="vitpose").backbone
     second = spot_class("spot")(SpotConfig(view="person"), PEOPLE)
     with pytest.raises(ConfigError) as error:
-        MultiTaskViT(trunk, [task("tokenpose"), second], PEOPLE, person_canvas=CANVAS)
+        MultiTaskViT(backbone, [task("tokenpose"), second], PEOPLE, person_canvas=CANVAS)
     assert str(error.value) == (
         "model: task 'pose' looks at 'centred' crops and task 'spot' at 'udp' ones; a model cuts one kind of "
         "crops, so make two models."

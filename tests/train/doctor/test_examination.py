@@ -150,7 +150,7 @@ def test_a_torn_file_ends_its_split_only(data: Path) -> None:
     assert list(report["splits"]) == ["val"]
     torn = messages(report, "fault", "annotations")
     assert [("malformed JSON in line 1" in line) for line in torn] == [True, True, False]
-    assert torn[2] == f"{data}: no annotation file of the train split can be read; mend them first."
+    assert torn[2] == f"{data}: no annotation file of the train split can be read; fix them first."
 
 
 def test_images_of_both_splits_are_found(data: Path) -> None:
@@ -304,7 +304,7 @@ def test_no_image_left_is_a_fault_not_a_crash(data: Path) -> None:
     (data / "train2017").mkdir()
     result = doctor(data)
     assert result.exit_code == 3
-    assert "no image of the train split is left; mend the faults above first." in result.output
+    assert "no image of the train split is left; fix the faults above first." in result.output
 
 
 @pytest.mark.parametrize(

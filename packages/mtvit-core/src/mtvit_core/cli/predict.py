@@ -22,32 +22,39 @@ if TYPE_CHECKING:
 _JSON = "predictions.json"
 
 
-@click.command("predict", short_help="Find objects in images: pictures and one JSON.")
+@click.command("predict", short_help="Run a model on images; write pictures and JSON.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--min-score", default=0.3, show_default=True, help="Leave out objects below this score.")
+@click.option("--min-score", default=0.3, show_default=True, help="Leave out results with lower scores.")
 @click.option(
     "--part-score",
     type=click.FloatRange(0, 1),
-    help="Keep what a task adds to a linked object from this score on.  [default: --min-score]",
+    help="Lowest score of parts of a linked object.  [default: --min-score]",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TASK.A=VALUE",
+    help="Change a setting of a task that its weights do not depend on; may be repeated.",
 )
 @click.option("--tasks", help="Tasks to run, comma-separated. [default: all of the model]")
 @click.option(
     "--boxes",
     type=click.Path(path_type=Path),
-    help="The people to look at: a predictions.json, or a COCO detection file.",
+    help="People to crop for top-down tasks: a predictions.json or a COCO detection file.",
 )
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    help="A COCO annotation file with the ids of the images, for --boxes that names images by ids.",
+    help="COCO annotation file with the image ids that --boxes uses.",
 )
-@click.option("--detector", type=click.Path(path_type=Path), help="Another model that finds the people.")
+@click.option("--detector", type=click.Path(path_type=Path), help="Model that finds the people.")
 @click.option(
     "--person-score",
     type=float,
-    help="Least score of people found by --detector, or by another task of MODEL.  [default: 0.3]",
+    help="Lowest score of people found by --detector or by another task of MODEL.  [default: 0.3]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -57,14 +64,14 @@ _JSON = "predictions.json"
     "--link/--no-link",
     default=True,
     show_default=True,
-    help="One object for what several tasks found of it, or one for each task.",
+    help="Combine the results of all tasks for an object into one, or keep one per task.",
 )
 @click.option(
     "--min-link",
     default=0.5,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Least agreement of results that are one object.",
+    help="Lowest agreement of results that are linked.",
 )
 @verbose_option
 def predict_command(
@@ -73,6 +80,7 @@ def predict_command(
     out: Path,
     min_score: float,
     part_score: float | None,
+    assignments: tuple[str, ...],
     tasks: str | None,
     boxes: Path | None,
     annotations: Path | None,
@@ -90,6 +98,7 @@ def predict_command(
     """
     from mtvit_core.cli.people import person_source
     from mtvit_core.cli.result_files import json_list
+    from mtvit_core.config import apply_set
     from mtvit_core.device import pick_device
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.inference.people import PERSON_SCORE
@@ -101,7 +110,7 @@ def predict_command(
     _check_headers(paths)
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     place = pick_device(device)
-    loaded = load(model, names).to(place)
+    loaded = load(model, names, apply_set({}, assignments)).to(place)
     least = PERSON_SCORE if person_score is None else person_score
     options = PredictOptions(
         min_score=min_score,
@@ -141,7 +150,7 @@ class Counts:
 def _outputs(paths: Sequence[Path], out: Path) -> list[Path]:
     """Name the picture of each image; nothing that is there already is overwritten."""
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"out {out}: this is a file; give a folder.")
+        raise ConfigError(f"out {out}: is a file; give a folder.")
     taken: dict[Path, Path] = {}
     for path in paths:
         target = out / f"{path.stem}.jpg"
@@ -153,7 +162,7 @@ def _outputs(paths: Sequence[Path], out: Path) -> list[Path]:
         taken[target] = path
     for target in (out / _JSON, *taken):
         if target.exists():
-            raise ConfigError(f"out {out}: {target.name} is there already; give another folder with --out.")
+            raise ConfigError(f"out {out}: {target.name} already exists; give another folder with --out.")
     return list(taken)
 
 
@@ -168,7 +177,8 @@ def _check_headers(paths: Sequence[Path]) -> None:
             errors.append(error)
     if len(errors) > 1:
         raise DataError(
-            f"{errors[0]} {len(errors) - 1} more of {len(paths)} images cannot be read; nothing was done."
+            f"{errors[0]} {len(errors) - 1} more of {len(paths)} images cannot be read; "
+            "nothing was predicted."
         )
     if errors:
         raise errors[0]

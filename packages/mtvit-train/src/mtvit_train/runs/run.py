@@ -210,7 +210,7 @@ def _at_step(error: DataError, trainer: Trainer, config: RunConfig, folder: RunF
     if not saved:
         return DataError(f"step {trainer.step}: {error}")
     return DataError(
-        f"step {trainer.step} of {config.train.steps}: {error} The run is saved at step {saved}; mend the "
+        f"step {trainer.step} of {config.train.steps}: {error} The run is saved at step {saved}; fix the "
         f"data, then go on: mtvit-train --out {shlex.quote(config.out)} --resume"
     )
 

@@ -18,6 +18,7 @@ from mtvit_train.data.formats.coco_images import found_images
 from mtvit_train.data.formats.coco_merge import check_known, merge_categories, merge_images, merge_instances
 from mtvit_train.data.formats.coco_share import split_by_share
 from mtvit_train.data.formats.faults import STOP, Faults
+from mtvit_train.data.formats.panoptic import find_panoptic
 from mtvit_train.data.packed import ALL_KINDS, Member, PackedAnnotations, annotated_of
 
 #: The settings that name annotation files.
@@ -39,6 +40,8 @@ class CocoConfig(BaseModel):
         keypoints: File of keypoints; empty where there is none, or where ``instances`` holds the keypoints
             too.
         maps: File that lists dense labels, below the data folder; a split without it has none.
+        panoptic: File of panoptic annotations, for evaluation; a split without it has none.
+        panoptic_maps: Folder of their PNG files.
         only: Ids of the images to use, of both splits; all where empty.
         val_share: Share of the images that is for validation, where train and val are the same files; 0: both
             splits are all of them.
@@ -55,13 +58,15 @@ class CocoConfig(BaseModel):
     instances: str = "annotations/instances_{split}.json"
     keypoints: str = "annotations/person_keypoints_{split}.json"
     maps: str = "annotations/maps_{split}.json"
+    panoptic: str = "annotations/panoptic_{split}.json"
+    panoptic_maps: str = "annotations/panoptic_{split}"
     only: tuple[int, ...] = ()
     val_share: float = Field(0.0, ge=0, lt=1)
     val_seed: int = 0
     degenerate: Degenerate = "error"
 
     def path(self, root: Path, name: str, split: SplitName) -> Path:
-        """Return the path of a name (``images``, ``instances``, ``keypoints``, ``maps``) for a split."""
+        """Return the path of a name (``images``, ``instances``, ``panoptic`` and so on) for a split."""
         return root / name.replace("{split}", self.train if split == "train" else self.val)
 
 
@@ -105,7 +110,7 @@ def read_coco(
         images = split_by_share(images, split, config.val_share, config.val_seed)
     images = found_images(folder, images, faults, files[0].notes)
     if not images:
-        raise DataError(f"{folder}: no image of the {split} split is left; mend the faults above first.")
+        raise DataError(f"{folder}: no image of the {split} split is left; fix the faults above first.")
     own = merge_categories(files, faults)
     if categories is not None:
         check_known(own, categories, str(files[0].path))
@@ -113,7 +118,10 @@ def read_coco(
     file_names = [image.file_name for image in images.values()]
     maps = read_maps(root, config.path(root, config.maps, split), file_names)
     known = None if categories is None else annotated_of(categories, own)
-    member = Member(root.name, folder, annotated=known, maps=maps)
+    ids = {image.file_name: image.id for image in images.values()}
+    listed, drawn = (config.path(root, name, split) for name in (config.panoptic, config.panoptic_maps))
+    segments = find_panoptic(listed, drawn, ids, own)
+    member = Member(root.name, folder, annotated=known, maps=maps, segments=segments)
     return _pack(member, files, list(images.values()), instances, categories or own)
 
 
@@ -152,7 +160,7 @@ def _read_files(
             known = files[0].instances.keys() | files[0].dropped.keys() if files else set[int]()
             files.append(read_coco_file(path, config.degenerate, known, faults))
     if not files:
-        raise DataError(f"{root}: no annotation file of the {split} split can be read; mend them first.")
+        raise DataError(f"{root}: no annotation file of the {split} split can be read; fix them first.")
     return files
 
 
@@ -167,7 +175,7 @@ def _advice(root: Path, split: SplitName, config: CocoConfig, field: FileField) 
     beside = config.path(root, name, split).parent
     there = sorted(p.name for p in beside.glob("*.json")) if beside.is_dir() else []
     return (
-        f"beside it lie {', '.join(there[:8]) or 'no JSON files'}. "
+        f"its folder has {', '.join(there[:8]) or 'no JSON files'}. "
         f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
     )
 

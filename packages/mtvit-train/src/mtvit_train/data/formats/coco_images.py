@@ -42,7 +42,7 @@ def found_images(
         above = folder.parent
         there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
         raise DataError(
-            f"{folder}: no such image folder; beside it lie {', '.join(there[:8]) or 'no folders'}. "
+            f"{folder}: no such image folder; its parent has {', '.join(there[:8]) or 'no folders'}. "
             f"Name it with coco.images."
         )
     names = _names_below(folder, {spelt for image in images.values() for spelt in _spellings(image)})
