@@ -274,7 +274,7 @@ def test_addresses_of_lvis_are_read_by_their_last_parts(tmp_path, files, folder)
         document["images"] = [image for image in document["images"] if image["id"] != 3]
         document["annotations"] = [a for a in document["annotations"] if a["image_id"] != 3]
         for image in document["images"]:
-            image["coco_url"] = f"http://images.example.org/train2017/{image.pop('file_name')}?size=1"
+            image["coco_url"] = f"https://cocodataset.org/train2017/{image.pop('file_name')}?size=1"
     packed = read_coco(tiny_coco.write(tmp_path, files), "train", CocoConfig(images=folder))
     assert packed.image(0).path == tmp_path / "train2017" / "a.png"
 
