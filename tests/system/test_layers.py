@@ -40,7 +40,7 @@ TRAIN = (
     ("cli",),
     (".", "__init__", "__main__"),
 )
-DATA = ((".", "__init__"), ("formats", "samples"), ("merging", "loading"))
+DATA = ((".", "__init__"), ("formats", "samples"), ("layouts",), ("merging", "loading"))
 #: What a task's package may import of core; so may a stranger's.
 OPEN = {".", "structures", "backbones", "losses", "heads", "evaluation", "tasks", "published", "testing"}
 #: Imports that cross the rules, and why.

@@ -102,7 +102,7 @@ def test_without_the_file_there_are_none(tmp_path: Path) -> None:
         ),
         (
             {"folder": "far"},
-            "{path}: 'depth' is to lie in {folder}/far, but there is no such folder; correct it.",
+            "{path}: 'depth' should be in {folder}/far, but there is no such folder; correct it.",
         ),
         (
             {},

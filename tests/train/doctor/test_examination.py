@@ -73,7 +73,7 @@ def test_it_counts_what_is_labelled_for_each_task(data: Path) -> None:
 def test_doubts_alone_exit_with_1_and_are_printed(data: Path) -> None:
     result = doctor(data)
     assert result.exit_code == 1
-    assert "category 'person' has no sigmas, so its poses cannot be scored; give one per keypoint." in (
+    assert "category 'person' has no sigmas, so its poses are scored with 0.05 for each keypoint; give" in (
         result.output
     )
     assert "0 faults, 4 doubts. No fault, but look at the doubts: training would run." in result.output
@@ -201,7 +201,8 @@ def test_categories_without_objects_and_keypoints_without_labels_are_doubts(data
     code, report = examined(data)
     assert code == 3
     assert messages(report, "fault", "categories") == [
-        "the train and val annotations list different categories; make them equal."
+        "the train and val annotations list different categories: category 40 is 'cat' in train, not there "
+        "in val; make them equal."
     ]
     assert messages(report, "doubt", "classes") == [
         "categories without an object: 1 of 3, so each is not learnt: cat."
@@ -236,3 +237,87 @@ def test_only_faults_of_the_data_are_noted() -> None:
     with pytest.raises(ValueError, match="elsewhere"), noted:
         raise ValueError("elsewhere")
     assert [str(fault) for fault in noted.found] == ["here"]
+
+
+def test_boxes_as_corners_do_not_fit_their_masks_and_leave_their_images(data: Path) -> None:
+    def corners(document: dict[str, Any]) -> None:
+        for annotation in document["annotations"]:
+            x, y, width, height = annotation["bbox"]
+            annotation["bbox"] = [x, y, x + width, y + height]
+
+    change(data, corners)
+    change(data, corners, "person_keypoints")
+    _, report = examined(data)
+    found = messages(report, "doubt", "boxes")
+    ask = "are they x, y, width, height, and in pixels?"
+    assert f"boxes that do not fit their masks: 2 (annotations 101, 102); {ask}" in found
+    assert f"boxes that reach far over the border of their image: 1 (annotations 102); {ask}" in found
+
+
+def test_areas_far_from_the_masks_are_doubts(data: Path) -> None:
+    change(data, lambda d: d["annotations"][0].update(area=9000))
+    _, report = examined(data)
+    assert messages(report, "doubt", "boxes") == [
+        "areas that are far from that of the mask or the box: 1 (annotations 101); scores of poses "
+        "divide by it."
+    ]
+
+
+def test_turned_images_and_dull_ones_of_16_bits_are_doubts(data: Path) -> None:
+    folder = data / "train2017"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(folder / "a.png").save(folder / "a.png", exif=exif)
+    Image.fromarray(np.linspace(30000, 30500, 20 * 50).reshape(20, 50).astype(np.uint16)).save(
+        folder / "c.png"
+    )
+    _, report = examined(data)
+    turned, dull = messages(report, "doubt", "images")
+    assert turned.startswith(
+        "images with an EXIF orientation, which are turned upright: 1 (a.png); annotations"
+    )
+    assert dull.startswith("images that use less than 1/16 of their 16 bits, of which 8 are kept: 1 (c.png);")
+
+
+def test_images_with_more_objects_than_queries_are_doubts(data: Path) -> None:
+    _, report = examined(data, "--set", "plugins=['det']", "--set", "tasks.det.queries=1")
+    (line, *_) = messages(report, "doubt", "crowding")
+    assert line.startswith(
+        "train: 1 images hold more objects than the 1 that task det finds and has counted, up"
+    )
+
+
+def test_annotations_of_a_refused_category_or_image_have_no_line_of_their_own(data: Path) -> None:
+    def damage(document: dict[str, Any]) -> None:
+        del document["categories"][0]["name"]
+        document["images"][1]["height"] = 0
+
+    change(data, damage)
+    (data / "annotations" / "person_keypoints_train2017.json").unlink()
+    code, report = examined(data)
+    assert code == 3
+    assert len(messages(report, "fault", "annotations")) == 2
+
+
+def test_no_image_left_is_a_fault_not_a_crash(data: Path) -> None:
+    shutil.rmtree(data / "train2017")
+    (data / "train2017").mkdir()
+    result = doctor(data)
+    assert result.exit_code == 3
+    assert "no image of the train split is left; fix the faults above first." in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("A.PNG", "'a.png' differs in upper and lower case only"),
+        ("train2017/a.png", "'a.png' lies in another folder"),
+        ("%61.png", "'a.png' is written without percent signs"),
+    ],
+)
+def test_a_missing_image_is_shown_the_nearest_name(data: Path, name: str, said: str) -> None:
+    for kind in ("instances", "person_keypoints"):
+        change(data, lambda d: d["images"][0].update(file_name=name), kind)
+    _, report = examined(data)
+    (line,) = messages(report, "fault", "annotations")
+    assert line.endswith(f"{said}: correct the name in the file, or rename the image.")

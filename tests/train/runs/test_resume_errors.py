@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,36 @@ def test_a_full_disk_ends_a_run_that_can_go_on(
     assert "going on from step 3 of 6" in again.output
     assert differences(whole, out) == []
     assert len(records(out)) == 4
+
+
+def test_a_damaged_image_met_late_saves_the_run_which_goes_on_once_it_is_mended(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image is damaged after the second update; nothing that was learnt before is lost."""
+    data, out = tmp_path / "scenes", tmp_path / "run"
+    shutil.copytree(scenes, data)
+    sound = {path: path.read_bytes() for path in (data / "train2017").iterdir()}
+    update = Trainer.update
+
+    def updating(self: Trainer, *given: Any) -> Any:
+        found = update(self, *given)
+        if self.step == 2:
+            for path, content in sound.items():
+                path.write_bytes(content[: len(content) // 2])
+        return found
+
+    monkeypatch.setattr(Trainer, "update", updating)
+    given = arguments(data, out, "det", train__evaluate_every="0", train__cache_mb="0")
+    result = run(*given, "--steps", "4")
+    monkeypatch.undo()
+    assert result.exit_code == 2, result.output
+    line = result.output.strip().splitlines()[-1]
+    assert line.startswith(f"error: step 2 of 4: {data / 'train2017'}")
+    assert line.endswith(
+        f"The run is saved at step 2; fix the data, then go on: mtvit-train --out {out} --resume"
+    )
+    for path, content in sound.items():
+        path.write_bytes(content)
+    resumed = run("--out", str(out), "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert "going on from step 2 of 4." in resumed.output

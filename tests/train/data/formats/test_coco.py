@@ -7,10 +7,11 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
+from mtvit_core.errors import DataError
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from mtvit_train.data.formats.coco_categories import flip_pairs
+from mtvit_train.data.formats.sides import flip_pairs
 from support import tiny_coco
 
 
@@ -155,11 +156,127 @@ def test_area_is_that_of_the_mask_or_box_where_the_file_has_none(tmp_path, files
 
 
 def test_degenerate_annotations_are_dropped_and_counted_on_request(tmp_path, files):
-    files["instances"]["annotations"][2]["segmentation"] = []
+    files["instances"]["annotations"][2]["bbox"] = [20, 10, 0, 8]
     files["keypoints"]["annotations"][0]["bbox"] = [4, 6, 0, 12]
     packed = read_coco(tiny_coco.write(tmp_path, files), "train", CocoConfig(degenerate="drop"))
     assert packed.ids.tolist() == [103]
     assert packed.dropped == 2
+
+
+def test_an_image_from_which_something_was_dropped_does_not_teach_that_nothing_is_there(tmp_path, files):
+    files["instances"]["annotations"][2]["bbox"] = [20, 10, 0, 8]
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train", CocoConfig(degenerate="drop"))
+    every = {"boxes", "masks", "keypoints"}
+    assert [packed.image(i).has for i in range(3)] == [set(), every, every]
+
+
+def test_a_dropped_mask_leaves_its_box(tmp_path, files):
+    files["instances"]["annotations"][2]["segmentation"] = [[1, 1, 2, 2]]
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train", CocoConfig(degenerate="drop"))
+    assert (packed.dropped, packed.unmasked) == (0, 1)
+    assert packed.original(0).ids.tolist() == [101, 102]
+    assert packed.image(0).has == {"boxes", "keypoints"}
+
+
+EMPTY = {"absent": ..., "null": None, "no polygon": [], "an empty polygon": [[]], "two": [[], []]}
+
+
+@pytest.mark.parametrize("value", EMPTY.values(), ids=EMPTY)
+def test_an_object_with_an_empty_segmentation_has_a_box_and_no_mask_label(tmp_path, files, value):
+    files["instances"]["annotations"][2]["segmentation"] = value
+    if value is ...:
+        del files["instances"]["annotations"][2]["segmentation"]
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train")
+    assert packed.original(0).ids.tolist() == [101, 102]
+    assert packed.original(0).masks is None
+    assert packed.image(0).has == {"boxes", "keypoints"}
+    assert packed.image(1).has == packed.image(2).has == {"boxes", "masks", "keypoints"}
+    assert packed.dropped == packed.unmasked == 0
+
+
+@pytest.mark.parametrize("value", [None, [], [[]]])
+def test_a_file_whose_segmentations_are_all_empty_gives_no_masks(tmp_path, files, value):
+    for document in files.values():
+        for annotation in document["annotations"]:
+            annotation["segmentation"] = value
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train")
+    assert all(packed.image(i).has == {"boxes", "keypoints"} for i in range(3))
+    assert packed.instances == 3
+
+
+@pytest.mark.parametrize("annotator", ["cuts", "labels"])
+def test_an_area_of_0_is_that_of_mask_or_box_and_said(tmp_path, files, annotator):
+    dog = files["instances"]["annotations"][2]
+    dog["area"] = 0
+    if annotator == "labels":
+        dog["segmentation"] = []
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train")
+    assert packed.areas[1] == (96 if annotator == "labels" else packed.original(0).masks[1].sum())
+    assert packed.notes == (
+        f"{tiny_coco.instances_path(tmp_path)}: area is 0 in 1 of 3 annotations (as 102); that of the mask "
+        "or box is used.",
+    )
+
+
+def test_bones_that_lead_nowhere_are_left_out_and_said(tmp_path, files):
+    files["keypoints"]["categories"][0]["skeleton"] = [[1, 2], [3, 4], [0, 1]]
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train")
+    assert packed.categories[0].keypoints.skeleton == ((0, 1),)
+    assert packed.notes == (
+        f"{tiny_coco.keypoints_path(tmp_path)}: entry 0 of 'categories' (id 1): skeleton holds 2 "
+        "bones between keypoints that are not there, as [3, 4] (they are numbered from 1 to 3); "
+        "pictures leave them out.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "needs", "kinds"),
+    [
+        ("keypoints", {"boxes"}, {"boxes", "masks"}),
+        ("keypoints", {"boxes", "masks"}, {"boxes", "masks"}),
+        ("instances", {"keypoints"}, {"boxes", "masks", "keypoints"}),
+        ("keypoints", set(), {"boxes", "masks"}),
+    ],
+)
+def test_only_files_that_are_needed_are_asked_for(tmp_path, field, needs, kinds):
+    tiny_coco.write(tmp_path)
+    path = {"keypoints": tiny_coco.keypoints_path, "instances": tiny_coco.instances_path}[field](tmp_path)
+    path.unlink()
+    assert read_coco(tmp_path, "train", needs=needs).image(0).has == kinds
+
+
+@pytest.mark.parametrize(("field", "needs"), [("keypoints", {"keypoints"}), ("instances", {"boxes"})])
+def test_a_file_that_is_needed_or_named_is_asked_for(tmp_path, field, needs):
+    tiny_coco.write(tmp_path)
+    path = {"keypoints": tiny_coco.keypoints_path, "instances": tiny_coco.instances_path}[field](tmp_path)
+    path.unlink()
+    with pytest.raises(DataError, match="no such annotation file"):
+        read_coco(tmp_path, "train", needs=needs)
+    named = CocoConfig(keypoints="annotations/poses_{split}.json")
+    with pytest.raises(DataError, match=r"poses_train2017.json: no such annotation file"):
+        read_coco(tiny_coco.write(tmp_path), "train", named, needs=set())
+
+
+def test_backslashes_are_read_as_slashes_and_said(tmp_path, files):
+    for document in files.values():
+        document["images"][1]["file_name"] = "more\\b.png"
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train")
+    assert packed.image(1).path == tmp_path / "train2017" / "more" / "b.png"
+    assert packed.notes == (
+        f"{tmp_path / 'train2017'}: 1 of 3 images have another name than their entries give, as "
+        "'more\\\\b.png': backslashes are read as slashes, and addresses by their last parts.",
+    )
+
+
+@pytest.mark.parametrize("folder", ["{split}", ""])
+def test_addresses_of_lvis_are_read_by_their_last_parts(tmp_path, files, folder):
+    for document in files.values():
+        document["images"] = [image for image in document["images"] if image["id"] != 3]
+        document["annotations"] = [a for a in document["annotations"] if a["image_id"] != 3]
+        for image in document["images"]:
+            image["coco_url"] = f"https://cocodataset.org/train2017/{image.pop('file_name')}?size=1"
+    packed = read_coco(tiny_coco.write(tmp_path, files), "train", CocoConfig(images=folder))
+    assert packed.image(0).path == tmp_path / "train2017" / "a.png"
 
 
 def test_other_names_by_config(tmp_path):
@@ -206,6 +323,12 @@ def test_sigmas_are_those_of_coco_for_its_names_else_the_file_s(tmp_path, files)
         (["nose", "left_eye", "right_eye"], ((1, 2),)),
         (["Right Eye", "nose", "Left Eye"], ((0, 2),)),
         (["eye-left", "eye-right", "tail"], ((0, 1),)),
+        (["L_Eye", "R_Eye", "L_F_Paw", "R_F_Paw"], ((0, 1), (2, 3))),
+        (["lShoulder", "rShoulder", "neck"], ((0, 1),)),
+        (["eyeL", "eyeR", "legL1", "legR1", "abdomen"], ((0, 1), (2, 3))),
+        (["LEye", "REye", "Lknee", "Rknee", "Root"], ((0, 1), (2, 3))),
+        (["left_eye", "right_eye", "L_toe"], ()),
+        (["left_eye", "right_eye", "face-0", "face-1"], ()),
         (["nose", "tail"], ()),
         (["leftover", "rightover"], ()),
         (["left_eye", "right_eye", "left_ear"], ()),

@@ -74,22 +74,14 @@ ANNOTATIONS = {
         lambda e: e.update(area=-1),
         "{i}: annotation 101: area is -1; it must not be negative.",
     ),
-    "no segmentation": (
-        lambda e: drop(e, "segmentation"),
-        "{i}: annotation 101 has no 'segmentation' while others of the file have; add it, or remove it from "
-        "all (masks then count as not labelled).",
-    ),
-    "segmentation is null": (
-        lambda e: e.update(segmentation=None),
-        "{i}: annotation 101: segmentation is None; give a list of polygons or run lengths.",
-    ),
-    "segmentation is empty": (
-        lambda e: e.update(segmentation=[]),
-        "{i}: annotation 101: segmentation is empty; correct or remove the annotation.",
+    "segmentation is a text": (
+        lambda e: e.update(segmentation="4 6 14 6"),
+        "{i}: annotation 101: segmentation is '4 6 14 6'; give a list of polygons or run lengths.",
     ),
     "segmentation is one flat list": (
         lambda e: e.update(segmentation=[4, 6, 14, 6, 14, 18]),
-        "{i}: annotation 101: polygon 0: segmentation is 4; it must be a list of numbers.",
+        "{i}: annotation 101: segmentation is one flat list of 6 numbers; put the polygon into a list: "
+        "[[x, y, x, y, ...]].",
     ),
     "polygon of two points": (
         lambda e: e.update(segmentation=[[4, 6, 14, 6]]),

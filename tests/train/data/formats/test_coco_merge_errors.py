@@ -24,9 +24,9 @@ PEOPLE = {
         lambda d: d["categories"][0].update(keypoints=["nose", "nose", "tail"]),
         "{k}: entry 0 of 'categories' (id 1): keypoints holds a name twice; each keypoint needs its own.",
     ),
-    "skeleton counts from zero": (
-        lambda d: d["categories"][0].update(skeleton=[[0, 1]]),
-        "{k}: entry 0 of 'categories' (id 1): skeleton holds [0, 1]; a bone is two keypoint numbers from 1 "
+    "bone of one keypoint": (
+        lambda d: d["categories"][0].update(skeleton=[[1]]),
+        "{k}: entry 0 of 'categories' (id 1): skeleton holds [1]; a bone is two keypoint numbers from 1 "
         "to 3.",
     ),
     "too few sigmas": (

@@ -117,7 +117,13 @@ def test_two_data_sets_become_one_and_keep_their_files(tmp_path: Path) -> None:
         assert one.keypoints is not None
         assert two.keypoints is not None
         assert torch.equal(one.keypoints, two.keypoints)
-    assert data.notes == ()
+    assert data.notes == (SIGMAS,)
+
+
+SIGMAS = (
+    "SIGMAS of category 'person' are not given: its poses are scored with 0.05 for each keypoint, so AP "
+    "compares with no published one. Give your own by keypoints.person.sigmas."
+)
 
 
 def test_labels_of_a_table_are_what_counts(tmp_path: Path) -> None:
@@ -145,7 +151,10 @@ def test_merging_by_name_renumbers_and_says_so(tmp_path: Path) -> None:
 
     data = both(tmp_path, same, second, 'merge = "name"\n')
     assert [(c.id, c.name) for c in data.train.categories] == [(1, "person"), (18, "dog"), (31, "cat")]
-    assert data.notes == ("data set 'two': 'cat' has id 31 instead of 1, 'person' has id 1 instead of 30.",)
+    assert data.notes == (
+        SIGMAS,
+        "data set 'two': 'cat' has id 31 instead of 1, 'person' has id 1 instead of 30.",
+    )
     assert data.train.labels.tolist() == [0, 1, 0, 0, 2, 0]
 
 
@@ -165,6 +174,7 @@ def test_another_skeleton_is_mapped_by_the_names_of_its_keypoints(tmp_path: Path
     (person,) = points[points[..., 2].abs().sum(1) > 0]
     assert person.tolist() == [[0, 0, UNASKED], [0, 0, UNASKED], [9, 7.5, 1]]
     assert data.notes == (
+        SIGMAS,
         "data set 'two': of the keypoints of 'person', left out: head; not annotated: nose, left_eye.",
     )
 

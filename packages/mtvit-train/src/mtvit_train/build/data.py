@@ -1,21 +1,24 @@
 """The data of a run, generated or read: one data set, or several that become one."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.plugins.registry import make_extension
+from mtvit_core.plugins.registry import tasks as tasks_by_name
 from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.plugin_reader import read_with
-from mtvit_train.data.merging.categories import notes_of_ids, unite
+from mtvit_train.data.layouts.layout import find_layout
+from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite
 from mtvit_train.data.merging.concatenation import pool
 from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
+from mtvit_train.data.merging.stated_keypoints import notes_of_mirrors, stated, with_every_sigma
 from mtvit_train.data.merging.table import DataTable
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.scenes.writer import write_scenes
@@ -29,7 +32,7 @@ class RunData:
     Attributes:
         train: The training split.
         val: The validation split.
-        notes: What was changed to make several data sets one, a line each.
+        notes: What was left out, stands in or was changed to make several data sets one, a line each.
     """
 
     train: PackedAnnotations
@@ -37,22 +40,35 @@ class RunData:
     notes: tuple[str, ...] = ()
 
 
-def read_split(config: RunConfig, root: Path, split: SplitName, faults: Faults = STOP) -> PackedAnnotations:
-    """Read one split with the reader that the run names.
+def read_split(
+    config: RunConfig, root: Path, split: SplitName, faults: Faults = STOP, needs: Set[str] = frozenset()
+) -> PackedAnnotations:
+    """Read one split with the reader that the run names, its keypoints as the settings state.
 
     Args:
         config: Settings.
         root: The data folder.
         split: Which split.
         faults: What to do at what is malformed.
+        needs: Kinds of label that must not be missing for want of a file.
 
     Raises:
         ConfigError: generated scenes are to be read by another reader than COCO's.
+        ConfigError: settings of keypoints do not fit the data.
         PluginError: no plugin brings the reader.
         DataError: a file is missing or malformed.
     """
+    packed = _read(config, root, split, faults, needs)
+    return stated(packed, config.keypoints)
+
+
+def _read(
+    config: RunConfig, root: Path, split: SplitName, faults: Faults, needs: Set[str]
+) -> PackedAnnotations:
     if config.reader == "coco":
-        return read_coco(root, split, config.coco, faults=faults)
+        layout = find_layout(root, config.coco)
+        packed = read_coco(root, split, layout.coco, faults=faults, needs=needs)
+        return replace(packed, layout=layout.line)
     if config.data == "scenes":
         raise ConfigError(
             f"reader {config.reader!r}: scenes are in COCO's layout; name a folder with --data."
@@ -88,15 +104,23 @@ def read_data(config: RunConfig, root: Path, known: Categories | None = None) ->
         DataError: a file is missing or malformed, or data sets contradict each other or the model.
     """
     if isinstance(config.data, str):
-        train, val = read_split(config, root, "train"), read_split(config, root, "val")
+        needs = needs_of(config)
+        train, val = (read_split(config, root, split, needs=needs) for split in ("train", "val"))
         _check_same_categories(train, val, root)
-        if known is None:
-            return RunData(train, val)
-        where = f"data {root}"
+        where, own = f"data {root}", train.categories
+        every, notes = with_every_sigma(own) if known is None else (known, ())
+        merge = "id" if known is None else config.merge  # a data set is like itself by id
         return RunData(
-            fit(train, known, config.merge, where),
-            fit(val, known, config.merge, where),
-            tuple(notes_of_keypoints(train.categories, known, config.merge, where)),
+            fit(train, every, merge, where),
+            fit(val, every, merge, where),
+            (
+                *([train.layout] if train.layout else []),
+                *notes_of_reading(train, "train"),
+                *notes_of_reading(val, "val"),
+                *notes_of_mirrors(every),
+                *notes,
+                *notes_of_keypoints(own, every, merge, where),
+            ),
         )
     return _read_tables(config, config.data, known)
 
@@ -110,10 +134,13 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
             _check_same_categories(train, val, Path(table.path))
         read[table.title] = train, val
     own = {name: train.categories for name, (train, _) in read.items()}
-    every = known or unite(own, config.merge)
-    trains, vals, notes = [], [], []
+    every, said = (known, ()) if known is not None else with_every_sigma(unite(own, config.merge))
+    trains, vals, notes = [], [], [*notes_of_mirrors(every), *said]
     for name, (train, val) in read.items():
         where = f"data set {name!r}"
+        notes += [train.layout] if train.layout else []
+        notes += notes_of_reading(train, f"{where}, train")
+        notes += [] if val is None else notes_of_reading(val, f"{where}, val")
         trains.append(_named(fit(train, every, config.merge, where), name))
         if val is not None:
             vals.append(_named(fit(val, every, config.merge, where), name))
@@ -128,10 +155,30 @@ def _named(packed: PackedAnnotations, name: str) -> PackedAnnotations:
 
 
 def _check_same_categories(train: PackedAnnotations, val: PackedAnnotations, root: Path) -> None:
-    if train.categories != val.categories:
-        raise ConfigError(
-            f"data {root}: the train and val annotations list different categories; make them equal."
+    difference = first_difference(train.categories, val.categories)
+    if difference:
+        raise ConfigError(f"data {root}: {difference}")
+
+
+def needs_of(config: RunConfig) -> frozenset[str]:
+    """Return the kinds of label that the tasks of a run learn from; none where the run names no task."""
+    found = tasks_by_name(list(config.plugins)).values()
+    return frozenset(kind for task in found for kind in task.needs)
+
+
+def notes_of_reading(packed: PackedAnnotations, where: str) -> list[str]:
+    """Say what of a split was left out, and what was read otherwise than it is written."""
+    notes = list(packed.notes)
+    if packed.dropped:
+        notes.append(
+            f"{where}: {packed.dropped} annotations that cover nothing are left out (coco.degenerate); their "
+            "images teach nothing, as what is left would say that nothing is there."
         )
+    if packed.unmasked:
+        notes.append(
+            f"{where}: {packed.unmasked} masks that cover nothing are left out (coco.degenerate); boxes stay."
+        )
+    return notes
 
 
 def prepare_data(config: RunConfig, out: Path, check: Callable[[], None] = lambda: None) -> Path:

@@ -5,6 +5,11 @@ from mtvit_core.model.assembly import read_settings
 from mtvit_core.plugins.registry import installed_tasks
 from mtvit_core.plugins.registry import tasks as tasks_by_name
 from mtvit_train.config.run import RunConfig
+from mtvit_train.data.coverage import labelled_objects
+from mtvit_train.data.packed import PackedAnnotations
+
+#: Results of an image that COCO's average precision counts (pycocotools' ``maxDets``).
+COUNTED = 100
 
 
 def task_names(config: RunConfig) -> tuple[str, ...]:
@@ -33,3 +38,32 @@ def check_tasks(config: RunConfig) -> None:
     """
     for name, cls in tasks_by_name(list(task_names(config))).items():
         read_settings(cls, config.tasks.get(name, {}))
+
+
+def most_objects(config: RunConfig) -> dict[str, int]:
+    """Return how many objects of an image each task can find and have counted, for tasks that say so.
+
+    Queries, the results that are kept, and the results that COCO's evaluation counts, whichever are fewest.
+    """
+    found = {}
+    for name, cls in tasks_by_name(list(task_names(config))).items():
+        settings = read_settings(cls, config.tasks.get(name, {})).model_dump()
+        caps = [settings[key] for key in ("queries", "top_k") if isinstance(settings.get(key), int)]
+        if caps:
+            found[name] = min(*caps, COUNTED)
+    return found
+
+
+def notes_of_crowding(config: RunConfig, packed: PackedAnnotations, where: str) -> list[str]:
+    """Say which tasks meet images with more objects than they can find or have counted."""
+    notes = []
+    for name, most in most_objects(config).items():
+        counts = labelled_objects(packed, installed_tasks()[name].cls.needs)
+        over = int((counts > most).sum())
+        if over:
+            notes.append(
+                f"{where}: {over} images hold more objects than the {most} that task {name} finds and has "
+                f"counted, up to {counts.max()}. Raise tasks.{name}.queries and tasks.{name}.top_k, or cut "
+                f"the images into tiles; COCO's evaluation counts {COUNTED} results of an image in any case."
+            )
+    return notes

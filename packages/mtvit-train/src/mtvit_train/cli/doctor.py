@@ -30,10 +30,12 @@ def doctor(
     1 only doubts, 3 faults, 2 the command failed.
     """
     import json
+    from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress
 
+    from mtvit_train.build.tasks import notes_of_crowding
     from mtvit_train.config.run import read_run
     from mtvit_train.doctor.data_sets import patients
     from mtvit_train.doctor.examination import Report, examine
@@ -46,7 +48,13 @@ def doctor(
     ) as progress:
         bar = progress.add_task("images", total=None)
         for name, readable in patients(run).items():
-            reports[name] = examine(readable.read, readable.splits, workers, lambda: progress.advance(bar))
+            reports[name] = examine(
+                readable.read,
+                readable.splits,
+                workers,
+                lambda: progress.advance(bar),
+                partial(notes_of_crowding, run),
+            )
     if as_json:
         found = {name: report.to_json() for name, report in reports.items()}
         click.echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))

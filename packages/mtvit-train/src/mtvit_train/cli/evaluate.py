@@ -99,7 +99,9 @@ def fits(found: "Categories", known: "Categories") -> bool:
 
 
 def _agrees(found: "Category", known: "Category") -> bool:
-    return found.name == known.name and found.keypoints in (None, known.keypoints)
+    if found.keypoints is None or found.name != known.name:
+        return found.name == known.name
+    return known.keypoints is not None and found.keypoints.names == known.keypoints.names
 
 
 def mismatch(ours: "Categories", theirs: "Categories", model: Path, data: Path) -> str:

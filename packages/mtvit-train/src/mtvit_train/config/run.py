@@ -15,6 +15,7 @@ from mtvit_train.config.evaluation import EvaluationConfig
 from mtvit_train.config.recording import RecordsConfig
 from mtvit_train.data.formats.coco import CocoConfig
 from mtvit_train.data.merging.categories import Merge
+from mtvit_train.data.merging.stated_keypoints import KeypointsConfig
 from mtvit_train.data.merging.table import DataTable, read_tables
 from mtvit_train.data.samples.augment import AugmentConfig
 
@@ -158,6 +159,7 @@ class RunConfig(Table):
         out: Run folder; must not hold anything yet.
         model: Backbone and sizes.
         coco: Names of folders and files below ``data``.
+        keypoints: What is stated of the keypoints of a category, by its name.
         scenes: The generated data.
         augment: Random changes of training images.
         train: Optimisation.
@@ -177,6 +179,7 @@ class RunConfig(Table):
     out: str = "runs/mtvit"
     model: ModelConfig = ModelConfig()
     coco: CocoConfig = CocoConfig()
+    keypoints: dict[str, KeypointsConfig] = {}
     scenes: ScenesConfig = ScenesConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from mtvit_core.structures.annotations import LABEL_KINDS
@@ -33,17 +33,30 @@ def coverage(packed: PackedAnnotations, needs: Set[str]) -> tuple[Coverage, ...]
         packed: A split.
         needs: Kinds of label that the task learns from.
     """
+    images, counted = labelled(packed, needs), _counted(packed, needs)
+    ends = np.cumsum([0, *packed.sizes_of_members])
+    return tuple(
+        Coverage(int(images[a:b].sum()), int(counted[packed.first[a] : packed.first[b]].sum()))
+        for a, b in pairwise(ends)
+    )
+
+
+def labelled_objects(packed: PackedAnnotations, needs: Set[str]) -> Int64[ndarray, " I"]:
+    """Count the objects of each image that count for a task."""
+    ends = np.concatenate([[0], np.cumsum(_counted(packed, needs))])
+    counts: Int64[ndarray, " I"] = ends[packed.first[1:]] - ends[packed.first[:-1]]
+    return counts
+
+
+def _counted(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " M"]:
+    """Tell which objects count for a task: on labelled images, no crowds, with what the task needs."""
     images = labelled(packed, needs)
     counted = np.repeat(images, np.diff(packed.first)) & ~packed.crowd
     if "masks" in needs:
         counted &= np.diff(packed.mask_first) > 0
     if "keypoints" in needs:
         counted &= packed.keypoint_rows >= 0
-    ends = np.cumsum([0, *packed.sizes_of_members])
-    return tuple(
-        Coverage(int(images[a:b].sum()), int(counted[packed.first[a] : packed.first[b]].sum()))
-        for a, b in pairwise(ends)
-    )
+    return np.asarray(counted, bool)
 
 
 def labelled(packed: PackedAnnotations, needs: Set[str]) -> Bool[ndarray, " I"]:

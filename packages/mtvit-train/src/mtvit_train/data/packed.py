@@ -98,7 +98,10 @@ class PackedAnnotations:
         mask_first: The mask of instance m is bytes ``mask_first[m]`` up to ``mask_first[m + 1]``; no bytes:
             no mask.
         mask_bytes: COCO's compressed run lengths, one mask after the other.
-        dropped: How many annotations were left out as degenerate.
+        dropped: How many annotations were left out as degenerate; their images have no kind of label.
+        unmasked: How many masks were left out as degenerate.
+        layout: What is said of the layout that was found; empty where it is COCO 2017's or the settings'.
+        notes: What was read otherwise than it is written, a line each.
     """
 
     categories: Categories
@@ -118,6 +121,9 @@ class PackedAnnotations:
     mask_first: Int64[ndarray, " M+1"]
     mask_bytes: UInt8[ndarray, " bytes"]
     dropped: int = 0
+    unmasked: int = 0
+    layout: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""

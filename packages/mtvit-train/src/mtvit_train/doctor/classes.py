@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from mtvit_core.structures.categories import Category
-from mtvit_train.data.formats.coco_categories import SIDE
+from mtvit_train.data.formats.sides import unpaired
+from mtvit_train.data.merging.stated_keypoints import STAND_IN_SIGMA
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.doctor.finding import Finding, listing
 
@@ -94,11 +95,16 @@ def _of_schema(packed: PackedAnnotations, label: int, category: Category) -> lis
     assert schema is not None
     messages = []
     if not schema.sigmas:
-        messages.append(f"{where} has no sigmas, so its poses cannot be scored; give one per keypoint.")
-    if not schema.flip_pairs and any(SIDE.search(name) for name in schema.names):
         messages.append(
-            f"{where} has keypoints with a left or right but without a partner, so its images are never "
-            "mirrored; name both sides alike."
+            f"{where} has no sigmas, so its poses are scored with {STAND_IN_SIGMA} for each keypoint; give "
+            f"one per keypoint, in the file or by keypoints.{category.name}.sigmas."
+        )
+    if not schema.flip_pairs:
+        odd = unpaired(schema.names)
+        why = f"no partner or side is known of {listing(list(odd))}" if odd else "no name tells a side"
+        messages.append(
+            f"{where}: left and right of its keypoints are not known ({why}), so its images are never "
+            f"mirrored; name the pairs by keypoints.{category.name}.flip_pairs."
         )
     rows = packed.keypoint_rows[(packed.labels == label) & (packed.keypoint_rows >= 0)]
     labelled = (packed.keypoints[rows, :, 2] > 0).sum(0)

@@ -8,15 +8,21 @@ from mtvit_core.plugins.registry import installed_tasks
 from mtvit_core.structures.annotations import SplitName
 from mtvit_train.data.coverage import Coverage, coverage
 from mtvit_train.data.formats.faults import Faults, Noted
+from mtvit_train.data.merging.categories import first_difference
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.doctor.classes import ClassCount, count_classes, odd_classes, odd_keypoints
 from mtvit_train.doctor.duplicates import twins_across, twins_within
 from mtvit_train.doctor.finding import Finding
 from mtvit_train.doctor.images import Print, read_images
 from mtvit_train.doctor.objects import odd_objects
+from mtvit_train.doctor.odd_boxes import odd_boxes
+from mtvit_train.doctor.odd_images import odd_images
 
 #: Reads one split, faults noted.
 ReadSplit = Callable[[SplitName, Faults], PackedAnnotations]
+
+#: Says, of a split, which tasks meet more objects in an image than they can find.
+Crowding = Callable[[PackedAnnotations, str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class SplitReport:
         dropped: Objects that cover nothing and that the settings leave out.
         tasks: What is labelled for each installed task.
         classes: Objects of each category.
+        layout: What is said of the layout that was found; empty where none was looked for.
     """
 
     images: int
@@ -38,6 +45,7 @@ class SplitReport:
     dropped: int
     tasks: Mapping[str, Coverage]
     classes: list[ClassCount]
+    layout: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -73,7 +81,11 @@ class Report:
 
 
 def examine(
-    read_split: ReadSplit, splits: tuple[SplitName, ...], workers: int, advance: Callable[[], None]
+    read_split: ReadSplit,
+    splits: tuple[SplitName, ...],
+    workers: int,
+    advance: Callable[[], None],
+    crowding: Crowding = lambda packed, split: [],
 ) -> Report:
     """Check a data set and repair nothing.
 
@@ -82,12 +94,13 @@ def examine(
         splits: Which splits there are; both may be one and the same.
         workers: Threads that read images.
         advance: Called after each image.
+        crowding: Says which tasks meet more objects in an image than they can find.
     """
     report = Report()
-    read = {split: _examine_split(report, read_split, split, workers, advance) for split in splits}
+    read = {split: _examine_split(report, read_split, split, workers, advance, crowding) for split in splits}
     packed = [one for one, _ in read.values() if one is not None]
-    if len(packed) == 2 and packed[0].categories != packed[1].categories:
-        message = "the train and val annotations list different categories; make them equal."
+    message = first_difference(*(one.categories for one in packed)) if len(packed) == 2 else ""
+    if message:
         report.findings.append(Finding("fault", "categories", "train and val", message))
     report.findings += odd_classes({name: split.classes for name, split in report.splits.items()})
     if len(read) == 2:
@@ -97,7 +110,12 @@ def examine(
 
 
 def _examine_split(
-    report: Report, read_split: ReadSplit, split: SplitName, workers: int, advance: Callable[[], None]
+    report: Report,
+    read_split: ReadSplit,
+    split: SplitName,
+    workers: int,
+    advance: Callable[[], None],
+    crowding: Crowding,
 ) -> tuple[PackedAnnotations | None, list[Print]]:
     noted, packed, prints = Noted(), None, list[Print]()
     with noted:
@@ -109,7 +127,7 @@ def _examine_split(
         classes = count_classes(packed)
         crowds = int(packed.crowd.sum())
         report.splits[split] = SplitReport(
-            len(packed), packed.instances, crowds, packed.dropped, tasks, classes
+            len(packed), packed.instances, crowds, packed.dropped, tasks, classes, packed.layout
         )
         prints = read_images(packed, noted, workers, advance)
     kinds = ["annotations"] * entries + ["images"] * (len(noted.found) - entries)
@@ -117,7 +135,12 @@ def _examine_split(
         Finding("fault", kind, split, str(fault)) for kind, fault in zip(kinds, noted.found, strict=True)
     ]
     if packed is not None:
-        report.findings += odd_objects(packed, split) + odd_keypoints(packed, split)
+        report.findings += [Finding("doubt", "annotations", split, note) for note in packed.notes]
+        report.findings += odd_images([one.file_name for one in prints], [one.raw for one in prints], split)
+        report.findings += [Finding("doubt", "crowding", split, note) for note in crowding(packed, split)]
+        report.findings += (
+            odd_boxes(packed, split) + odd_objects(packed, split) + odd_keypoints(packed, split)
+        )
         report.findings += twins_within(prints, split)
     return packed, prints
 

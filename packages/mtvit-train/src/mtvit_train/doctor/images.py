@@ -21,6 +21,7 @@ from mtvit_core.structures.framing import Letterbox
 from mtvit_train.data.formats.faults import Faults
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.samples.images import ImageDataset
+from mtvit_train.doctor.odd_images import Raw, look_inside
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Print:
         file_name: Of the image.
         digest: SHA-256 of the file's bytes.
         look: Its dHash.
+        raw: What its file says beside the pixels.
     """
 
     file_name: str
     digest: str
     look: Bool[ndarray, " bits"]
+    raw: Raw
 
 
 def look_at(image: UInt8[Tensor, "3 H W"]) -> Bool[ndarray, " bits"]:
@@ -69,7 +72,7 @@ def read_images(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         packed.dense(index, record.has)
         packed.segments(index)
-        return Print(record.file_name, digest, look)
+        return Print(record.file_name, digest, look, look_inside(record.path))
 
     with ThreadPoolExecutor(workers) as pool:
         for waiting in [pool.submit(read, index) for index in range(len(packed))]:

@@ -19,6 +19,8 @@ _VERDICT = {
 
 def show(report: Report, console: Console) -> None:
     """Print tables of what the data hold, then what was found, then the verdict."""
+    for line in dict.fromkeys(split.layout for split in report.splits.values() if split.layout):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if report.splits:
         console.print(_holdings(report))
         console.print(_classes(report))

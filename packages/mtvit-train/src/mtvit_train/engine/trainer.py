@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from mtvit_core.errors import DivergedError
+from mtvit_core.errors import DataError, DivergedError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.structures.batch import Batch
@@ -130,6 +130,10 @@ class Trainer:
                     self._evaluate_if_due(evaluate)
             except StopAsked:
                 save()
+                raise
+            except DataError:  # the state is that between two steps; several processes cannot save apart
+                if self.ranks.world == 1 and self.step:
+                    save()
                 raise
 
     def _tell(self, report: Callable[[Report], None], save: Callable[[], None]) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from mtvit_core.errors import DataError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_train.build.data import read_data
 from mtvit_train.build.label_counts import exposures, show_exposures
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import DataSplit, make_split
-from mtvit_train.build.tasks import check_tasks, task_names
+from mtvit_train.build.tasks import check_tasks, notes_of_crowding, task_names
 from mtvit_train.build.warm_start import known_categories, read_start
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.knowledge_token import give_tokens
@@ -77,7 +78,10 @@ def _run(
             show_exposures(seen, parts.notes, console)
         if resume:
             take_up(trainer, folder, config, tell)
-        _train(config, trainer, parts.val, folder, stop, console)
+        try:
+            _train(config, trainer, parts.val, folder, stop, console)
+        except DataError as error:
+            raise _at_step(error, trainer, config, folder) from error
     except StopAsked as asked:
         raise Stopped(_way_on(asked, config, folder) if ranks.leads else "") from None
     metrics = ranks.lead(folder.metrics)
@@ -136,7 +140,11 @@ class _Parts:
             make_split(config, model, found.val, training=False),
             make_weighting(config, tasks),
             open_teacher(config.distill, model),
-            found.notes,
+            (
+                *found.notes,
+                *notes_of_crowding(config, found.train, "train"),
+                *notes_of_crowding(config, found.val, "val"),
+            ),
         )
 
 
@@ -194,6 +202,17 @@ class _Course:
 
     def keep(self, state: dict[str, Any]) -> str:
         return self.folder.keep_diverged(state, self.config, self.trainer.model.categories)
+
+
+def _at_step(error: DataError, trainer: Trainer, config: RunConfig, folder: RunFolder) -> DataError:
+    """Say where training stood at a fault of the data, and how it goes on."""
+    saved = folder.checkpoints.last
+    if not saved:
+        return DataError(f"step {trainer.step}: {error}")
+    return DataError(
+        f"step {trainer.step} of {config.train.steps}: {error} The run is saved at step {saved}; fix the "
+        f"data, then go on: mtvit-train --out {shlex.quote(config.out)} --resume"
+    )
 
 
 def _way_on(asked: StopAsked, config: RunConfig, folder: RunFolder) -> str:

@@ -1,22 +1,30 @@
 """Data sets in COCO's layout: image folders beside annotation files, read into packed arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import LABEL_KINDS, SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.data.dense_maps import read_maps
 from mtvit_train.data.formats.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
+from mtvit_train.data.formats.coco_images import found_images
 from mtvit_train.data.formats.coco_merge import check_known, merge_categories, merge_images, merge_instances
+from mtvit_train.data.formats.coco_share import split_by_share
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.panoptic import find_panoptic
-from mtvit_train.data.packed import Member, PackedAnnotations, annotated_of
+from mtvit_train.data.packed import ALL_KINDS, Member, PackedAnnotations, annotated_of
+
+#: The settings that name annotation files.
+FileField = Literal["instances", "keypoints"]
+#: The kinds of label that only this file gives.
+_GIVES = {"instances": {"boxes", "masks"}, "keypoints": {"keypoints"}}
 
 
 class CocoConfig(BaseModel):
@@ -35,6 +43,9 @@ class CocoConfig(BaseModel):
         panoptic: File of panoptic annotations, for evaluation; a split without it has none.
         panoptic_maps: Folder of their PNG files.
         only: Ids of the images to use, of both splits; all where empty.
+        val_share: Share of the images that is for validation, where train and val are the same files; 0: both
+            splits are all of them.
+        val_seed: Number of that choice.
         degenerate: What happens to annotations that cover nothing: ``error``, or ``drop`` to leave them out,
             counted.
     """
@@ -50,6 +61,8 @@ class CocoConfig(BaseModel):
     panoptic: str = "annotations/panoptic_{split}.json"
     panoptic_maps: str = "annotations/panoptic_{split}"
     only: tuple[int, ...] = ()
+    val_share: float = Field(0.0, ge=0, lt=1)
+    val_seed: int = 0
     degenerate: Degenerate = "error"
 
     def path(self, root: Path, name: str, split: SplitName) -> Path:
@@ -63,11 +76,12 @@ def read_coco(
     config: CocoConfig | None = None,
     categories: Categories | None = None,
     faults: Faults = STOP,
+    needs: Set[str] = ALL_KINDS,
 ) -> PackedAnnotations:
     """Read the annotations of one split.
 
-    What is labelled: images of the ``instances`` file have boxes, masks (if the file has segmentations) and
-    keypoints (if its categories name any); images of the ``keypoints`` file have keypoints. With no
+    What is labelled: images of the ``instances`` file have boxes, masks (if each of their instances has one)
+    and keypoints (if its categories name any); images of the ``keypoints`` file have keypoints. With no
     ``instances`` file the ``keypoints`` file counts as one. An annotation that stands in both files is one
     instance; the keypoints file adds its keypoints, and must agree in image, category, box and crowd. An
     annotation in the keypoints file alone is an instance as well; if it has no mask, its image counts as not
@@ -80,6 +94,8 @@ def read_coco(
         categories: Classes and their order where a checkpoint or the training split gives them; else those of
             the files, in the order of their ids.
         faults: What to do at what is malformed, missing or in conflict; what it concerns is left out.
+        needs: Kinds of label that are asked for. A file of the default name that gives none of them may be
+            missing, if the other one is there.
 
     Raises:
         DataError: A file or folder is missing, malformed, or in conflict with another one.
@@ -87,10 +103,14 @@ def read_coco(
     config, root = config or CocoConfig(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such data folder; check the path.")
-    files = _read_files(root, split, config, faults)
+    files = _read_files(root, split, config, faults, needs)
     folder = config.path(root, config.images, split)
     images = _keep_only(merge_images(files, faults), config.only, files[0].path)
-    _check_images_exist(folder, images, faults)
+    if config.val_share and config.train == config.val:
+        images = split_by_share(images, split, config.val_share, config.val_seed)
+    images = found_images(folder, images, faults, files[0].notes)
+    if not images:
+        raise DataError(f"{folder}: no image of the {split} split is left; fix the faults above first.")
     own = merge_categories(files, faults)
     if categories is not None:
         check_known(own, categories, str(files[0].path))
@@ -119,51 +139,45 @@ def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) ->
     return {id_: image for id_, image in images.items() if id_ in ids or not ids}
 
 
-def _read_files(root: Path, split: SplitName, config: CocoConfig, faults: Faults) -> list[CocoFile]:
+def _read_files(
+    root: Path, split: SplitName, config: CocoConfig, faults: Faults, needs: Set[str]
+) -> list[CocoFile]:
     files: list[CocoFile] = []
-    fields = {"instances": config.instances, "keypoints": config.keypoints}
-    named = [(field, name) for field, name in fields.items() if name]
+    fields: dict[FileField, str] = {"instances": config.instances, "keypoints": config.keypoints}
+    named = {field: config.path(root, name, split) for field, name in fields.items() if name}
     if not named:
         raise DataError(
             "coco.instances and coco.keypoints are both empty; name at least one annotation file."
         )
-    for field, name in named:
-        path = config.path(root, name, split)
+    there = any(path.is_file() for path in named.values())
+    for field, path in named.items():
+        default = fields[field] == CocoConfig.model_fields[field].default
+        if there and default and not needs & _GIVES[field] and not path.is_file():
+            continue
         with faults:
             if not path.is_file():
-                there = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
-                raise DataError(
-                    f"{path}: no such annotation file; its folder has "
-                    f"{', '.join(there[:8]) or 'no JSON files'}. "
-                    f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
-                )
-            known = files[0].instances.keys() | files[0].dropped if files else set[int]()
+                raise DataError(f"{path}: no such annotation file; {_advice(root, split, config, field)}")
+            known = files[0].instances.keys() | files[0].dropped.keys() if files else set[int]()
             files.append(read_coco_file(path, config.degenerate, known, faults))
     if not files:
         raise DataError(f"{root}: no annotation file of the {split} split can be read; fix them first.")
     return files
 
 
-def _check_images_exist(folder: Path, images: dict[int, ImageEntry], faults: Faults) -> None:
-    """Look for every image file; where a fault is noted, the image is left out."""
-    if not folder.is_dir():
-        above = folder.parent
-        there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
-        raise DataError(
-            f"{folder}: no such image folder; its parent has {', '.join(there[:8]) or 'no folders'}. "
-            f"Name it with coco.images."
+def _advice(root: Path, split: SplitName, config: CocoConfig, field: FileField) -> str:
+    """Say what to do about a missing annotation file."""
+    name: str = getattr(config, field)
+    if split == "val" and config.path(root, name, "train").is_file():
+        return (
+            f"there is a train split only. Give a val split, or evaluate on the training images "
+            f"with coco.val={config.train}; add coco.val_share=0.2 to keep a fifth of them from training."
         )
-    parents = {(folder / image.file_name).parent for image in images.values()}
-    there_files = {path for parent in parents if parent.is_dir() for path in parent.iterdir()}
-    missing = [image for image in images.values() if folder / image.file_name not in there_files]
-    number = len(images)
-    for image in missing:
-        with faults:
-            raise DataError(
-                f"{folder / image.file_name}: no such image file, though image {image.id} names it "
-                f"({len(missing)} of {number} images are missing); add the files or remove their entries."
-            )
-        del images[image.id]
+    beside = config.path(root, name, split).parent
+    there = sorted(p.name for p in beside.glob("*.json")) if beside.is_dir() else []
+    return (
+        f"its folder has {', '.join(there[:8]) or 'no JSON files'}. "
+        f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
+    )
 
 
 def _pack(
@@ -186,6 +200,8 @@ def _pack(
         image_ids=np.array([image.id for image in images], np.int64),
         sizes=np.array([(image.height, image.width) for image in images], np.int32),
         has=_pack_has(files, images, {i.image_id for i in instances if i.rle is None}),
+        notes=tuple(note for file in files for note in file.notes),
+        unmasked=len(set[int]().union(*(file.unmasked for file in files))),
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1).astype(np.float32),
         labels=np.array([categories.label_of_id[i.category_id] for i in instances], np.int32),
@@ -203,14 +219,19 @@ def _pack(
 def _pack_has(
     files: Sequence[CocoFile], images: Sequence[ImageEntry], maskless: set[int]
 ) -> UInt8[ndarray, " I"]:
-    """Bits of the kinds labelled in each image; ``maskless`` images hold an instance without a mask."""
+    """Bits of the kinds labelled in each image.
+
+    ``maskless`` images hold an instance without a mask. An image that lost an annotation has no kind: what is
+    left would teach that nothing is where the annotation was.
+    """
     first = files[0]
+    lost = {image_id for file in files for image_id in file.dropped.values()}
     has = np.zeros((len(images), len(LABEL_KINDS)), bool)
     for place, image in enumerate(images):
         boxes = image.id in first.images
         masks = boxes and first.masked and image.id not in maskless
         keypoints = any(file.has_keypoints and image.id in file.images for file in files)
-        has[place] = [boxes, masks, keypoints]
+        has[place] = [boxes, masks, keypoints] if image.id not in lost else False
     return np.packbits(has, axis=1, bitorder="little")[:, 0]
 
 

@@ -1,18 +1,15 @@
 """Categories of annotation files, with their keypoint schemas."""
 
-import re
 from typing import Any
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.categories import Category
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.formats.fields import Entry, number_id, numbers, text
-
-#: A word that says which side a keypoint is on.
-SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
+from mtvit_train.data.formats.sides import flip_pairs
 
 
-def parse_category(entry: Entry, where: str) -> Category:
+def parse_category(entry: Entry, where: str, notes: list[str]) -> Category:
     """Check one entry of ``categories``.
 
     Beyond COCO's fields, a category may state the OKS constants of its keypoints as ``sigmas``.
@@ -20,6 +17,7 @@ def parse_category(entry: Entry, where: str) -> Category:
     Args:
         entry: The JSON object.
         where: Start of the error message.
+        notes: Given a line where bones are left out.
 
     Raises:
         DataError: A field is missing or malformed.
@@ -35,45 +33,28 @@ def parse_category(entry: Entry, where: str) -> Category:
         raise DataError(f"{where}: keypoints holds a name twice; each keypoint needs its own.")
     schema = KeypointSchema(
         names=tuple(names),
-        skeleton=_skeleton(entry.get("skeleton") or [], len(names), where),
+        skeleton=_skeleton(entry.get("skeleton") or [], len(names), where, notes),
         flip_pairs=flip_pairs(names),
         sigmas=_sigmas(entry, names, where),
     )
     return Category(number, text(entry, "name", where), schema)
 
 
-def flip_pairs(names: list[str]) -> tuple[tuple[int, int], ...]:
-    """Find the keypoints that a mirror swaps, by names such as ``left_eye`` and ``Right Eye``.
-
-    Empty where a name has a side but no partner: half a rule would mirror some keypoints wrongly, and no
-    pairs means that images with this category are never flipped.
-    """
-    pairs = []
-    place = {name.lower(): index for index, name in enumerate(names)}
-    for name, index in place.items():
-        mirrored = SIDE.sub(lambda side: "right" if side[0].lower() == "left" else "left", name)
-        if mirrored == name:
-            continue
-        if mirrored not in place:
-            return ()
-        if index < place[mirrored]:
-            pairs.append((index, place[mirrored]))
-    return tuple(pairs)
-
-
-def _skeleton(value: Any, count: int, where: str) -> tuple[tuple[int, int], ...]:
-    bones = []
-    for bone in value if isinstance(value, list) else [value]:
-        if not (
-            isinstance(bone, list)
-            and len(bone) == 2
-            and all(type(i) is int and 1 <= i <= count for i in bone)
-        ):
+def _skeleton(value: Any, count: int, where: str, notes: list[str]) -> tuple[tuple[int, int], ...]:
+    """Return the bones, 0-based; they only serve pictures, so those that lead nowhere are left out."""
+    bones = value if isinstance(value, list) else [value]
+    for bone in bones:
+        if not (isinstance(bone, list) and len(bone) == 2 and all(type(i) is int for i in bone)):
             raise DataError(
                 f"{where}: skeleton holds {bone!r:.40}; a bone is two keypoint numbers from 1 to {count}."
             )
-        bones.append((bone[0] - 1, bone[1] - 1))
-    return tuple(bones)
+    beyond = [bone for bone in bones if not all(1 <= i <= count for i in bone)]
+    if beyond:
+        notes.append(
+            f"{where}: skeleton holds {len(beyond)} bones between keypoints that are not there, as "
+            f"{beyond[0]} (they are numbered from 1 to {count}); pictures leave them out."
+        )
+    return tuple((a - 1, b - 1) for a, b in bones if [a, b] not in beyond)
 
 
 def _sigmas(entry: Entry, names: list[str], where: str) -> tuple[float, ...]:

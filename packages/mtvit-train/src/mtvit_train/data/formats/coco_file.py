@@ -1,10 +1,11 @@
 """One COCO annotation file, read and checked entry by entry."""
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.categories import Category
@@ -13,9 +14,11 @@ from mtvit_core.structures.masks import Rle, rle_area
 from mtvit_train.data.formats.coco_categories import parse_category
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.fields import Entry, entries, need, number_id, numbers, text
-from mtvit_train.data.formats.segmentation import DegenerateError, parse_segmentation
+from mtvit_train.data.formats.segmentation import DegenerateError, is_empty, parse_segmentation
 
 Degenerate = Literal["error", "drop"]
+#: The fields by which an annotation points to its image and its category.
+_OWNERS = ("image_id", "category_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,17 @@ class ImageEntry:
 
     Attributes:
         id: Its id.
-        file_name: Path below the image folder, with forward slashes.
+        file_name: Path below the image folder, as written.
         height: Rows.
         width: Columns.
+        by_address: Whether the name is the end of an address, so that its last part may be the file's name.
     """
 
     id: int
     file_name: str
     height: int
     width: int
+    by_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,9 @@ class CocoFile:
         images: By id, in the file's order.
         instances: By id, in the file's order.
         masked: Whether the file gives masks.
-        dropped: How many annotations were left out as degenerate.
+        dropped: The image of each annotation that was left out as degenerate.
+        unmasked: Annotations whose mask was left out as degenerate; their boxes stay.
+        notes: What was read otherwise than it is written, a line each.
     """
 
     path: Path
@@ -78,7 +85,14 @@ class CocoFile:
     images: dict[int, ImageEntry]
     masked: bool
     instances: dict[int, Instance] = field(default_factory=dict)
-    dropped: set[int] = field(default_factory=set)
+    dropped: dict[int, int] = field(default_factory=dict)
+    unmasked: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def listed(self) -> tuple[tuple[str, Mapping[int, object]], ...]:
+        """What was read of the lists that annotations point into, by the name of the list."""
+        return ("images", self.images), ("categories", self.categories)
 
     @property
     def has_keypoints(self) -> bool:
@@ -91,14 +105,15 @@ def read_coco_file(
 ) -> CocoFile:
     """Read one annotation file.
 
-    A file in which no annotation has ``segmentation`` gives no masks; in a file that gives masks, every
-    annotation must have one.
+    An annotation whose ``segmentation`` is absent or empty has no mask; a file in which none has one gives no
+    masks.
 
     Args:
         path: The file; it must exist.
-        degenerate: Whether annotations that cover nothing are errors or left out.
+        degenerate: Whether annotations and masks that cover nothing are errors or left out.
         known: Ids of annotations whose masks are known already; their segmentations are not read.
-        faults: What to do at an entry that is not as the format asks.
+        faults: What to do at an entry that is not as the format asks. Annotations of an image or a category
+            that was refused are left out without a line of their own.
 
     Raises:
         DataError: The file is not as COCO's format asks.
@@ -107,24 +122,48 @@ def read_coco_file(
     if not isinstance(document, dict):
         raise DataError(f"{path}: holds a {type(document).__name__}; a COCO file holds one object.")
     listed = entries(document, "annotations", f"{path}", faults)
+    notes: list[str] = []
     file = CocoFile(
         path=path,
-        categories=_categories(document, path, faults),
+        categories=_categories(document, path, faults, notes),
         images=_images(document, path, faults),
-        masked=not listed or any("segmentation" in entry for _, entry in listed),
+        masked=not listed or any(not is_empty(entry.get("segmentation")) for _, entry in listed),
+        notes=notes,
     )
+    refused = [_ids(document[key]) - there.keys() for key, there in file.listed]
     for place, entry in listed:
+        if any(_scalar(entry.get(key)) in ids for key, ids in zip(_OWNERS, refused, strict=True)):
+            continue
         with faults:
             number = number_id(entry, "id", f"{path}: entry {place} of 'annotations'")
             if number in file.instances or number in file.dropped:
                 raise DataError(f"{path}: annotation {number} stands more than once; ids must be unique.")
             try:
-                file.instances[number] = _instance(entry, number, file, number in known)
+                file.instances[number] = _instance(entry, number, file, number in known, degenerate)
             except DegenerateError:
                 if degenerate == "error":
                     raise
-                file.dropped.add(number)
+                file.dropped[number] = entry["image_id"]
+    _note_areas(file, [entry for _, entry in listed])
     return file
+
+
+def _ids(listed: list[Any]) -> set[Any]:
+    return {_scalar(entry.get("id")) for entry in listed if isinstance(entry, dict)} - {None}
+
+
+def _scalar(value: Any) -> Any:
+    return value if isinstance(value, int | str) else None
+
+
+def _note_areas(file: CocoFile, listed: list[Entry]) -> None:
+    """Say how many areas are 0 though the box is not: scores of poses divide by the area."""
+    zero = [e["id"] for e in listed if e.get("area") == 0 and _scalar(e.get("id")) in file.instances]
+    if zero:
+        file.notes.append(
+            f"{file.path}: area is 0 in {len(zero)} of {len(listed)} annotations (as {zero[0]}); that of the "
+            "mask or box is used."
+        )
 
 
 def load_json(path: Path) -> Any:
@@ -146,11 +185,11 @@ def load_json(path: Path) -> Any:
         raise DataError(f"{path}: malformed JSON: {error}; write the file again or restore it.") from None
 
 
-def _categories(document: Entry, path: Path, faults: Faults) -> dict[int, Category]:
+def _categories(document: Entry, path: Path, faults: Faults, notes: list[str]) -> dict[int, Category]:
     found: dict[int, Category] = {}
     for place, entry in entries(document, "categories", f"{path}", faults):
         with faults:
-            category = parse_category(entry, f"{path}: entry {place} of 'categories'")
+            category = parse_category(entry, f"{path}: entry {place} of 'categories'", notes)
             if category.id in found:
                 raise DataError(f"{path}: category {category.id} stands more than once; ids must be unique.")
             found[category.id] = category
@@ -181,9 +220,13 @@ def _images(document: Entry, path: Path, faults: Faults) -> dict[int, ImageEntry
 def _image(entry: Entry, where: str, path: Path) -> ImageEntry:
     number = number_id(entry, "id", where)
     where = f"{path}: image {number}"
-    name = text(entry, "file_name", where)
+    by_address = "file_name" not in entry and "coco_url" in entry  # LVIS
+    if by_address:  # its last two parts are folder and name
+        name = "/".join(urlsplit(text(entry, "coco_url", where)).path.split("/")[-2:])
+    else:
+        name = text(entry, "file_name", where)
     below = PurePosixPath(name)
-    if below.is_absolute() or ".." in below.parts or "\\" in name or "\0" in name:
+    if below.is_absolute() or ".." in name.replace("\\", "/").split("/") or "\0" in name:
         raise DataError(f"{where}: file name {name!r} leads out of the image folder; give a path below it.")
     sides = [need(entry, key, where) for key in ("height", "width")]
     if not all(type(side) is int and side >= 1 for side in sides):
@@ -192,10 +235,12 @@ def _image(entry: Entry, where: str, path: Path) -> ImageEntry:
         raise DataError(
             f"{where} has {sides[1]} x {sides[0]} pixels, over the cap of {MAX_PIXELS}; shrink it."
         )
-    return ImageEntry(number, str(below), *sides)
+    return ImageEntry(number, str(below), height=sides[0], width=sides[1], by_address=by_address)
 
 
-def _instance(entry: Entry, number: int, file: CocoFile, mask_known: bool) -> Instance:
+def _instance(
+    entry: Entry, number: int, file: CocoFile, mask_known: bool, degenerate: Degenerate
+) -> Instance:
     where = f"{file.path}: annotation {number}"
     image_id, category_id = number_id(entry, "image_id", where), number_id(entry, "category_id", where)
     if image_id not in file.images:
@@ -213,14 +258,14 @@ def _instance(entry: Entry, number: int, file: CocoFile, mask_known: bool) -> In
     # Malformed fields are errors in any case; what covers nothing comes last, so that it can be left out.
     keypoints = _keypoints(entry, file.categories[category_id], where)
     bbox = _bbox(entry, image, where)
-    rle = None
-    if file.masked and not mask_known:
-        if "segmentation" not in entry:
-            raise DegenerateError(
-                f"{where} has no 'segmentation' while others of the file have; add it, or remove it from all "
-                f"(masks then count as not labelled)."
-            )
-        rle = parse_segmentation(entry["segmentation"], image.height, image.width, where)
+    value, rle = entry.get("segmentation"), None
+    if not mask_known and not is_empty(value):
+        try:
+            rle = parse_segmentation(value, image.height, image.width, where)
+        except DegenerateError:
+            if degenerate == "error":
+                raise
+            file.unmasked.add(number)
     area = _area(entry, bbox, rle, where)
     return Instance(number, image_id, category_id, bbox, area, bool(crowd), keypoints, rle)
 
@@ -238,7 +283,7 @@ def _bbox(entry: Entry, image: ImageEntry, where: str) -> tuple[float, float, fl
 
 
 def _area(entry: Entry, bbox: tuple[float, ...], rle: Rle | None, where: str) -> float:
-    if "area" not in entry:
+    if entry.get("area") in (None, 0):
         return bbox[2] * bbox[3] if rle is None else rle_area(rle)
     area = numbers([entry["area"]], "area", where)[0]
     if area < 0:

@@ -15,6 +15,11 @@ class DegenerateError(DataError):
     """An annotation is well-formed but covers nothing; ``degenerate = "drop"`` leaves it out instead."""
 
 
+def is_empty(value: Any) -> bool:
+    """Tell whether a segmentation says that nobody drew a mask: null, ``[]``, ``[[]]``."""
+    return value is None or (isinstance(value, list) and all(part == [] for part in value))
+
+
 def parse_segmentation(value: Any, height: int, width: int, where: str) -> Rle:
     """Check one segmentation and compress it.
 
@@ -25,7 +30,7 @@ def parse_segmentation(value: Any, height: int, width: int, where: str) -> Rle:
         where: Start of the error message: file and annotation.
 
     Raises:
-        DegenerateError: It has no polygon, a polygon of fewer than 3 points, or no pixel.
+        DegenerateError: It has a polygon of fewer than 3 points, or no pixel.
         DataError: It is malformed, or does not fit the image.
     """
     if isinstance(value, dict):
@@ -42,8 +47,11 @@ def parse_segmentation(value: Any, height: int, width: int, where: str) -> Rle:
 
 
 def _checked_polygons(value: list[Any], height: int, width: int, where: str) -> list[list[float]]:
-    if not value:
-        raise DegenerateError(f"{where}: segmentation is empty; correct or remove the annotation.")
+    if all(type(part) in (int, float) for part in value):
+        raise DataError(
+            f"{where}: segmentation is one flat list of {len(value)} numbers; put the polygon into a list: "
+            "[[x, y, x, y, ...]]."
+        )
     return [
         _checked_polygon(polygon, height, width, f"{where}: polygon {i}") for i, polygon in enumerate(value)
     ]

@@ -76,6 +76,22 @@ def _check_same(
             )
 
 
+def first_difference(train: Categories, val: Categories) -> str:
+    """Say where the categories of two splits differ first; empty where they do not."""
+    ours, theirs = ({category.id: category for category in split} for split in (train, val))
+    for number in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(number), theirs.get(number)
+        if mine == other:
+            continue
+        if mine is None or other is None or mine.name != other.name:
+            said = " in train, ".join("not there" if c is None else repr(c.name) for c in (mine, other))
+            what = f"category {number} is {said} in val"
+        else:
+            what = f"category {number} ({mine.name!r}) has other keypoints in train than in val"
+        return f"the train and val annotations list different categories: {what}; make them equal."
+    return ""
+
+
 def place(category: Category, known: Categories, merge: Merge, where: str) -> int:
     """Return the label of a data set's category among those that a model knows.
 

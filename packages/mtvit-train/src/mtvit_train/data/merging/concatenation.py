@@ -46,6 +46,8 @@ def pool(parts: Sequence[PackedAnnotations]) -> PackedAnnotations:
         mask_first=_ends([part.mask_first for part in parts]),
         mask_bytes=np.concatenate([part.mask_bytes for part in parts]),
         dropped=sum(part.dropped for part in parts),
+        unmasked=sum(part.unmasked for part in parts),
+        notes=tuple(note for part in parts for note in part.notes),
     )
 
 

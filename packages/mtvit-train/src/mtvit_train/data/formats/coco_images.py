@@ -1,0 +1,93 @@
+"""The image files that annotations name: found, or missed with the nearest name that is there."""
+
+import unicodedata
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from mtvit_core.errors import DataError
+from mtvit_train.data.formats.coco_file import ImageEntry
+from mtvit_train.data.formats.faults import Faults
+
+#: Ways in which tools change a name, and what is said of two names that are equal but for it.
+_CHANGES: tuple[tuple[Callable[[str], str], str], ...] = (
+    (str.casefold, "differs in upper and lower case only"),
+    (lambda name: unicodedata.normalize("NFC", name), "is the same letters in another Unicode form"),
+    (unquote, "is written without percent signs"),
+    (lambda name: unquote(unicodedata.normalize("NFC", name)).casefold(), "is written otherwise"),
+    (lambda name: PurePosixPath(name).name, "lies in another folder"),
+    (lambda name: PurePosixPath(name).name.casefold(), "lies in another folder and differs in case"),
+)
+
+
+def found_images(
+    folder: Path, images: dict[int, ImageEntry], faults: Faults, notes: list[str]
+) -> dict[int, ImageEntry]:
+    """Return the images whose files are there, under the names that the files have.
+
+    A name with backslashes is read with slashes, and one that LVIS gives as an address by its last part,
+    where no file of the literal name is there.
+
+    Args:
+        folder: The image folder.
+        images: Images by id.
+        faults: What to do at an image without a file; where that is noted, the image is left out.
+        notes: Given a line where names are read otherwise than they are written.
+
+    Raises:
+        DataError: the folder or a file is not there.
+    """
+    if not folder.is_dir():
+        above = folder.parent
+        there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
+        raise DataError(
+            f"{folder}: no such image folder; its parent has {', '.join(there[:8]) or 'no folders'}. "
+            f"Name it with coco.images."
+        )
+    names = _names_below(folder, {spelt for image in images.values() for spelt in _spellings(image)})
+    spelt = {i: next((s for s in _spellings(image) if s in names), None) for i, image in images.items()}
+    missing = [images[i] for i, name in spelt.items() if name is None]
+    found = {i: replace(images[i], file_name=name) for i, name in spelt.items() if name is not None}
+    changed = [images[i].file_name for i, image in found.items() if image.file_name != images[i].file_name]
+    if changed:
+        notes.append(
+            f"{folder}: {len(changed)} of {len(images)} images have another name than their entries give, as "
+            f"{changed[0]!r}: backslashes are read as slashes, and addresses by their last parts."
+        )
+    for image in missing:
+        with faults:
+            raise DataError(
+                f"{folder / image.file_name}: no such image file, though image {image.id} names it "
+                f"({len(missing)} of {len(images)} images are missing); add the files or remove their "
+                f"entries.{_nearest(folder, image.file_name)}"
+            )
+    return found
+
+
+def _spellings(image: ImageEntry) -> tuple[str, ...]:
+    slashed = image.file_name.replace("\\", "/")
+    last = (PurePosixPath(slashed).name,) if image.by_address else ()
+    return tuple(dict.fromkeys((image.file_name, str(PurePosixPath(slashed)), *last)))
+
+
+def _names_below(folder: Path, names: Collection[str]) -> set[str]:
+    """Which of these names are files below a folder; each folder is listed once, in its own spelling."""
+    parents = {PurePosixPath(name).parent for name in names}
+    return {
+        str(parent / path.name)
+        for parent in parents
+        if (folder / parent).is_dir()
+        for path in (folder / parent).iterdir()
+    }
+
+
+def _nearest(folder: Path, name: str) -> str:
+    """Return a sentence about the file that has almost this name; empty where there is none."""
+    slashed = name.replace("\\", "/")
+    there = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
+    for change, what in _CHANGES:
+        for other in there:
+            if change(other) == change(slashed):
+                return f" {other!r} {what}: correct the name in the file, or rename the image."
+    return ""
