@@ -24,6 +24,7 @@ from mtvit_core.model.assembly import (
     check_views,
     check_weights,
 )
+from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.modes import evaluating
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
@@ -184,8 +185,13 @@ class MultiTaskViT(nn.Module):
         return evaluating(self)
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
-        """Return what is to be decoded, by task name."""
-        return self.agreed(lambda shown: self.forward(shown, view, proposals=False), images, view)
+        """Return what is to be decoded, by task name.
+
+        Raises:
+            DivergedError: it fails, as weights are not finite.
+        """
+        with blaming_weights(self):
+            return self.agreed(lambda shown: self.forward(shown, view, proposals=False), images, view)
 
     def agreed(
         self, forward: Callable[[Tensor], dict[str, Any]], images: UInt8[Tensor, "B 3 H W"], view: View
