@@ -10,7 +10,7 @@ Every arm is the demo's recipe on the same scenes:
     det, seg, pose   a model of that task alone
 
 ``--change`` makes one of the changes of ``ablations.py`` in all tasks. Latency is that of one image, decoding
-and linking included, over that of the bare trunk in the same run; the single models' is the sum of theirs.
+and linking included, over that of the bare backbone in the same run; the single models' is the sum of theirs.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def queries(model: MultiTaskViT) -> int:
 
 
 def latency(model: MultiTaskViT, image: Path, rounds: int = 30) -> float:
-    """Return the time of one image, all of it, over that of the bare trunk."""
+    """Return the time of one image, all of it, over that of the bare backbone."""
     canvas = torch.zeros(1, 3, *model.canvases["image"], dtype=torch.uint8)
     with evaluating(model):
         normalised = model.backbone.normalise(canvas)

@@ -113,7 +113,7 @@ CASES: dict[str, Case] = {
     "uncertainty": Case(second=having("boxes"), train={"weighting": "uncertainty"}),
     "gradnorm": Case(second=having("boxes"), train={"weighting": "gradnorm"}),
     "Muon, checkpointing": Case(train={"optimizer": "muon", "checkpointing": True}),
-    "frozen trunk": Case(train={"backbone_lr": 0.0}),
+    "frozen backbone": Case(train={"backbone_lr": 0.0}),
     "FSDP": Case(train={"parallel": "fsdp"}),
     "FSDP, one half boxes, the other half masks": Case(
         first=having("boxes"), second=having("masks"), train={"parallel": "fsdp"}

@@ -51,7 +51,7 @@ def main() -> None:
     normalised = backbone.normalise(image)
     passes: dict[str, Callable[[], object]] = {
         "timm backbone": lambda: backbone.vit.forward_features(normalised),
-        "our trunk, no tasks": lambda: backbone(image),
+        "our backbone, no tasks": lambda: backbone(image),
     }
     for queries, model in models.items():
         passes[f"queries by {queries}"] = partial(model, image)

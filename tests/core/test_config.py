@@ -59,7 +59,7 @@ def test_missing_toml(tmp_path: Path) -> None:
     for path in (tmp_path / "no.toml", tmp_path):
         with pytest.raises(ConfigError) as error:
             read_toml(path)
-        assert str(error.value) == f"config {path}: there is no such file."
+        assert str(error.value) == f"config {path}: no such file; check the path."
 
 
 @pytest.mark.parametrize(

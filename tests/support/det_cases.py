@@ -100,8 +100,8 @@ def losses_of(one: Detection, found: DetPredictions, targets: DetTargets) -> dic
 
 def model_of(*tasks: Any, canvas: tuple[int, int] = CANVAS, depth: int = 3) -> MultiTaskViT:
     """Return a small model of these tasks."""
-    trunk = create_backbone("vit_tiny_patch16_224", canvas, options={"depth": depth})
-    return MultiTaskViT(trunk, tasks, tasks[0].categories, person_canvas=(64, 48))
+    backbone = create_backbone("vit_tiny_patch16_224", canvas, options={"depth": depth})
+    return MultiTaskViT(backbone, tasks, tasks[0].categories, person_canvas=(64, 48))
 
 
 def scene_batch(count: int, size: int) -> tuple[Batch, Categories]:

@@ -17,6 +17,17 @@ from mtvit_core.plugins import registry
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 
 
+def unpacked(project: Path, folder: Path) -> Path:
+    """Build the wheel of a project and unpack it, with all its metadata; return where, for ``sys.path``."""
+    line = ["-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder / "dist")]
+    done = subprocess.run([sys.executable, *line], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
 @contextmanager
 def installed(
     name: str, folder: Path, source: Path | None = None, module: str = "task"
@@ -33,24 +44,9 @@ def installed(
         The module.
     """
     package = f"mtvit_{name}"
-    build = [
-        sys.executable,
-        "-m",
-        "hatchling",
-        "build",
-        "--target",
-        "wheel",
-        "--directory",
-        str(folder / "dist"),
-    ]
-    project = source or EXAMPLES / f"mtvit-{name}"
-    done = subprocess.run(build, cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = (folder / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
+    site = unpacked(source or EXAMPLES / f"mtvit-{name}", folder)
     with pytest.MonkeyPatch.context() as patch, install_import_hook(package, "shape_checker.check"):
-        patch.syspath_prepend(str(folder / "site"))
+        patch.syspath_prepend(str(site))
         registry.registry.cache_clear()
         yield importlib.import_module(f"{package}.{module}")
     registry.registry.cache_clear()

@@ -2,9 +2,11 @@
 
 import ast
 import inspect
+import json
 import re
 import shlex
 import tomllib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -235,9 +237,9 @@ def test_signatures_of_parts_are_as_shown() -> None:
     assert shown == {}
 
 
-def test_the_example_of_the_readme_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def first_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with what the code of the pages finds: a model of three tasks, and an image."""
     monkeypatch.chdir(tmp_path)
     backbone = create_backbone("vit_tiny_patch16_224", (64, 64), options=TINY)
     model = mtvit_core.build(backbone, {"det": {"queries": 4}, "seg": {"queries": 4}, "pose": {"queries": 4}})
@@ -247,13 +249,63 @@ def test_the_example_of_the_readme_runs(
                 bias.fill_(3.0)  # a fresh model is sure of nothing
     Path("runs/first").mkdir(parents=True)
     mtvit_core.save(model, "runs/first/model.safetensors")
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8)).save("street.jpg")
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
-    )
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8))
+    Path("photos").mkdir()
+    for path in ("street.jpg", "photos/street.jpg"):
+        image.save(path)
+
+
+def code_of(page: Path) -> list[str]:
+    """Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = code_of(ROOT / "README.md")
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert re.search(r"torch\.Size\(\[\d+, 48, 60\]\) torch\.Size\(\[\d+, 17, 3\]\)", printed)
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_code_of_results_md_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks, known = code_of(DOCS / "results.md"), {}
+    assert len(blocks) == 3
+    for code in blocks:
+        exec(compile(code, "results.md", "exec"), known)
+    assert re.search(r"^photos/street\.jpg [1-9]", capsys.readouterr().out, re.MULTILINE)
+    assert len(known["people"]) <= len(known["rows"])
+    assert set(known["people"].tasks) == {"pose"}
+
+
+def test_options_and_defaults_of_results_md() -> None:
+    listed = {
+        name.strip("`"): default.strip("`")
+        for name, default, *_ in rows(sections(text_of("results.md"))["Predicting"])
+    }
+    assert listed == {name: str(value) for name, value in vars(mtvit_core.PredictOptions()).items()}
+
+
+def test_the_json_of_results_md_is_what_a_result_says() -> None:
+    (shown,) = re.findall(
+        r"^```json\n(.*?)^```$", sections(text_of("results.md"))["Files"], re.MULTILINE | re.DOTALL
+    )
+    entry = json.loads(shown)
+    at = mtvit_core.ImageMeta.whole(120, 160)
+    dogs = mtvit_core.Categories((mtvit_core.Category(18, "dog"),))
+    segment = mtvit_core.Segment(id=1, label=0, score=0.88, area=512, is_stuff=False)
+    panoptic = mtvit_core.CategoryMap.panoptic(torch.ones(120, 160, dtype=torch.int64), [segment], dogs)
+    result = replace(
+        mtvit_core.ImageResult.empty(at, dogs),
+        maps={"depth": mtvit_core.DenseMap(torch.zeros(1, 120, 160), ("depth",)), "seg-panoptic": panoptic},
+        labels={"tags": mtvit_core.ImageLabels.of(torch.tensor([0.93]), dogs)},
+    )
+    actual = result.to_json()
+    assert [name for name in actual if name not in entry] == []
+    assert actual["labels"]["tags"][0].keys() == entry["labels"]["tags"][0].keys()
+    for name, values in actual["maps"].items():
+        assert entry["maps"][name] == {**values, "file": entry["maps"][name]["file"]}
 
 
 # Messages

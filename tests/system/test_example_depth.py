@@ -70,5 +70,5 @@ def test_depth_learns_beside_det_and_is_written_to_files(
     done = CliRunner().invoke(mtvit, arguments)
     assert done.exit_code == 0, done.output
     written = np.load("found/000000000001.depth.npy")
-    assert (written.shape, written.dtype) == ((64, 64), np.float32)
+    assert (written.shape, written.dtype) == ((1, 64, 64), np.float32)
     assert 0 < written.mean() < 1.2

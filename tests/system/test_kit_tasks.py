@@ -52,3 +52,20 @@ class TestViTPoseSimple(TaskSuite):
 class TestTokenPose(TaskSuite):
     task = "pose"
     settings = {"variant": "tokenpose"}
+
+
+class TestSegMaps(TaskSuite):
+    """Maps beside the objects."""
+
+    task = "seg"
+    settings = {"queries": 8, "results": ["instances", "panoptic", "semantic"]}
+    # No PQ: masks are resized by two, which takes a pixel off each corner.
+    best = {"AP": 1.0, "RQ": 1.0, "mIoU": 1.0, "pixel_accuracy": 1.0}
+
+
+class TestEomtMaps(TaskSuite):
+    """Maps alone."""
+
+    task = "seg"
+    settings = {"variant": "eomt", "queries": 8, "sampling": "dense", "results": ["panoptic", "semantic"]}
+    best = {"RQ": 1.0, "mIoU": 1.0}

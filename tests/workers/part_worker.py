@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import distributed
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from mtvit_core.errors import CheckpointError
@@ -20,6 +20,7 @@ from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.state import atomic_folder
 from mtvit_train.state.checkpoints import Checkpoints
 from mtvit_train.state.state_tree import read
+from support.processes import gloo_threads
 
 #: Rows that two processes share out evenly, unevenly, and not at all.
 ROWS = (20_000, 7, 1)
@@ -50,7 +51,7 @@ class Session:
 
     def __init__(self, out: Path, ranks: Ranks) -> None:
         self.said: list[str] = []
-        self.ranks, self.mesh = ranks, init_device_mesh("cpu", (ranks.world,))
+        self.ranks, self.mesh = ranks, ranks.mesh(torch.device("cpu"))
         self.made = Checkpoints(out, 2, self.said.append, ranks)
 
     def save(self, step: int, refused: int | None = None, size: int = 1000) -> dict[str, Any]:
@@ -145,7 +146,9 @@ def main(out: Path) -> None:
         for step in session.made.steps():
             damage(session.made.path(step), "cut", ranks)
         found["all torn"] = session.newest()
+        threads = [len(gloo_threads())]
         (out / f"rank-{ranks.rank}.json").write_text(json.dumps(found))
+    (out / f"threads-{ranks.rank}.json").write_text(json.dumps([*threads, len(gloo_threads())]))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.state.atomic_folder import open_folder, write_folder
 from mtvit_train.weighting.fixed import make_weighting
+from support.processes import gloo_threads
 from workers import rank_worker
 
 #: Images of a batch, which two and three processes can share out.
@@ -91,6 +92,8 @@ def main(mode: str, data: Path, state: Path, out: Path) -> None:
         found = stopped(data, state) if mode == "stop" else gone_on(data, state)
         if ranks.leads:
             out.write_text(json.dumps(found))
+    if gloo_threads():
+        raise RuntimeError("threads of gloo outlive their group.")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtvit_train.cli.main import main
 from mtvit_train.engine.trainer import Trainer
+from support.processes import gloo_threads
 
 
 def signal_at(step: int) -> None:
@@ -24,4 +25,7 @@ def signal_at(step: int) -> None:
 
 if __name__ == "__main__":
     signal_at(int(sys.argv[1]))
-    main(sys.argv[2:])
+    try:
+        main(sys.argv[2:])
+    finally:
+        sys.stdout.write(f"threads of gloo left: {gloo_threads()}\n")

@@ -38,7 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def trained(data: Path, switches: dict[str, Any]) -> dict[str, Any]:
-    """Train; return the losses, how far the trunk has moved, and how far the average is behind."""
+    """Train; return the losses, how far the backbone has moved, and how far the average is behind."""
     torch.compiler.reset()
     train = {"batch_size": 2, "precision": "fp32", "steps": STEPS, "warmup": 1, "log_every": 1, **switches}
     tasks = {"det": {"queries": 4}, "seg": {"queries": 4, "variant": "eomt", "points": 32}}

@@ -22,7 +22,7 @@ DEPTH = 4
 
 
 def make(name: str = VIT, depth: int = DEPTH, **options: float) -> PlainBackbone:
-    """Return a small trunk with random weights."""
+    """Return a small backbone with random weights."""
     side = 56 if name == EVA02 else 64
     backbone = create_backbone(name, (side, 2 * side), options={"depth": depth, **options})
     for value in backbone.parameters():
@@ -31,7 +31,7 @@ def make(name: str = VIT, depth: int = DEPTH, **options: float) -> PlainBackbone
 
 
 def images_for(backbone: PlainBackbone, count: int = 2) -> Tensor:
-    """Return random images of the trunk's canvas."""
+    """Return random images of the backbone's canvas."""
     return torch.randint(0, 256, (count, 3, *backbone.spec.canvas), dtype=torch.uint8)
 
 

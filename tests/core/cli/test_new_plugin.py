@@ -54,9 +54,7 @@ def test_a_name_that_no_task_can_have_is_refused(tmp_path: Path, name: str) -> N
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"new-plugin: .* is there already; give another folder with --out\."
-    ):
+    with pytest.raises(ConfigError, match=r"new-plugin: .* already exists; give another folder with --out\."):
         write_plugin("marks", tmp_path)
 
 

@@ -42,7 +42,7 @@ def test_predict_looks_at_the_people_of_a_file(person_model, images, tmp_path):
         ('[{"file_name": "a.png"}]', "entry 0 is not an object with file_name and objects."),
         (
             '[{"file_name": "x/a.png", "objects": []}, {"file_name": "y/a.png", "objects": []}]',
-            "'a.png' stands twice; boxes are found by the name without its folder.",
+            "'a.png' is listed twice; boxes are found by the file name without its folder.",
         ),
         (
             '[{"file_name": "a.png", "objects": []}]',
@@ -132,7 +132,7 @@ def test_ids_are_the_numbers_that_files_are_named_by(tmp_path, detections):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "it holds no list of images with file_name and id."),
+        ("[]", "it has no list of images with file_name and id."),
         ('{"images": []}', "it does not list 'a.png'; give the file of these images."),
     ],
 )

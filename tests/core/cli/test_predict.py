@@ -46,14 +46,14 @@ def test_predict_overwrites_nothing(model, images, tmp_path):
     out = tmp_path / "out"
     run("predict", model, images, "--out", out)
     assert refusal("predict", model, images, "--out", out) == (
-        f"error: out {out}: predictions.json is there already; give another folder with --out."
+        f"error: out {out}: predictions.json already exists; give another folder with --out."
     )
     (out / "predictions.json").unlink()
     assert refusal("predict", model, images, "--out", out) == (
-        f"error: out {out}: a.jpg is there already; give another folder with --out."
+        f"error: out {out}: a.jpg already exists; give another folder with --out."
     )
     assert refusal("predict", model, images, "--out", out / "a.jpg") == (
-        f"error: out {out / 'a.jpg'}: this is a file; give a folder."
+        f"error: out {out / 'a.jpg'}: is a file; give a folder."
     )
 
 
@@ -76,7 +76,7 @@ def test_an_unreadable_header_stops_predict_before_it_starts(model, images, tmp_
     (images / "d.png").write_text("no image")
     assert refusal("predict", model, images, "--out", out) == (
         f"error: {images / 'c.png'}: not an image in a known format; {known} "
-        "1 more of 4 images cannot be read; nothing was done."
+        "1 more of 4 images cannot be read; nothing was predicted."
     )
     assert not out.exists()
 
@@ -103,7 +103,7 @@ def test_predict_names_what_is_missing(model, images, tmp_path):
     out = tmp_path / "out"
     nothing = tmp_path / "nothing"
     assert refusal("predict", nothing, images, "--out", out).startswith(
-        f"error: checkpoint {nothing}: there is no"
+        f"error: checkpoint {nothing}: no such file"
     )
     assert refusal("predict", model, nothing, "--out", out) == (
         f"error: {nothing}: no such file or folder; check the path."
@@ -112,3 +112,17 @@ def test_predict_names_what_is_missing(model, images, tmp_path):
         f"error: checkpoint {model}: it has no task 'det'; it holds middle."
     )
     assert not out.exists()
+
+
+def test_predict_changes_settings_of_tasks(model, images, tmp_path):
+    out = tmp_path / "out"
+    line = refusal("predict", model, images, "--out", out, "--set", "middle.views=person")
+    assert line.startswith(f"error: checkpoint {model}: config: tasks.middle.views is not a setting. Did you")
+    boxes = tmp_path / "predictions.json"
+    boxes.write_text("[]")
+    by_person = ("predict", model, images, "--out", out, "--boxes", boxes)
+    assert "looks at one person at a time; leave --boxes out" in refusal(*by_person)
+    assert (
+        "looks at one person at a time; leave --boxes out"
+        not in run(*by_person, "--set", "middle.view=person").stderr
+    )

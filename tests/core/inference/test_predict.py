@@ -23,9 +23,9 @@ from support.spot_task import SpotConfig, SpotPredictions, spot_class
 
 def make(categories: Categories = COCO_CATEGORIES, **settings: SpotConfig) -> MultiTaskViT:
     """Return a model of two blocks with a task for each keyword."""
-    trunk = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
     tasks = [spot_class(name)(config, categories) for name, config in settings.items()]
-    return MultiTaskViT(trunk, tasks, categories, person_canvas=(64, 48)).eval()
+    return MultiTaskViT(backbone, tasks, categories, person_canvas=(64, 48)).eval()
 
 
 def picture(height: int = 50, width: int = 80) -> Tensor:
@@ -252,9 +252,9 @@ class Mirrored(spot_class("pose")):  # type: ignore[misc]
 
 
 def test_a_task_averages_with_the_mirror_image_and_joins_its_crops() -> None:
-    trunk = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
     task = Mirrored(SpotConfig(queries=1, view="person"), COCO_CATEGORIES)
-    model = MultiTaskViT(trunk, [task], COCO_CATEGORIES, person_canvas=(64, 48)).eval()
+    model = MultiTaskViT(backbone, [task], COCO_CATEGORIES, person_canvas=(64, 48)).eval()
     images = [picture(), picture()]
     found = model.predict(images, [PEOPLE, PEOPLE[:1]], batch_size=2)
     expected = []

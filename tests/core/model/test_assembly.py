@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import mtvit_core
+from mtvit_core.backbones.plain.family import create_plain
 from mtvit_core.errors import PluginError
-from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.trial import broken_plugins, try_building
 from mtvit_core.plugins import registry
@@ -50,8 +50,8 @@ BUILD_FAULTS = [
 
 @pytest.fixture
 def tiny():
-    """A backbone of two small blocks."""
-    return create_backbone("vit_tiny_patch16_224", (32, 32), options=TINY)
+    """A backbone of two small blocks; it is made without a look at plugins, which tests install after it."""
+    return create_plain("vit_tiny_patch16_224", (32, 32), options=TINY)
 
 
 @pytest.mark.usefixtures("only_these")

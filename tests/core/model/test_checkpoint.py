@@ -40,14 +40,14 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_build, "installed", choose)
 
 
-def trunk() -> PlainBackbone:
+def backbone() -> PlainBackbone:
     """Return a small backbone."""
     return create_backbone("vit_tiny_patch16_224", (32, 64), options={"depth": 2, "init_values": 0.1})
 
 
 def make(**tasks: Any) -> MultiTaskViT:
     """Return a small model whose every weight is random."""
-    model = build(trunk(), tasks, CATEGORIES, person_canvas=(64, 32))
+    model = build(backbone(), tasks, CATEGORIES, person_canvas=(64, 32))
     for value in model.parameters():
         torch.nn.init.normal_(value, std=0.1)
     return model
@@ -213,7 +213,7 @@ def test_settings_of_another_version(saved: tuple[MultiTaskViT, Path]) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "no.safetensors"
-    assert complaint(path) == "there is no such file; give the path of a model.safetensors."
+    assert complaint(path) == "no such file; give the path of a model.safetensors."
 
 
 def test_a_torn_file(saved: tuple[MultiTaskViT, Path]) -> None:
@@ -246,7 +246,7 @@ def test_a_file_of_another_format(saved: tuple[MultiTaskViT, Path]) -> None:
 
 def test_an_incomplete_header(saved: tuple[MultiTaskViT, Path]) -> None:
     rewrite(saved[1], lambda weights, header: header.pop("categories"))
-    assert complaint(saved[1]) == "its header lacks 'categories'; write it anew."
+    assert complaint(saved[1]) == "its header lacks 'categories'; write it again."
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -273,7 +273,7 @@ def test_saving_where_there_is_no_folder(saved: tuple[MultiTaskViT, Path], tmp_p
 
 
 def test_build_takes_names_or_settings() -> None:
-    model = build(trunk(), ["det", "seg"])
+    model = build(backbone(), ["det", "seg"])
     assert [task.config.queries for task in model.task_list] == [4, 4]
     model = build("vit_tiny_patch16_224", {"seg": {}, "det": {"queries": 2}}, canvas=(32, 48))
     assert [(task.name, task.config.queries) for task in model.task_list] == [("seg", 4), ("det", 2)]
@@ -283,7 +283,7 @@ def test_build_takes_names_or_settings() -> None:
 
 def test_build_refuses_wrong_settings() -> None:
     with pytest.raises(ConfigError) as error:
-        build(trunk(), {"det": {"queries": "many"}})
+        build(backbone(), {"det": {"queries": "many"}})
     assert str(error.value) == (
         "config: tasks.det.queries is 'many': input should be a valid integer, unable to parse string as an "
         "integer."
@@ -293,5 +293,5 @@ def test_build_refuses_wrong_settings() -> None:
 def test_a_task_named_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real registry
     with pytest.raises(PluginError) as error:
-        build(trunk(), ["det", "det"])
+        build(backbone(), ["det", "det"])
     assert str(error.value) == "tasks: 'det' is named twice; name each task once."

@@ -20,7 +20,7 @@ from mtvit_core.structures.framing import ImageMeta
 from support.spot_task import Spot, SpotConfig, SpotHead, spot_class
 
 
-def trunk(name: str = "vit_tiny_patch16_224") -> PlainBackbone:
+def backbone(name: str = "vit_tiny_patch16_224") -> PlainBackbone:
     """Return a small backbone."""
     side = 56 if "patch14" in name else 64
     return create_backbone(name, (side, side), options={"depth": 3})
@@ -29,7 +29,7 @@ def trunk(name: str = "vit_tiny_patch16_224") -> PlainBackbone:
 def make(person_canvas: tuple[int, int] = (32, 64), /, **settings: SpotConfig) -> MultiTaskViT:
     """Return a small model with a task for each keyword."""
     tasks = [spot_class(name)(config, COCO_CATEGORIES) for name, config in settings.items()]
-    return MultiTaskViT(trunk(), tasks, COCO_CATEGORIES, person_canvas)
+    return MultiTaskViT(backbone(), tasks, COCO_CATEGORIES, person_canvas)
 
 
 def annotations(*boxes: tuple[float, float, float, float]) -> Annotations:
@@ -151,7 +151,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, *groups: TokenGroup) -> str:
     """Return the message that a task's groups cause."""
     monkeypatch.setattr(Configurable, "groups", groups)
     with pytest.raises(PluginError) as error:
-        MultiTaskViT(trunk(), [Configurable(SpotConfig(), COCO_CATEGORIES)], COCO_CATEGORIES)
+        MultiTaskViT(backbone(), [Configurable(SpotConfig(), COCO_CATEGORIES)], COCO_CATEGORIES)
     return str(error.value)
 
 
@@ -187,12 +187,12 @@ def test_groups_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tasks_and_groups_need_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Spot(SpotConfig(), COCO_CATEGORIES)
     with pytest.raises(PluginError) as error:
-        MultiTaskViT(trunk(), [task, task], COCO_CATEGORIES)
-    assert str(error.value) == "model: task 'spot' stands twice; name each task once."
+        MultiTaskViT(backbone(), [task, task], COCO_CATEGORIES)
+    assert str(error.value) == "model: task 'spot' is listed twice; name each task once."
     monkeypatch.setattr(Configurable, "groups", (group("spot-b"),))
     tasks = [Configurable(SpotConfig(), COCO_CATEGORIES), spot_class("spot-b")(SpotConfig(), COCO_CATEGORIES)]
     with pytest.raises(PluginError) as error:
-        MultiTaskViT(trunk(), tasks, COCO_CATEGORIES)
+        MultiTaskViT(backbone(), tasks, COCO_CATEGORIES)
     assert str(error.value) == (
         "model: token group 'spot-b' stands in task 'spot' and again in task 'spot-b'; "
         "give each its own name."
@@ -202,12 +202,12 @@ def test_tasks_and_groups_need_names_of_their_own(monkeypatch: pytest.MonkeyPatc
 def test_a_person_canvas_that_the_patch_does_not_divide() -> None:
     tasks = [Spot(SpotConfig(view="person"), COCO_CATEGORIES)]
     with pytest.raises(ConfigError) as error:
-        MultiTaskViT(trunk("vit_small_patch14_dinov2"), tasks, COCO_CATEGORIES)
+        MultiTaskViT(backbone("vit_small_patch14_dinov2"), tasks, COCO_CATEGORIES)
     assert str(error.value) == (
         "person canvas: 256 x 192 pixels is not a multiple of the patch, 14 x 14; "
         "the nearest that fits is 252 x 196."
     )
-    MultiTaskViT(trunk("vit_small_patch14_dinov2"), [Spot(SpotConfig(), COCO_CATEGORIES)], COCO_CATEGORIES)
+    MultiTaskViT(backbone("vit_small_patch14_dinov2"), [Spot(SpotConfig(), COCO_CATEGORIES)], COCO_CATEGORIES)
 
 
 class MaskingHead(SpotHead):

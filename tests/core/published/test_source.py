@@ -67,8 +67,8 @@ def recipe_of(key: str) -> Recipe:
 
 
 def model() -> mtvit_core.MultiTaskViT:
-    trunk = create_backbone("vit_tiny_patch16_224", (32, 64), options=OPTIONS)
-    return mtvit_core.build(trunk, {"spot": {"queries": 3}}, CATEGORIES)
+    backbone = create_backbone("vit_tiny_patch16_224", (32, 64), options=OPTIONS)
+    return mtvit_core.build(backbone, {"spot": {"queries": 3}}, CATEGORIES)
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_a_folder_with_shards(tmp_path: Path, weights: dict[str, Tensor]) -> Non
     assert holds(mtvit_core.convert(folder), weights)
     index.write_text(json.dumps({"weight_map": places | {"more": "model-0.safetensors"}}))
     assert complaint(lambda: mtvit_core.convert(folder)) == (
-        f"source {folder}: index and shards disagree about 'more'; fetch it anew."
+        f"source {folder}: index and shards disagree about 'more'; download it again."
     )
     (folder / "model-1.safetensors").unlink()
     assert complaint(lambda: mtvit_core.convert(folder)) == (
@@ -210,7 +210,7 @@ def test_a_pickle_that_would_run_code(tmp_path: Path, weights: dict[str, Tensor]
 def test_what_is_no_source(tmp_path: Path) -> None:
     missing = tmp_path / "a" / "b.pth"
     assert complaint(lambda: mtvit_core.convert(missing)) == (
-        f"source {missing}: there is no such file or folder, and a hub id has the form owner/name."
+        f"source {missing}: no such file or folder; a hub id has the form owner/name."
     )
     assert complaint(lambda: mtvit_core.convert(tmp_path)) == (
         f"source {tmp_path}: the folder holds neither model.safetensors, nor shards with "
@@ -228,13 +228,13 @@ def test_torn_files(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     assert complaint(lambda: mtvit_core.convert(folder)).startswith(
-        f"source {folder}: model.safetensors is torn or no safetensors file ("
+        f"source {folder}: model.safetensors is damaged or not a safetensors file ("
     )
     pickled = tmp_path / "toy.pth"
     torch.save(weights, pickled)
     pickled.write_bytes(pickled.read_bytes()[: pickled.stat().st_size // 2])
     assert complaint(lambda: mtvit_core.convert(pickled)).startswith(
-        f"source {pickled}: torn or no file of torch.save ("
+        f"source {pickled}: damaged, or not written by torch.save ("
     )
     write(folder, weights)
     (folder / "config.json").write_text("{")
@@ -309,7 +309,7 @@ def test_tensors_are_read_one_at_a_time(weights: dict[str, Tensor], monkeypatch:
 def test_an_argument_that_means_nothing(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     folder = write(tmp_path / "toy", weights)
     assert complaint(lambda: mtvit_core.convert(folder, dataset="coco"), ConfigError) == (
-        f"source {folder}: dataset means nothing to toy; leave it out."
+        f"source {folder}: toy does not use dataset; leave it out."
     )
 
 
@@ -349,7 +349,7 @@ def test_convert_command(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     assert checkpoint.read_header(out)["extra"] == {"converted_from": str(folder)}
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
-    assert result.stderr == f"error: out {out}: exists already; give another file with --out.\n"
+    assert result.stderr == f"error: out {out}: already exists; give another file with --out.\n"
     nowhere = tmp_path / "no" / "model.safetensors"
     result = CliRunner().invoke(main, ["convert", str(folder), "--out", str(nowhere)])
     assert result.stderr == f"error: out {nowhere}: there is no folder {nowhere.parent}; make it first.\n"

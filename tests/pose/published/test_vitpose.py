@@ -207,9 +207,9 @@ def test_settings_that_no_published_model_has_are_refused(tmp_path: Path):
 
 def test_a_converted_model_trains_and_takes_further_tasks(tmp_path: Path):
     ours = mtvit_core.load(saved(vitpose(), tmp_path))
-    trunk, head = ours.backbone, ours.modules_of("pose").head.state_dict()
+    backbone, head = ours.backbone, ours.modules_of("pose").head.state_dict()
     more = mtvit_core.build(
-        trunk, {"pose": ours.task_list[0].config.model_dump(), "det": {"queries": 5}}, ours.categories
+        backbone, {"pose": ours.task_list[0].config.model_dump(), "det": {"queries": 5}}, ours.categories
     ).eval()
     more.modules_of("pose").head.load_state_dict(head)
     images = crops()

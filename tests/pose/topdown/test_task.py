@@ -15,6 +15,7 @@ from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.task import PoseTask
@@ -184,10 +185,10 @@ def test_several_categories_with_keypoints_are_refused():
 
 
 def test_tasks_that_see_other_crops_do_not_share_a_model():
-    trunk = make_model(variant="vitpose").backbone
+    backbone = make_model(variant="vitpose").backbone
     second = spot_class("spot")(SpotConfig(view="person"), PEOPLE)
     with pytest.raises(ConfigError) as error:
-        MultiTaskViT(trunk, [task("tokenpose"), second], PEOPLE, person_canvas=CANVAS)
+        MultiTaskViT(backbone, [task("tokenpose"), second], PEOPLE, person_canvas=CANVAS)
     assert str(error.value) == (
         "model: task 'pose' looks at 'centred' crops and task 'spot' at 'udp' ones; a model cuts one kind of "
         "crops, so make two models."
@@ -269,7 +270,7 @@ def test_of_poses_alike_the_best_remains():
     poses = [base, base + 1, base + 30, base + 0.5, base + 31, rng.uniform(0, 100, (17, 2))]
     scores = [0.4, 0.9, 0.5, 0.1, 0.6, 0.3]
     parts = [
-        replace(person_result(meta), keypoints=as_keypoints(pose), scores=torch.tensor([score]))
+        ImageResult(replace(person(meta), keypoints=as_keypoints(pose), scores=torch.tensor([score])))
         for meta, pose, score in zip(metas, poses, scores, strict=True)
     ]
 
@@ -284,16 +285,16 @@ def test_of_poses_alike_the_best_remains():
     assert len(task(oks_nms=1.0).join(parts, metas)) == 6
 
 
-def person_result(meta: ImageMeta) -> ImageResult:
+def person(meta: ImageMeta) -> Instances:
     (found,) = task().decode(Heatmaps(torch.zeros(1, 17, 64, 48), (256, 192)), [meta])
-    return found
+    return found.instances
 
 
 def as_keypoints(pose: np.ndarray) -> Tensor:
     return torch.cat([torch.from_numpy(pose).float(), torch.ones(17, 1)], 1)[None]
 
 
-def test_peaks_above_one_are_not_cut():
+def test_peaks_above_one_count_as_one():
     maps = torch.zeros(1, 17, 64, 48)
     maps[0, :2, 10, 10] = torch.tensor([1.2, 1.1])
 
@@ -301,4 +302,5 @@ def test_peaks_above_one_are_not_cut():
         Heatmaps(maps, (256, 192)), [person_meta((0.0, 0.0, 30.0, 40.0), 60, 60, (256, 192))]
     )
 
-    assert result.scores.item() == pytest.approx(1.15)
+    assert result.scores.item() == 1
+    assert result.keypoints[0, :3, 2].tolist() == [1, 1, 0]

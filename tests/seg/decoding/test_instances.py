@@ -95,7 +95,7 @@ def test_decoding_a_batch_is_decoding_its_images() -> None:
         one = replace(predictions, logits=predictions.logits[:, rows], mask_logits=masks)
         alone = task(variant="eomt").decode(one, [at])[0]
         assert torch.equal(alone.scores, together[image].scores)
-        assert torch.equal(alone.labels, together[image].labels)
+        assert torch.equal(alone.instances.labels, together[image].instances.labels)
         assert alone.rles == together[image].rles
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_seg.decoding.panoptic import PanopticResult
+from mtvit_core.structures.image_result import CategoryMap
 from mtvit_seg.decoding.resize import BUDGET
 from mtvit_seg.head import SegPredictions
 from support.seg_cases import CATEGORIES, learned, metas, picked, task
@@ -48,12 +48,12 @@ def by_hand(
     return found, segments
 
 
-def same_map(result: PanopticResult, expected: Tensor, segments: list[tuple[int, int]]) -> None:
+def same_map(result: CategoryMap, expected: Tensor, segments: list[tuple[int, int]]) -> None:
     assert [segment.label for segment in result.segments] == [label for _, label in segments]
     assert [segment.id for segment in result.segments] == list(range(1, len(segments) + 1))
-    assert torch.equal(result.map == 0, expected == -1)
+    assert torch.equal(result.segment_ids == 0, expected == -1)
     for segment, (query, label) in zip(result.segments, segments, strict=True):
-        assert torch.equal(result.map == segment.id, expected == query)
+        assert torch.equal(result.segment_ids == segment.id, expected == query)
         assert segment.area == int((expected == query).sum())
         assert segment.is_stuff == (label == SKY)
 
@@ -72,7 +72,7 @@ def smooth(seed: int, queries: int = 8) -> SegPredictions:
 def test_panoptic_equals_the_rule_by_hand(seed: int, score: float, overlap: float) -> None:
     predictions, meta = smooth(seed), metas((64, 96), (50, 70))
     seg = task(variant="eomt", stuff=[20], panoptic_score=score, panoptic_overlap=overlap)
-    found = seg.panoptic(predictions, meta)
+    found = seg.variant.panoptic(predictions, meta)
     for image, at in enumerate(meta):
         same_map(found[image], *by_hand(predictions, image, at, score, overlap))
 
@@ -81,11 +81,15 @@ def test_the_cases_hold_merged_stuff_and_dropped_queries() -> None:
     merged, dropped = 0, 0
     for seed in range(6):
         predictions, meta = smooth(seed), metas((64, 96), (50, 70))
-        results = task(variant="eomt", stuff=[20], panoptic_score=0.5, panoptic_overlap=0.3).panoptic(
+        results = task(variant="eomt", stuff=[20], panoptic_score=0.5, panoptic_overlap=0.3).variant.panoptic(
             predictions, meta
         )
-        apart = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.3).panoptic(predictions, meta)
-        every = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.0).panoptic(predictions, meta)
+        apart = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.3).variant.panoptic(
+            predictions, meta
+        )
+        every = task(variant="eomt", panoptic_score=0.5, panoptic_overlap=0.0).variant.panoptic(
+            predictions, meta
+        )
         merged += sum(len(r.segments) < len(a.segments) for r, a in zip(results, apart, strict=True))
         dropped += sum(len(a.segments) < len(e.segments) for a, e in zip(apart, every, strict=True))
     assert merged >= 2
@@ -95,21 +99,21 @@ def test_the_cases_hold_merged_stuff_and_dropped_queries() -> None:
 def test_masks_in_parts_give_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
     predictions, meta = smooth(1), metas((64, 96), (50, 70))
     seg = task(variant="eomt", stuff=[20], panoptic_score=0.5, panoptic_overlap=0.3)
-    whole = seg.panoptic(predictions, meta)
+    whole = seg.variant.panoptic(predictions, meta)
     bytes_each = 4 * (64 * 96 + 64 * 96)
     assert bytes_each * 8 < BUDGET
     monkeypatch.setattr("mtvit_seg.decoding.resize.at_original.__defaults__", (3 * bytes_each,))
-    for a, b in zip(whole, seg.panoptic(predictions, meta), strict=True):
-        assert torch.equal(a.map, b.map)
+    for a, b in zip(whole, seg.variant.panoptic(predictions, meta), strict=True):
+        assert torch.equal(a.segment_ids, b.segment_ids)
         assert a.segments == b.segments
 
 
 def test_nothing_confident_is_all_void() -> None:
     predictions = replace(learned(), logits=torch.zeros(1, 1, 6, 4))
-    found = task(variant="eomt").panoptic(predictions, metas((30, 40)))[0]
+    found = task(variant="eomt").variant.panoptic(predictions, metas((30, 40)))[0]
     assert found.segments == ()
-    assert found.map.shape == (30, 40)
-    assert not found.map.any()
+    assert found.segment_ids.shape == (30, 40)
+    assert not found.segment_ids.any()
 
 
 def test_picked_queries_give_panoptic_results_too() -> None:
@@ -118,13 +122,13 @@ def test_picked_queries_give_panoptic_results_too() -> None:
     masks = torch.full((1, 1, 2, 16, 24), -5.0)
     masks[0, 0, 0, :, :12], masks[0, 0, 1, :, 12:] = 5.0, 5.0
     predictions = replace(made, logits=logits, mask_logits=masks)
-    found = task().panoptic(predictions, metas((64, 96)))[0]
+    found = task().variant.panoptic(predictions, metas((64, 96)))[0]
     assert [(s.label, s.area, s.is_stuff) for s in found.segments] == [
         (0, 64 * 48, False),
         (1, 64 * 48, False),
     ]
-    assert (found.map[:, :48] == 1).all()
-    assert (found.map[:, 48:] == 2).all()
+    assert (found.segment_ids[:, :48] == 1).all()
+    assert (found.segment_ids[:, 48:] == 2).all()
 
 
 def test_stuff_must_be_a_category() -> None:

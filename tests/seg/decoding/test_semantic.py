@@ -5,14 +5,14 @@ import torch
 from torch.nn import functional as F
 
 from mtvit_seg.decoding.semantic import decode_semantic, semantic_scores
-from support.seg_cases import learned, metas, picked, task
+from support.seg_cases import learned, metas, picked
 
 
 @pytest.mark.parametrize("variant", ["eomt", "picked"])
 def test_labels_are_the_best_sum_over_queries(variant: str) -> None:
     predictions = (learned if variant == "eomt" else picked)(images=2)
     meta = metas((50, 60), (100, 150))
-    found = task(variant=variant).semantic(predictions, meta)
+    found = decode_semantic(predictions, meta)
     for image, at in enumerate(meta):
         logits, masks = predictions.logits[0, image].detach(), predictions.mask_logits[0, image].detach()
         weight = logits.softmax(-1)[:, :3] if variant == "eomt" else logits.sigmoid()

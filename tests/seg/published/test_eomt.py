@@ -84,7 +84,7 @@ def test_rotary_positions_fit_any_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(128, 128), (48, 48), (96, 64)])
 def test_positions_at_another_size(tmp_path: Path, size: tuple[int, int]) -> None:
-    """The source has no rule of its own; its table is resized as its trunk was: bicubic, antialiased."""
+    """The source has no rule of its own; its table is resized as its backbone was: bicubic, antialiased."""
     theirs = eomt()
     folder = saved(theirs, tmp_path / "eomt")
     table = theirs.embeddings.position_embeddings.weight.detach()
@@ -139,7 +139,7 @@ WORDS = {
 
 
 def official(theirs: Any, prefix: str = "network.") -> dict[str, Tensor]:
-    """The weights under the authors' keys, with timm's trunk."""
+    """The weights under the authors' keys, with timm's backbone."""
     found: dict[str, Tensor] = {}
     state = dict(theirs.state_dict())
     for key in [key for key in state if ".q_proj." in key]:
@@ -188,8 +188,8 @@ def test_official_files_that_cannot_be_followed(tmp_path: Path) -> None:
 
 
 def dinov3_delta(theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The authors' file, whose trunk holds differences, and the base weights, in the keys of transformers."""
-    trunk = {
+    """The authors' file, whose backbone holds differences, and the base weights in transformers' keys."""
+    backbone = {
         "embeddings.": "encoder.backbone.patch_embed.",
         "layernorm.": "encoder.backbone.norm.",
         "layers.": "encoder.backbone.blocks.",
@@ -198,7 +198,7 @@ def dinov3_delta(theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     delta: dict[str, Tensor] = {}
     base: dict[str, Tensor] = {"embeddings.mask_token": torch.zeros(1, 1, 64)}
     for key, value in theirs.state_dict().items():
-        start = next((old for old in trunk if key.startswith(old)), None)
+        start = next((old for old in backbone if key.startswith(old)), None)
         if start is None:
             for old, new in head.items():
                 key = key.replace(old, new)
@@ -207,7 +207,7 @@ def dinov3_delta(theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         below = torch.randn_like(value)
         theirs_base = key.replace("layers.", "layer.") if start != "layernorm." else f"norm.{key[10:]}"
         base[theirs_base] = below
-        delta[f"network.{trunk[start]}{key.removeprefix(start)}"] = value - below
+        delta[f"network.{backbone[start]}{key.removeprefix(start)}"] = value - below
     return delta, base
 
 

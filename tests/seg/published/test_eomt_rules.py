@@ -80,10 +80,10 @@ def test_panoptic_segments_on_real_images(pair: tuple[Any, MultiTaskViT], coco_m
         torch.testing.assert_close(ours.backbone.normalise(canvas), inputs, atol=1e-5, rtol=1e-5)
         meta = ours.framing.meta(*image.shape[-2:])
         with torch.no_grad():
-            outputs, (found,) = theirs(inputs), task.panoptic(ours(canvas)["seg"], [meta])
+            outputs, (found,) = theirs(inputs), task.variant.panoptic(ours(canvas)["seg"], [meta])
         sizes = [tuple(image.shape[-2:])]
         (expected,) = processor.post_process_panoptic_segmentation(outputs, sizes, stuff_classes=[])
-        assert (found.map - 1 == expected["segmentation"]).float().mean() > 0.9995
+        assert (found.segment_ids - 1 == expected["segmentation"]).float().mean() > 0.9995
         assert [s.label for s in found.segments] == [s["label_id"] for s in expected["segments_info"]]
         scores = torch.tensor([s.score for s in found.segments])
         torch.testing.assert_close(
@@ -177,7 +177,7 @@ def one_set_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["dinov2", "dinov3"])
 def test_losses_and_gradients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """With masked attention and every depth supervised: the loss, and gradients of both ends of the trunk."""
+    """With masked attention and every depth supervised: the loss, and gradients of both ends of it."""
     if kind == "dinov2":
         theirs: Any = Eomt(EomtConfig(**SMALL))
     else:  # without the random stretching of rotary positions
@@ -221,7 +221,7 @@ def test_rotary_positions_are_stretched_in_training(tmp_path: Path) -> None:
 
 
 def test_further_tasks_leave_the_masks_as_they_are(pair: tuple[Any, MultiTaskViT], tmp_path: Path) -> None:
-    """With the trunk frozen, isolated det and pose learn, and segmentation gives the same bits throughout."""
+    """With a frozen backbone, isolated det and pose learn, and segmentation gives the same bits."""
     _, ours = pair
     more = mtvit_core.add_tasks(ours, {"det": {"queries": 8}, "pose": {"queries": 6}})
     assert [task.name for task in more.task_list] == ["seg", "det", "pose"]

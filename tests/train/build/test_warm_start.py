@@ -77,7 +77,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_trunk_and_heads_stay_and_further_tasks_are_fresh(saved: Path, scenes: Path) -> None:
+def test_backbone_and_heads_stay_and_further_tasks_are_fresh(saved: Path, scenes: Path) -> None:
     model, source = started(settings(saved, scenes)), mtvit_core.load(saved)
     assert [task.name for task in model.task_list] == ["det", "pose"]
     assert same(model.backbone, source.backbone)
@@ -169,7 +169,7 @@ def test_settings_that_do_not_fit_the_weights_are_refused(saved: Path, scenes: P
         ),
     ],
 )
-def test_settings_of_another_trunk_are_refused(
+def test_settings_of_another_backbone_are_refused(
     saved: Path, scenes: Path, setting: str, expected: str
 ) -> None:
     assert complaint(settings(saved, scenes, setting)) == f"model.start {saved}: {expected}"
@@ -179,6 +179,6 @@ def test_a_model_that_is_not_there_is_refused(scenes: Path, tmp_path: Path) -> N
     result = train("--data", str(scenes), "--out", str(tmp_path / "run"), start=tmp_path / "no.safetensors")
     assert (result.exit_code, result.output) == (
         2,
-        f"error: checkpoint {tmp_path / 'no.safetensors'}: there is no such file; give the path of a "
+        f"error: checkpoint {tmp_path / 'no.safetensors'}: no such file; give the path of a "
         "model.safetensors.\n",
     )

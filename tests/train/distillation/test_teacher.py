@@ -222,7 +222,7 @@ def test_settings_without_a_teacher_and_a_missing_file_are_refused(tmp_path: Pat
     with pytest.raises(CheckpointError) as missing:
         with_teacher_checksum(RunConfig(distill={"teacher": str(path)}))
     assert str(missing.value) == (
-        f"distill.teacher {path}: there is no such file; give one, as `mtvit convert` or a run writes it."
+        f"distill.teacher {path}: no such file; give one, as `mtvit convert` or a run writes it."
     )
 
 

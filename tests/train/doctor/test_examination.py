@@ -150,7 +150,7 @@ def test_a_torn_file_ends_its_split_only(data: Path) -> None:
     assert list(report["splits"]) == ["val"]
     torn = messages(report, "fault", "annotations")
     assert [("malformed JSON in line 1" in line) for line in torn] == [True, True, False]
-    assert torn[2] == f"{data}: no annotation file of the train split can be read; mend them first."
+    assert torn[2] == f"{data}: no annotation file of the train split can be read; fix them first."
 
 
 def test_images_of_both_splits_are_found(data: Path) -> None:

@@ -235,7 +235,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"step": 3,')
     result = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert result.exit_code == 2
-    assert f"report: {tmp_path / 'metrics.json'} is no JSON:" in result.output
+    assert f"report: {tmp_path / 'metrics.json'} is not valid JSON:" in result.output
 
 
 def test_details_that_were_changed_are_refused(folder: Path) -> None:

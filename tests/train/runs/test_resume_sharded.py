@@ -1,6 +1,7 @@
 """Runs with ``train.parallel=fsdp`` that are stopped and go on, in as many processes or in another number."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def stopped(scenes: Path) -> Path:
     out = scenes.parent / "stopped"
     done = torchrun(signal_worker.__file__, str(STOPPED_AT), *given(scenes, out))
     assert "to go on from step 4 of 6" in done.stdout, done.stderr
+    # torchrun ends the other process once one has ended
+    assert set(re.findall("threads of gloo left: (.*)", done.stdout)) == {"[]"}
     return out
 
 

@@ -180,7 +180,7 @@ def test_evaluate_gives_the_metrics_of_the_run(finished: Path, scenes: Path, tmp
     assert (tmp_path / "metrics.details.json").read_text() == (finished / "details.json").read_text()
     again = CliRunner().invoke(mtvit, ["evaluate", model, "--data", str(scenes), "--out", str(out)])
     assert again.exit_code == 2
-    assert f"out {out}: exists already; give another file with --out." in again.output
+    assert f"out {out}: already exists; give another file with --out." in again.output
 
 
 def test_evaluate_takes_data_that_lack_categories(finished: Path, scenes: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def damage(folder: Path, how: str) -> str:
     else:
         file.unlink()
         return "cannot be read ("
-    return f"{file.name} is torn: its checksum is not that in SHA256SUMS."
+    return f"{file.name} is damaged: its checksum differs from that in SHA256SUMS."
 
 
 @pytest.mark.parametrize("how", ["cut", "changed", "missing"])
@@ -114,7 +114,7 @@ def test_sums_that_lack_a_file_are_no_proof(tmp_path: Path) -> None:
     sums = made.path(10) / "SHA256SUMS"
     sums.write_text(sums.read_text().splitlines(keepends=True)[0])
     assert same(made.newest(), 5)
-    assert "state.json is torn" in said[0]
+    assert "state.json is damaged" in said[0]
 
 
 def test_a_torn_one_of_the_same_step_is_replaced(tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_all_torn_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         made.newest()
     assert str(error.value) == (
-        f"{tmp_path / 'checkpoints'}: all 2 checkpoints are torn; restore one, or remove the folder to start "
-        "again from step 0."
+        f"{tmp_path / 'checkpoints'}: all 2 checkpoints are damaged; restore one, or remove the folder "
+        "to start again from step 0."
     )
     assert len(said) == 2
 
@@ -179,7 +179,7 @@ def test_a_full_disk_costs_no_checkpoint(tmp_path: Path) -> None:
         assert all(same(read_folder(made.path(kept)), kept) for kept in made.steps())
         assert [path.name for path in made.folder.iterdir() if path.name.startswith(".")] == []
         assert said[-1].startswith(f"checkpoint {made.path(step)}: cannot be written (")
-        assert said[-1].endswith(f"; free some space or mend the disk. The last one is of step {made.last}.")
+        assert said[-1].endswith(f"; free some space or fix the disk. The last one is of step {made.last}.")
     assert failed > 15
 
 
@@ -215,5 +215,5 @@ def test_writing_says_how_to_go_on(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(error.value) == (
         f"out {tmp_path}: cannot be written to ([Errno 28] No space left on device); free some space or mend "
-        f"the disk, then go on with: mtvit-train --out {tmp_path} --resume"
+        f"the disk, then resume with: mtvit-train --out {tmp_path} --resume"
     )

@@ -32,6 +32,14 @@ def test_processes_agree_on_every_outcome(told: list[Told]) -> None:
     assert all(one["left"] == [] for one in told[0].values())
 
 
+def test_no_thread_outlives_the_group(out: Path) -> None:
+    """One would free tensors of Python while the interpreter ends, which kills the process."""
+    for rank in (0, 1):
+        before, after = json.loads((out / f"threads-{rank}.json").read_text())
+        assert before > 0
+        assert after == 0
+
+
 def test_the_last_ones_are_kept(told: list[Told]) -> None:
     assert told[0]["none"]["result"] is None
     assert [told[0][f"save {step}"]["steps"] for step in (5, 10, 15)] == [[5], [5, 10], [10, 15]]
@@ -52,7 +60,7 @@ def test_a_disk_that_is_full_for_one_process_costs_no_checkpoint(
         assert one["steps"] == one["whole"] == [10, 15]
         (line,) = one["said"]
         assert line.startswith(f"checkpoint {out}/checkpoints/step-00000020: cannot be written ({who}")
-        assert line.endswith("; free some space or mend the disk. The last one is of step 15.")
+        assert line.endswith("; free some space or fix the disk. The last one is of step 15.")
         assert "No space left" in line or "File too large" in line
 
 
@@ -65,7 +73,7 @@ def test_where_the_file_of_one_process_is_damaged_an_older_one_is_used(
     assert found["whole"] == [15]
     (line,) = found["said"]
     assert line.startswith(f"checkpoint {out}/checkpoints/step-00000020: ")
-    torn = "state-1.safetensors is torn: its checksum is not that in SHA256SUMS. It is skipped."
+    torn = "state-1.safetensors is damaged: its checksum differs from that in SHA256SUMS. It is skipped."
     assert ("cannot be read ([Errno 2]" if how == "missing" else torn) in line
     assert again["result"] is True
     assert again["whole"] == [15, 20]
@@ -73,7 +81,7 @@ def test_where_the_file_of_one_process_is_damaged_an_older_one_is_used(
 
 def test_all_torn_is_an_error_in_all(told: list[Told], out: Path) -> None:
     assert told[1]["all torn"]["result"] == (
-        f"{out}/checkpoints: all 2 checkpoints are torn; restore one, or remove the folder to start again "
+        f"{out}/checkpoints: all 2 checkpoints are damaged; restore one, or remove the folder to start again "
         "from step 0."
     )
 

@@ -1,9 +1,9 @@
-"""The task keeps the contract of mtvit."""
+"""The task keeps mtvit's contract."""
 
 from mtvit_core.testing import TaskSuite
 
 
 class TestPresence(TaskSuite):
-    """Every check of the kit."""
+    """Runs every check of the kit."""
 
     task = "presence"

@@ -1,6 +1,6 @@
-"""One plain Vision Transformer that answers several tasks: what users and plugin authors need, by name.
+"""One plain Vision Transformer for several tasks: the names that users and plugin authors need.
 
-Names are imported when they are first used: ``import mtvit_core`` alone costs next to nothing.
+A name is imported when it is first used, so ``import mtvit_core`` alone costs next to nothing.
 """
 
 from importlib import import_module
@@ -11,6 +11,7 @@ from mtvit_core.__about__ import __version__ as __version__
 if TYPE_CHECKING:
     from mtvit_core.backbones.family import BackboneFamily as BackboneFamily
     from mtvit_core.backbones.features import Features as Features
+    from mtvit_core.backbones.features import LayerFeatures as LayerFeatures
     from mtvit_core.backbones.interface import Backbone as Backbone
     from mtvit_core.backbones.interface import BackboneSpec as BackboneSpec
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
@@ -36,11 +37,28 @@ if TYPE_CHECKING:
     from mtvit_core.evaluation.details import Mistakes as Mistakes
     from mtvit_core.evaluation.details import Table as Table
     from mtvit_core.evaluation.evaluator import Evaluator as Evaluator
+    from mtvit_core.evaluation.image_labels import ImageLabelsEvaluator as ImageLabelsEvaluator
+    from mtvit_core.heads.mlp import Hidden as Hidden
+    from mtvit_core.heads.patch_classifier import ImageLogits as ImageLogits
+    from mtvit_core.heads.patch_classifier import PatchClassifier as PatchClassifier
     from mtvit_core.heads.proposals import PickedQueries as PickedQueries
+    from mtvit_core.heads.proposals import QueryRequest as QueryRequest
+    from mtvit_core.heads.proposals import picked_group as picked_group
+    from mtvit_core.heads.proposals import proposal_loss as proposal_loss
+    from mtvit_core.heads.roi_cascade import BoundCascade as BoundCascade
+    from mtvit_core.heads.roi_cascade import RoICascade as RoICascade
     from mtvit_core.inference.options import PredictOptions as PredictOptions
+    from mtvit_core.losses.classification import sigmoid_focal as sigmoid_focal
+    from mtvit_core.losses.denoising import denoising_losses as denoising_losses
+    from mtvit_core.losses.denoising import noised_boxes as noised_boxes
+    from mtvit_core.losses.denoising import noised_weight as noised_weight
+    from mtvit_core.losses.distillation import SoftObjects as SoftObjects
     from mtvit_core.losses.global_batch import image_generators as image_generators
     from mtvit_core.losses.global_batch import shared_count as shared_count
     from mtvit_core.losses.matching import Match as Match
+    from mtvit_core.losses.perfect import SURE as SURE
+    from mtvit_core.losses.perfect import perfect_logits as perfect_logits
+    from mtvit_core.losses.perfect import perfect_rows as perfect_rows
     from mtvit_core.model.add_tasks import add_tasks as add_tasks
     from mtvit_core.model.backbone import create_backbone as create_backbone
     from mtvit_core.model.build import build as build
@@ -48,12 +66,22 @@ if TYPE_CHECKING:
     from mtvit_core.model.checkpoint import save as save
     from mtvit_core.model.convert import convert as convert
     from mtvit_core.model.multitask_vit import MultiTaskViT as MultiTaskViT
+    from mtvit_core.plugins.dataset_reader import LabelledImage as LabelledImage
+    from mtvit_core.plugins.dataset_reader import LabelledObject as LabelledObject
+    from mtvit_core.plugins.dataset_reader import LabelledSplit as LabelledSplit
+    from mtvit_core.plugins.dataset_reader import MapFolder as MapFolder
+    from mtvit_core.plugins.dataset_reader import Reader as Reader
     from mtvit_core.plugins.hookspecs import hookimpl as hookimpl
+    from mtvit_core.plugins.loss_weighting import Weighting as Weighting
     from mtvit_core.plugins.registry import installed_tasks as installed_tasks
+    from mtvit_core.plugins.sample_transform import Transform as Transform
     from mtvit_core.published.format import Blueprint as Blueprint
     from mtvit_core.published.format import PublishedFormat as PublishedFormat
     from mtvit_core.structures.annotations import Annotations as Annotations
+    from mtvit_core.structures.annotations import annotated_classes as annotated_classes
     from mtvit_core.structures.batch import Batch as Batch
+    from mtvit_core.structures.boxes import cxcywh_to_xyxy as cxcywh_to_xyxy
+    from mtvit_core.structures.boxes import xyxy_to_cxcywh as xyxy_to_cxcywh
     from mtvit_core.structures.categories import COCO_CATEGORIES as COCO_CATEGORIES
     from mtvit_core.structures.categories import Categories as Categories
     from mtvit_core.structures.categories import Category as Category
@@ -71,13 +99,23 @@ if TYPE_CHECKING:
     from mtvit_core.structures.keypoints import COCO_PERSON as COCO_PERSON
     from mtvit_core.structures.keypoints import KeypointSchema as KeypointSchema
     from mtvit_core.structures.masks import Rle as Rle
+    from mtvit_core.structures.masks import decode_rle as decode_rle
+    from mtvit_core.structures.masks import encode_rle as encode_rle
+    from mtvit_core.tasks.consensus import QueryObjects as QueryObjects
+    from mtvit_core.tasks.image_labels import ImageLabelsConfig as ImageLabelsConfig
+    from mtvit_core.tasks.image_labels import ImageLabelsTask as ImageLabelsTask
+    from mtvit_core.tasks.task import AnyTask as AnyTask
     from mtvit_core.tasks.task import Task as Task
     from mtvit_core.tasks.task import TaskConfig as TaskConfig
+    from mtvit_core.tasks.variant_task import VariantTask as VariantTask
 
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
     "backbones.family": ("BackboneFamily",),
-    "backbones.features": ("Features",),
+    "backbones.features": (
+        "Features",
+        "LayerFeatures",
+    ),
     "backbones.interface": (
         "Backbone",
         "BackboneSpec",
@@ -113,13 +151,40 @@ _MODULES = {
         "Table",
     ),
     "evaluation.evaluator": ("Evaluator",),
-    "heads.proposals": ("PickedQueries",),
+    "evaluation.image_labels": ("ImageLabelsEvaluator",),
+    "heads.mlp": ("Hidden",),
+    "heads.patch_classifier": (
+        "ImageLogits",
+        "PatchClassifier",
+    ),
+    "heads.proposals": (
+        "PickedQueries",
+        "QueryRequest",
+        "picked_group",
+        "proposal_loss",
+    ),
+    "heads.roi_cascade": (
+        "BoundCascade",
+        "RoICascade",
+    ),
     "inference.options": ("PredictOptions",),
+    "losses.classification": ("sigmoid_focal",),
+    "losses.denoising": (
+        "denoising_losses",
+        "noised_boxes",
+        "noised_weight",
+    ),
+    "losses.distillation": ("SoftObjects",),
     "losses.global_batch": (
         "image_generators",
         "shared_count",
     ),
     "losses.matching": ("Match",),
+    "losses.perfect": (
+        "SURE",
+        "perfect_logits",
+        "perfect_rows",
+    ),
     "model.add_tasks": ("add_tasks",),
     "model.backbone": ("create_backbone",),
     "model.build": ("build",),
@@ -129,14 +194,30 @@ _MODULES = {
     ),
     "model.convert": ("convert",),
     "model.multitask_vit": ("MultiTaskViT",),
+    "plugins.dataset_reader": (
+        "LabelledImage",
+        "LabelledObject",
+        "LabelledSplit",
+        "MapFolder",
+        "Reader",
+    ),
     "plugins.hookspecs": ("hookimpl",),
+    "plugins.loss_weighting": ("Weighting",),
     "plugins.registry": ("installed_tasks",),
+    "plugins.sample_transform": ("Transform",),
     "published.format": (
         "Blueprint",
         "PublishedFormat",
     ),
-    "structures.annotations": ("Annotations",),
+    "structures.annotations": (
+        "Annotations",
+        "annotated_classes",
+    ),
     "structures.batch": ("Batch",),
+    "structures.boxes": (
+        "cxcywh_to_xyxy",
+        "xyxy_to_cxcywh",
+    ),
     "structures.categories": (
         "COCO_CATEGORIES",
         "Categories",
@@ -163,11 +244,22 @@ _MODULES = {
         "COCO_PERSON",
         "KeypointSchema",
     ),
-    "structures.masks": ("Rle",),
+    "structures.masks": (
+        "Rle",
+        "decode_rle",
+        "encode_rle",
+    ),
+    "tasks.consensus": ("QueryObjects",),
+    "tasks.image_labels": (
+        "ImageLabelsConfig",
+        "ImageLabelsTask",
+    ),
     "tasks.task": (
+        "AnyTask",
         "Task",
         "TaskConfig",
     ),
+    "tasks.variant_task": ("VariantTask",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

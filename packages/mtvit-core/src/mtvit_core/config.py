@@ -19,7 +19,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or not TOML; the message gives line and column.
     """
     if not path.is_file():
-        raise ConfigError(f"config {path}: there is no such file.")
+        raise ConfigError(f"config {path}: no such file; check the path.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:

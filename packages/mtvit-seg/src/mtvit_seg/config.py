@@ -2,9 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mtvit_core.tasks.task import TaskConfig
+
+#: What can be said of an image.
+Kind = Literal["instances", "panoptic", "semantic"]
 
 
 class SegConfig(TaskConfig):
@@ -45,6 +48,8 @@ class SegConfig(TaskConfig):
         loss_region: Weight of the class that is read inside the boxes (picked).
         loss_denoising: Weight of what is read of boxes near the truth (picked).
         no_object: Weight of the no-object class in the cross-entropy (eomt).
+        results: What is said of an image, and scored: ``instances``, objects with masks, which may overlap;
+            ``panoptic``, a map of one segment for every pixel; ``semantic``, a map of one class.
         top_k: Most objects of an image in the results.
         nms: Of two objects of one class whose boxes overlap by more than this IoU only the better one is a
             result; 1 keeps both (picked).
@@ -82,9 +87,18 @@ class SegConfig(TaskConfig):
     loss_region: float = Field(1.0, ge=0)
     loss_denoising: float = Field(1.0, ge=0)
     no_object: float = Field(0.1, gt=0)
+    results: tuple[Kind, ...] = Field(("instances",), min_length=1)
     top_k: int = Field(100, ge=1)
     nms: float = Field(0.8, ge=0, le=1)
     mask_threshold: float = 0.0
     stuff: tuple[int, ...] = ()
     panoptic_score: float = Field(0.8, ge=0, le=1)
     panoptic_overlap: float = Field(0.8, ge=0, le=1)
+
+    @field_validator("results")
+    @classmethod
+    def _each_once(cls, results: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        twice = [kind for kind in results if results.count(kind) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands more than once; name each kind of result once")
+        return results

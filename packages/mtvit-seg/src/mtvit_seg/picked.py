@@ -23,7 +23,7 @@ from mtvit_core.losses.matching import Match, match_all
 from mtvit_core.losses.matching_costs import box_cost, focal_cost
 from mtvit_core.losses.perfect import perfect_logits, perfect_rows
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_seg.head import PickedHead, SegPredictions
 from mtvit_seg.losses.denoising import noised_losses
@@ -136,7 +136,6 @@ class PickedSegmentation(SegVariant):
         boxes = perfect_rows(predictions.boxes, targets.boxes, targets.valid)
         return replace(super().perfect(predictions, targets), boxes=boxes)
 
-    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
-        """Instances in original pixels, best first, without those that repeat a better one."""
-        found = super().decode(predictions, meta)
-        return [ImageResult(class_nms(one.instances, self.config.nms)) for one in found]
+    def instances(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Objects in original pixels, best first, without those that repeat a better one."""
+        return [class_nms(one, self.config.nms) for one in super().instances(predictions, meta)]

@@ -1,7 +1,7 @@
 """What the variants of segmentation share: masks, their costs and losses."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -10,14 +10,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.evaluation.evaluator import Evaluator, JointEvaluator
+from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
+from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
 from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.losses.perfect import SURE, perfect_rows
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.structures.image_result import CategoryMap, ImageResult
+from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_seg.config import SegConfig
 from mtvit_seg.decoding.instances import decode_instances
+from mtvit_seg.decoding.panoptic import PanopticRule, decode_panoptic
+from mtvit_seg.decoding.semantic import decode_semantic
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.losses.cost import dense_values, pair_dice, pair_entropy, point_values
 from mtvit_seg.losses.distill import SegLesson, soft_values
@@ -31,6 +37,11 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
     name: ClassVar[str] = "seg"
     Config: ClassVar[type[TaskConfig]] = SegConfig
     needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether instances are asked for."""
+        return "instances" in self.config.results
 
     @abstractmethod
     def sampling(self, predictions: SegPredictions) -> Sampling | None:
@@ -87,12 +98,53 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
             mask_logits=perfect_rows(torch.full_like(logits, -SURE), SURE * (2 * coverage - 1), valid),
         )
 
-    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
-        """Instances in original pixels, best first."""
+    def instances(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
+        """Objects in original pixels, best first."""
         config = self.config
-        found = decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
-        return [ImageResult(objects) for objects in found]
+        return decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
 
-    def evaluator(self) -> CocoEvaluator:
-        """COCO mask AP."""
-        return CocoEvaluator(self.name, "segm", self.categories)
+    def panoptic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[CategoryMap]:
+        """One segment for every pixel of the original images; ``stuff`` of the config is merged by class."""
+        rule = PanopticRule(self.stuff, self.config.panoptic_score, self.config.panoptic_overlap)
+        return decode_panoptic(predictions, meta, self.categories, rule)
+
+    def semantic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[CategoryMap]:
+        """One class for every pixel of the original images."""
+        return [
+            CategoryMap.semantic(labels, self.categories) for labels in decode_semantic(predictions, meta)
+        ]
+
+    @property
+    def stuff(self) -> frozenset[int]:
+        """Labels of the stuff classes."""
+        return frozenset(self.categories.label_of_id[id_] for id_ in self.config.stuff)
+
+    def decode(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """What the settings ask for, in original pixels; maps ``seg-panoptic`` and ``seg-semantic``."""
+        asked: dict[str, Callable[..., list[CategoryMap]]]
+        asked = {"panoptic": self.panoptic, "semantic": self.semantic}
+        maps = {
+            f"{self.name}-{kind}": make(predictions, meta)
+            for kind, make in asked.items()
+            if kind in self.config.results
+        }
+        found = self.instances(predictions, meta) if self.finds_objects else None
+        return [
+            ImageResult(
+                ImageResult.empty(at, self.categories).instances if found is None else found[i],
+                {name: each[i] for name, each in maps.items()},
+            )
+            for i, at in enumerate(meta)
+        ]
+
+    def evaluator(self) -> Evaluator:
+        """COCO mask AP, panoptic quality and mean IoU, as far as such results are asked for."""
+        results, categories = self.config.results, self.categories
+        parts: list[Evaluator] = []
+        if self.finds_objects:
+            parts.append(CocoEvaluator(self.name, "segm", categories))
+        if "panoptic" in results:
+            parts.append(PanopticEvaluator(f"{self.name}-panoptic", categories, self.stuff))
+        if "semantic" in results:
+            parts.append(SemanticEvaluator(f"{self.name}-semantic", categories, self.stuff))
+        return parts[0] if len(parts) == 1 else JointEvaluator(parts)

@@ -1,4 +1,4 @@
-"""The trunk without tasks is timm's own, for every family; what is no plain ViT is refused by name."""
+"""The backbone without tasks is timm's own, for every family; what is no plain ViT is refused by name."""
 
 from typing import Literal
 

@@ -150,7 +150,7 @@ def test_missing_data_folder(tmp_path):
 def test_missing_annotation_file(tmp_path):
     tiny_coco.keypoints_path(tiny_coco.write(tmp_path)).unlink()
     assert message(tmp_path) == (
-        "{k}: no such annotation file; beside it lie instances_train2017.json. Name it with coco.keypoints, "
+        "{k}: no such annotation file; its folder has instances_train2017.json. Name it with coco.keypoints, "
         "or set "
         'coco.keypoints="" if there is none.'
     )
@@ -159,7 +159,7 @@ def test_missing_annotation_file(tmp_path):
 def test_missing_annotation_folder(tmp_path):
     shutil.rmtree(tiny_coco.write(tmp_path) / "annotations")
     assert message(tmp_path) == (
-        "{i}: no such annotation file; beside it lie no JSON files. Name it with coco.instances, or set "
+        "{i}: no such annotation file; its folder has no JSON files. Name it with coco.instances, or set "
         'coco.instances="" if there is none.'
     )
 
@@ -178,5 +178,5 @@ def test_only_names_an_image_that_is_not_there(tmp_path):
 
 def test_missing_image_folder(tmp_path):
     assert message(tiny_coco.write(tmp_path), CocoConfig(images="pictures")) == (
-        "{r}/pictures: no such image folder; beside it lie annotations, train2017. Name it with coco.images."
+        "{r}/pictures: no such image folder; its parent has annotations, train2017. Name it with coco.images."
     )

@@ -10,11 +10,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from mtvit_core.evaluation.details import Chart, Details, Line
-from mtvit_core.evaluation.evaluator import Evaluator
-from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import DenseMap, ImageResult
+from mtvit_core import Annotations, Chart, DenseMap, Details, Evaluator, ImageMeta, ImageResult, Line
 
 #: Nearer than this is this far, so that ratios stay finite.
 NEAR = 1e-3

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtvit_core.backbones.features import Features
+from mtvit_core import Features
 
 
 @dataclass(frozen=True)

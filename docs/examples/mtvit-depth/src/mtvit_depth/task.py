@@ -9,14 +9,18 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.backbones.tokens import TokenGroup
-from mtvit_core.losses.global_batch import shared_count
-from mtvit_core.losses.matching import Match
-from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import DenseMap, ImageResult
-from mtvit_core.tasks.task import Task, TaskConfig
+from mtvit_core import (
+    Annotations,
+    BackboneSpec,
+    DenseMap,
+    ImageMeta,
+    ImageResult,
+    Match,
+    Task,
+    TaskConfig,
+    TokenGroup,
+    shared_count,
+)
 from mtvit_depth.evaluator import DepthEvaluator
 from mtvit_depth.head import DepthHead, DepthPredictions
 

@@ -10,10 +10,16 @@ from typing import ClassVar, Literal
 
 from PIL import Image
 
-from mtvit_core.errors import DataError
-from mtvit_core.plugins.dataset_reader import LabelledImage, LabelledObject, LabelledSplit, Reader
-from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.tasks.task import TaskConfig
+from mtvit_core import (
+    Categories,
+    Category,
+    DataError,
+    LabelledImage,
+    LabelledObject,
+    LabelledSplit,
+    Reader,
+    TaskConfig,
+)
 
 COLUMNS = ["file", "name", "x0", "y0", "x1", "y1"]
 

@@ -7,9 +7,7 @@ from jaxtyping import UInt8
 from pydantic import Field
 from torch import Tensor
 
-from mtvit_core.plugins.sample_transform import Transform
-from mtvit_core.structures.annotations import Annotations
-from mtvit_core.tasks.task import TaskConfig
+from mtvit_core import Annotations, TaskConfig, Transform
 
 
 class GreyscaleConfig(TaskConfig):

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.plugins.loss_weighting import Weighting
-from mtvit_core.tasks.task import TaskConfig
+from mtvit_core import TaskConfig, Weighting
 
 
 class ImpartialConfig(TaskConfig):

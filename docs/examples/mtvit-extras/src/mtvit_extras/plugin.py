@@ -1,13 +1,11 @@
-"""The entry point ``extras``: what is heavy is imported only when asked for."""
+"""The entry point ``extras``. It imports its classes only when asked, so that commands start quickly."""
 
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.plugins.hookspecs import hookimpl
+from mtvit_core import hookimpl
 
 if TYPE_CHECKING:
-    from mtvit_core.plugins.dataset_reader import Reader
-    from mtvit_core.plugins.loss_weighting import Weighting
-    from mtvit_core.plugins.sample_transform import Transform
+    from mtvit_core import Reader, Transform, Weighting
 
 
 @hookimpl
@@ -20,7 +18,7 @@ def mtvit_readers() -> "list[type[Reader[Any]]]":
 
 @hookimpl
 def mtvit_transforms() -> "list[type[Transform[Any]]]":
-    """Return the transform to grey."""
+    """Return the greyscale transform."""
     from mtvit_extras.greyscale import Greyscale
 
     return [Greyscale]

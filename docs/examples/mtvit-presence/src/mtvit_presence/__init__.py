@@ -1,1 +1,1 @@
-"""Presence: which categories an image shows, from the patches of mtvit's backbone."""
+"""Presence: which categories does an image show? A task plugin for mtvit."""

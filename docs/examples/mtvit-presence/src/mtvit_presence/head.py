@@ -1,31 +1,27 @@
-"""From patches to one logit per category: z = W [mean_n x_n, max_n x_n] + b."""
-
-from dataclasses import dataclass
+"""From patch tokens to one logit per category: z = W gelu(V [mean_n x_n, max_n x_n] + c) + b."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from mtvit_core.backbones.features import Features
-
-
-@dataclass(frozen=True)
-class PresencePredictions:
-    """Logits of "the image shows this category"."""
-
-    logits: Float[Tensor, "B C"]
+from mtvit_core import Features, ImageLogits
 
 
 class PresenceHead(nn.Module):
-    """A linear layer on the mean and the maximum of the patches."""
+    """Two layers on the mean and the maximum of the patch tokens."""
 
-    def __init__(self, width: int, classes: int) -> None:
-        """Draw the weights."""
+    def __init__(self, width: int, hidden: int, classes: int) -> None:
+        """Create the layers.
+
+        Args:
+            width: Channels of a token.
+            hidden: Channels of the hidden layer.
+            classes: Number of categories.
+        """
         super().__init__()
-        self.classify = nn.Linear(2 * width, classes)
+        self.classify = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, classes))
 
-    def forward(self, features: Features) -> PresencePredictions:
-        """Read the patches of the output."""
+    def forward(self, features: Features) -> ImageLogits:
+        """Read the patch tokens of the last block."""
         patches = features.last.patches.flatten(2)
         pooled = torch.cat([patches.mean(2), patches.amax(2)], 1)
-        return PresencePredictions(self.classify(pooled))
+        return ImageLogits(self.classify(pooled))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtvit_core.backbones.features import Features
+from mtvit_core import Features
 
 
 @dataclass(frozen=True)

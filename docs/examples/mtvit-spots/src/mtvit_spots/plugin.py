@@ -1,15 +1,15 @@
-"""The entry point ``spots``: the task is imported only when asked for, so that commands start quickly."""
+"""The entry point ``spots``. It imports the task only when asked, so that commands start quickly."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mtvit_core.plugins.hookspecs import hookimpl
+from mtvit_core import hookimpl
 
 if TYPE_CHECKING:
-    from mtvit_core.tasks.task import Task
+    from mtvit_core import AnyTask
 
 
 @hookimpl
-def mtvit_task() -> "type[Task[Any, Any, Any]]":
+def mtvit_task() -> "type[AnyTask]":
     """Return the spots task."""
     from mtvit_spots.task import Spots
 

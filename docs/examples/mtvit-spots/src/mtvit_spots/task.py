@@ -10,21 +10,28 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
-from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.proposals import QueryRequest
-from mtvit_core.losses.classification import sigmoid_focal
-from mtvit_core.losses.global_batch import shared_count
-from mtvit_core.losses.matching import Match
-from mtvit_core.losses.perfect import perfect_logits, perfect_rows
-from mtvit_core.structures.annotations import Annotations, annotated_classes
-from mtvit_core.structures.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
-from mtvit_core.structures.instances import Instances
-from mtvit_core.tasks.consensus import QueryObjects
-from mtvit_core.tasks.task import Task, TaskConfig
+from mtvit_core import (
+    Annotations,
+    BackboneSpec,
+    CocoEvaluator,
+    ImageMeta,
+    ImageResult,
+    Instances,
+    LearnedQueries,
+    Match,
+    QueryObjects,
+    QueryRequest,
+    Task,
+    TaskConfig,
+    TokenGroup,
+    annotated_classes,
+    cxcywh_to_xyxy,
+    perfect_logits,
+    perfect_rows,
+    shared_count,
+    sigmoid_focal,
+    xyxy_to_cxcywh,
+)
 from mtvit_spots.head import SpotsHead, SpotsPredictions
 
 

@@ -8,11 +8,11 @@ from mtvit_core.cli.errors import verbose_option
 from mtvit_core.errors import CheckpointError, ConfigError
 
 
-@click.command("convert", short_help="Turn a published checkpoint into a model.safetensors.")
+@click.command("convert", short_help="Convert a published checkpoint to a model.safetensors.")
 @click.argument("source")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
-@click.option("--base", help="Base weights, where SOURCE holds differences to them.")
-@click.option("--dataset", help="Of a model with experts for several data sets, the one to take.")
+@click.option("--base", help="Base weights, if SOURCE contains differences to them.")
+@click.option("--dataset", help="Which dataset's expert to use, if SOURCE has several.")
 @click.option("--image-size", nargs=2, type=click.IntRange(min=1), help="Rows and columns of the canvas.")
 @verbose_option
 def convert_command(
@@ -20,12 +20,12 @@ def convert_command(
 ) -> None:
     """Convert SOURCE: a hub id, a folder with config.json and safetensors, or an official file.
 
-    `mtvit models` lists what is known. Every key must fit; nothing in a file is executed.
+    `mtvit models` lists what is known. Every key must match, and no code in a file is executed.
     """
     if out.exists():
-        raise ConfigError(f"out {out}: exists already; give another file with --out.")
+        raise ConfigError(f"out {out}: already exists; give another file with --out.")
     if not out.parent.is_dir():
-        raise CheckpointError(f"out {out}: there is no folder {out.parent}; make it first.")
+        raise CheckpointError(f"out {out}: no such folder {out.parent}; create it first.")
     from mtvit_core.model.checkpoint import save
     from mtvit_core.model.convert import convert
 

@@ -47,7 +47,7 @@ def _report_broken() -> None:
 @click.version_option(package_name="mtvit-core")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """One plain Vision Transformer, several tasks: predict with a model, see which tasks are installed."""
+    """Predict with multi-task ViTs, convert published checkpoints and manage task plugins."""
     if ctx.invoked_subcommand != "plugins":  # which lists them all, and then ends with the same code
         require_sound_plugins(ctx)
 

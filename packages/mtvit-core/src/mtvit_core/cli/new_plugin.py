@@ -17,12 +17,12 @@ TEMPLATE = "presence"
 
 @click.command("new-plugin", short_help="Write a package with a task of your own, ready to install.")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to make. [default: mtvit-NAME]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to create. [default: mtvit-NAME]")
 @verbose_option
 def new_plugin_command(name: str, out: Path | None) -> None:
-    """Write a package that brings the task NAME: entry point, task, head, evaluator, tests and README.
+    """Write a package for the task NAME: entry point, task, head, tests and README.
 
-    The task says which categories an image shows. It installs, passes its tests and trains as it is.
+    The task says which categories an image shows. It installs, passes its tests and trains without changes.
     """
     folder = out or Path(f"mtvit-{name.replace('_', '-')}")
     for path in write_plugin(name, folder):
@@ -50,7 +50,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
             "no word of Python."
         )
     if folder.exists():
-        raise ConfigError(f"new-plugin: {folder} is there already; give another folder with --out.")
+        raise ConfigError(f"new-plugin: {folder} already exists; give another folder with --out.")
     root = Path(str(files("mtvit_core") / "template"))
     texts = {
         renamed(str(source.relative_to(root)).removesuffix(".txt"), name): source.read_text(encoding="utf-8")

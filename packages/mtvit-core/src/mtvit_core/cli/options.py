@@ -34,5 +34,5 @@ strict_option = click.option(
     is_flag=True,
     expose_value=False,
     callback=_remember,
-    help=f"End where any plugin is broken; {STRICT}=1 does the same.",
+    help=f"Stop if any plugin is broken; same as {STRICT}=1.",
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @verbose_option
 @click.pass_context
 def plugins_command(ctx: click.Context, as_json: bool) -> None:
-    """List installed tasks and commands, and broken plugins with cause and remedy; -v adds tracebacks."""
+    """List installed tasks and commands, and broken plugins with cause and fix; -v adds tracebacks."""
     found = describe(is_verbose(ctx))
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -80,7 +80,7 @@ def _origin(plugin: "Origin") -> dict[str, Any]:
 
 def _print_tables(console: "Console", found: dict[str, list[dict[str, Any]]]) -> None:
     if not found["tasks"]:
-        console.print("No task is installed; install one, as in: pip install mtvit-det")
+        console.print("No task is installed; install one, for example: pip install mtvit-det")
     tasks = [
         (
             t["name"],

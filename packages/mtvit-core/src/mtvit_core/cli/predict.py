@@ -1,17 +1,14 @@
 """``mtvit predict``: results of a model for image files, as pictures and one JSON."""
 
-import signal
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mtvit_core.cli.errors import verbose_option
+from mtvit_core.cli.stopping import STOPPED, stopped_by_signals
 from mtvit_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,36 +22,41 @@ if TYPE_CHECKING:
     from mtvit_core.structures.image_result import ImageResult
 
 _JSON, _FINISHED = "predictions.json", "predictions.partial.jsonl"
-#: Exit code of a run that was asked to stop and can go on; EX_TEMPFAIL of sysexits.h.
-STOPPED = 75
 
 
-@click.command("predict", short_help="Find objects in images: pictures and one JSON.")
+@click.command("predict", short_help="Run a model on images; write pictures and JSON.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--min-score", default=0.3, show_default=True, help="Leave out objects below this score.")
+@click.option("--min-score", default=0.3, show_default=True, help="Leave out results with lower scores.")
 @click.option(
     "--part-score",
     type=click.FloatRange(0, 1),
-    help="Keep what a task adds to a linked object from this score on.  [default: --min-score]",
+    help="Lowest score of parts of a linked object.  [default: --min-score]",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TASK.A=VALUE",
+    help="Change a setting of a task that its weights do not depend on; may be repeated.",
 )
 @click.option("--tasks", help="Tasks to run, comma-separated. [default: all of the model]")
 @click.option(
     "--boxes",
     type=click.Path(path_type=Path),
-    help="The people to look at: a predictions.json, or a COCO detection file.",
+    help="People to crop for top-down tasks: a predictions.json or a COCO detection file.",
 )
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    help="A COCO annotation file with the ids of the images, for --boxes that names images by ids.",
+    help="COCO annotation file with the image ids that --boxes uses.",
 )
-@click.option("--detector", type=click.Path(path_type=Path), help="Another model that finds the people.")
+@click.option("--detector", type=click.Path(path_type=Path), help="Model that finds the people.")
 @click.option(
     "--person-score",
     type=float,
-    help="Least score of people found by --detector, or by another task of MODEL.  [default: 0.3]",
+    help="Lowest score of people found by --detector or by another task of MODEL.  [default: 0.3]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -64,14 +66,14 @@ STOPPED = 75
     "--link/--no-link",
     default=True,
     show_default=True,
-    help="One object for what several tasks found of it, or one for each task.",
+    help="Combine the results of all tasks for an object into one, or keep one per task.",
 )
 @click.option(
     "--min-link",
     default=0.5,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Least agreement of results that are one object.",
+    help="Lowest agreement of results that are linked.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped in the folder of --out.")
 @verbose_option
@@ -81,6 +83,7 @@ def predict_command(
     out: Path,
     min_score: float,
     part_score: float | None,
+    assignments: tuple[str, ...],
     tasks: str | None,
     boxes: Path | None,
     annotations: Path | None,
@@ -104,7 +107,7 @@ def predict_command(
     from mtvit_core.inference.people import PERSON_SCORE
 
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"out {out}: this is a file; give a folder.")
+        raise ConfigError(f"out {out}: is a file; give a folder.")
     tree = image_tree(images, out)
     pictures = pictures_of(tree, out)
     _check_free(out, pictures, resume)
@@ -119,8 +122,9 @@ def predict_command(
     )
     source = PeopleFrom(boxes, annotations, detector)
     with writable(out):
-        finder = _finder(model, tasks, device, tree.images, source, options)
-        counts = _predict_all(finder, tree.images, pictures, out, _settings(model, tasks, source, options))
+        finder = _finder(model, tasks, assignments, device, tree.images, source, options)
+        settings = _settings(model, tasks, assignments, source, options)
+        counts = _predict_all(finder, tree.images, pictures, out, settings)
     _report(tree, counts, out)
 
 
@@ -134,10 +138,10 @@ class PeopleFrom:
 
 
 def _settings(
-    model: Path, tasks: str | None, people: PeopleFrom, options: "PredictOptions"
+    model: Path, tasks: str | None, changed: Sequence[str], people: PeopleFrom, options: "PredictOptions"
 ) -> dict[str, Any]:
     """What results depend on."""
-    told = {"model": str(model), "tasks": tasks, **asdict(people), **asdict(options)}
+    told = {"model": str(model), "tasks": tasks, "set": [*changed], **asdict(people), **asdict(options)}
     del told["batch_size"]
     return {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
 
@@ -145,18 +149,20 @@ def _settings(
 def _finder(
     model: Path,
     tasks: str | None,
+    changed: Sequence[str],
     device: str,
     paths: Sequence[Path],
     people: PeopleFrom,
     options: "PredictOptions",
 ) -> "_Finder":
     from mtvit_core.cli.people import person_source
+    from mtvit_core.config import apply_set
     from mtvit_core.device import pick_device
     from mtvit_core.model.checkpoint import load
 
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     place = pick_device(device)
-    loaded = load(model, names).to(place)
+    loaded = load(model, names, apply_set({}, changed)).to(place)
     source = person_source(
         loaded, model, paths, people.boxes, people.annotations, people.detector, options.person_score, place
     )
@@ -173,7 +179,7 @@ def _predict_all(
     finished = FinishedList(out / _FINISHED, settings)
     left = [i for i, path in enumerate(paths) if str(path) not in finished.entries]
     try:
-        with _stopped_by_signals():
+        with stopped_by_signals():
             for part in _parts(left, finder.options.batch_size):
                 _predict_part(finder, paths, pictures, part, finished, counts)
             finished.end(out / _JSON, [str(path) for path in paths])
@@ -186,23 +192,6 @@ def _predict_all(
     counts.images = len(finished.entries)
     counts.objects = sum(len(entry["objects"]) for entry in finished.entries.values())
     return counts
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM stop the run as Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _report(tree: "ImageTree", counts: "Counts", out: Path) -> None:
@@ -244,7 +233,7 @@ def _check_free(out: Path, pictures: Sequence[Path], resume: bool) -> None:
     for target in (out / _JSON, *(() if resume else pictures)):
         if target.exists():
             name = target.relative_to(out)
-            raise ConfigError(f"out {out}: {name} is there already; give another folder with --out.")
+            raise ConfigError(f"out {out}: {name} already exists; give another folder with --out.")
 
 
 def _check_headers(paths: Sequence[Path]) -> None:
@@ -258,7 +247,8 @@ def _check_headers(paths: Sequence[Path]) -> None:
             errors.append(error)
     if len(errors) > 1:
         raise DataError(
-            f"{errors[0]} {len(errors) - 1} more of {len(paths)} images cannot be read; nothing was done."
+            f"{errors[0]} {len(errors) - 1} more of {len(paths)} images cannot be read; "
+            "nothing was predicted."
         )
     if errors:
         raise errors[0]

@@ -14,6 +14,11 @@ from mtvit_core.structures.image_result import ImageResult
 class Evaluator(ABC):
     """Collects results against annotations and scores them."""
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Kinds of truth that it is to be given beside those that its task needs, such as ``segments``."""
+        return frozenset()
+
     @abstractmethod
     def update(
         self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
@@ -51,3 +56,55 @@ class Evaluator(ABC):
             min_score: Results below it are not to count where there is no curve over all scores.
         """
         return Details()
+
+
+class JointEvaluator(Evaluator):
+    """Several evaluators of one task as one; no two have a metric of the same name."""
+
+    def __init__(self, parts: Sequence[Evaluator]) -> None:
+        """Keep the evaluators.
+
+        Args:
+            parts: At least one; mistakes are told by the first that counts some.
+        """
+        self._parts = tuple(parts)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What any of them reads."""
+        return frozenset().union(*(part.reads for part in self._parts))
+
+    def update(
+        self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
+    ) -> None:
+        """Add images to each; see ``Evaluator.update``."""
+        for part in self._parts:
+            part.update(results, annotations, meta)
+
+    def state(self) -> dict[str, Any]:
+        """Return what each has collected."""
+        return {"parts": [part.state() for part in self._parts]}
+
+    def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Replace what each has collected; see ``Evaluator.merge``."""
+        for place, part in enumerate(self._parts):
+            part.merge([state["parts"][place] for state in states])
+
+    def compute(self) -> dict[str, float]:
+        """Return the metrics of all."""
+        return {name: value for part in self._parts for name, value in part.compute().items()}
+
+    def use_engine(self, engine: Engine) -> None:
+        """Tell each."""
+        for part in self._parts:
+            part.use_engine(engine)
+
+    def details(self, min_score: float) -> Details:
+        """Return the tables, charts and matrices of all, and the mistakes that the first of them tells."""
+        told = [part.details(min_score) for part in self._parts]
+        return Details(
+            tables=tuple(table for one in told for table in one.tables),
+            charts=tuple(chart for one in told for chart in one.charts),
+            matrices=tuple(matrix for one in told for matrix in one.matrices),
+            mistakes=next((one.mistakes for one in told if one.mistakes), ()),
+        )

@@ -65,7 +65,9 @@ def read_person_boxes(
             raise DataError(f"{file}: entry {number} is not an object with file_name and objects.")
         name = Path(entry["file_name"]).name
         if name in by_name:
-            raise DataError(f"{file}: {name!r} stands twice; boxes are found by the name without its folder.")
+            raise DataError(
+                f"{file}: {name!r} is listed twice; boxes are found by the file name without its folder."
+            )
         by_name[name] = entry["objects"]
     missing = [image.name for image in images if image.name not in by_name]
     if missing:
@@ -129,7 +131,7 @@ def read_image_ids(annotations: Path, images: Sequence[Path]) -> list[int]:
     try:
         ids = {Path(image["file_name"]).name: int(image["id"]) for image in table["images"]}
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"{annotations}: it holds no list of images with file_name and id.") from None
+        raise DataError(f"{annotations}: it has no list of images with file_name and id.") from None
     missing = [image.name for image in images if image.name not in ids]
     if missing:
         raise DataError(f"{annotations}: it does not list {missing[0]!r}; give the file of these images.")

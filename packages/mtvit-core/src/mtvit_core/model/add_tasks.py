@@ -1,4 +1,4 @@
-"""Other tasks for a model that is there: the same trunk and heads, and fresh ones beside them."""
+"""Other tasks for a model that is there: the same backbone and heads, and fresh ones beside them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from mtvit_core.tasks.instance_group import Queries
 def add_tasks(model: MultiTaskViT, tasks: Sequence[str] | Mapping[str, Any]) -> MultiTaskViT:
     """Return a model with further tasks; it shares the weights of the one given.
 
-    Isolated token groups change no answer of the tasks that are there, as long as the trunk stays as it is.
+    Isolated token groups change no answer of the present tasks, as long as the backbone stays as it is.
 
     Args:
         model: A model, such as a converted one.
@@ -38,7 +38,7 @@ def with_tasks(
     """Return a model with these tasks: those that are there keep their weights, others are fresh.
 
     Args:
-        model: A model, whose trunk the new one shares.
+        model: A model, whose backbone the new one shares.
         tasks: Settings by name. Of a task that is there they change single settings, and the rest stays.
         queries: See ``MultiTaskViT``; of a model that has tasks, its own stay.
 

@@ -61,5 +61,5 @@ def build(
         ConfigError: the backbone or a setting is unknown or does not fit.
         PluginError: a task is not installed or broken.
     """
-    trunk = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
-    return MultiTaskViT(trunk, make_tasks(tasks, categories), categories, person_canvas, queries=queries)
+    made = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
+    return MultiTaskViT(made, make_tasks(tasks, categories), categories, person_canvas, queries=queries)

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from mtvit_core.__about__ import __version__
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
@@ -81,9 +81,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
     """
     source = own_file(path) or Path(path)
     if not source.is_file():
-        raise CheckpointError(
-            f"checkpoint {source}: there is no such file; give the path of a model.safetensors."
-        )
+        raise CheckpointError(f"checkpoint {source}: no such file; give the path of a model.safetensors.")
     try:
         with safe_open(source, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -100,7 +98,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
         )
     missing = [key for key in HEADER if key not in header]
     if missing:
-        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it anew.")
+        raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it again.")
     return header
 
 
@@ -112,13 +110,19 @@ def _parsed(text: str) -> dict[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
-def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
+def load(
+    path: str | Path,
+    tasks: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> MultiTaskViT:
     """Read a model that ``save`` wrote, or convert a published checkpoint.
 
     Args:
         path: The file, or the folder of a run that holds it; or a published checkpoint: a folder, a hub id or
             an official file, see ``mtvit_core.convert``.
         tasks: Which of its tasks to load; all by default.
+        settings: By task, settings to use in place of those it was saved with, as
+            ``{"seg": {"results": ["panoptic"]}}``; its weights must still fit.
 
     Returns:
         The model on the CPU, in evaluation mode.
@@ -126,18 +130,19 @@ def load(path: str | Path, tasks: Sequence[str] | None = None) -> MultiTaskViT:
     Raises:
         CheckpointError: the file is missing, torn, lacks a task that was asked for, or does not fit.
         PluginError: a task of the checkpoint is not installed.
-        ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin.
+        ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin;
+            or a setting that was given is unknown or has a wrong value.
     """
     if is_published(path):
-        return _load_published(path, tasks)
+        return _load_published(path, tasks, settings or {})
     header = read_header(path)
     _check_held(path, tasks, list(header["tasks"]))
-    settings = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
+    own = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
     try:
-        model = _rebuild(header, settings)
+        model = _rebuild(header, _changed(path, own, settings or {}))
     except (PluginError, ConfigError) as cause:
         raise type(cause)(f"checkpoint {path}: {cause}") from None
-    left_out = [f"tasks.{name}." for name in header["tasks"] if name not in settings]
+    left_out = [f"tasks.{name}." for name in header["tasks"] if name not in own]
     if model.instance_group is None:
         left_out.append("instance_group.")
     load_weights(model, own_file(path) or Path(path), skip=tuple(left_out))
@@ -158,18 +163,33 @@ def is_published(path: str | Path) -> bool:
         return False
 
 
-def _load_published(path: str | Path, tasks: Sequence[str] | None) -> MultiTaskViT:
+def _load_published(
+    path: str | Path, tasks: Sequence[str] | None, settings: Mapping[str, Any]
+) -> MultiTaskViT:
     model = convert(path)
-    held = [task.name for task in model.task_list]
-    _check_held(path, tasks, held)
-    kept = [task for task in model.task_list if tasks is None or task.name in tasks]
-    if len(kept) == len(held):
+    held = {task.name: task.config.model_dump(mode="json") for task in model.task_list}
+    _check_held(path, tasks, list(held))
+    kept = {name: values for name, values in held.items() if tasks is None or name in tasks}
+    if len(kept) == len(held) and not settings:
         return model
-    part = MultiTaskViT(model.backbone, kept, model.categories, model.canvases["person"], model.framing)
-    part.load_state_dict(
-        {key: value for key, value in model.state_dict().items() if key in part.state_dict()}
-    )
+    parts = make_tasks(_changed(path, kept, settings), model.categories)
+    part = MultiTaskViT(model.backbone, parts, model.categories, model.canvases["person"], model.framing)
+    left_out = tuple(f"tasks.{name}." for name in held if name not in kept)
+    found = {key: value for key, value in model.state_dict().items() if not key.startswith(left_out)}
+    _fill(part, found, path)
     return part.eval()
+
+
+def _changed(path: str | Path, held: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of tasks with those that were given in their place."""
+    _check_held(path, list(given), list(held))
+    for name, values in given.items():
+        if not isinstance(values, Mapping):
+            raise ConfigError(
+                f"settings of task {name!r} are {values!r:.60}, not a table; name one of them, as in "
+                f"{name}.results."
+            )
+    return {name: {**values, **given.get(name, {})} for name, values in held.items()}
 
 
 def _check_held(path: str | Path, tasks: Sequence[str] | None, held: Sequence[str]) -> None:
@@ -184,10 +204,10 @@ def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTas
     categories = Categories.from_json(header["categories"])
     canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
     name, options = header["backbone"]["name"], header["backbone"]["options"]
-    trunk = create_backbone(name, canvases["image"], options=options)
+    backbone = create_backbone(name, canvases["image"], options=options)
     framing = framing_from_json(header["framing"]) if "framing" in header else None
     tasks, queries = make_tasks(settings, categories), queries_from_json(header.get("queries", "task"))
-    return MultiTaskViT(trunk, tasks, categories, canvases["person"], framing, queries)
+    return MultiTaskViT(backbone, tasks, categories, canvases["person"], framing, queries)
 
 
 def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) -> None:
@@ -198,8 +218,11 @@ def load_weights(model: MultiTaskViT, path: Path, skip: tuple[str, ...] = ()) ->
     """
     with safe_open(path, framework="pt") as file:
         found = {key: file.get_tensor(key) for key in file.keys() if not key.startswith(skip)}  # noqa: SIM118
-    own = model.state_dict()
-    problems = differences(own, found)
+    _fill(model, found, path)
+
+
+def _fill(model: MultiTaskViT, found: Mapping[str, Tensor], path: str | Path) -> None:
+    problems = differences(model.state_dict(), found)
     if problems:
         raise CheckpointError(f"checkpoint {path}: its weights do not fit the model: {problems}.")
     model.load_state_dict(found)

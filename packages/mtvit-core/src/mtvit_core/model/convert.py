@@ -49,7 +49,7 @@ def convert(
     choices = Choices(None if base is None else open_source(base, allowed), dataset, image_size)
     for name in ("base", "dataset", "image_size"):
         if getattr(choices, name) is not None and name not in format_.takes:
-            raise ConfigError(f"source {source}: {name} means nothing to {format_.name}; leave it out.")
+            raise ConfigError(f"source {source}: {format_.name} does not use {name}; leave it out.")
     plan = format_.blueprint(found, choices)
     return fill(build_model(plan), plan, found, format_.name, choices.base).eval()
 
@@ -91,9 +91,9 @@ def _check_foreign(source: Source) -> None:
 
 def build_model(plan: Blueprint) -> MultiTaskViT:
     """Build the model of a plan with fresh weights."""
-    trunk = create_backbone(plan.backbone, plan.canvas, options=plan.options)
+    backbone = create_backbone(plan.backbone, plan.canvas, options=plan.options)
     tasks = make_tasks(plan.tasks, plan.categories)
-    return MultiTaskViT(trunk, tasks, plan.categories, plan.person_canvas, plan.framing)
+    return MultiTaskViT(backbone, tasks, plan.categories, plan.person_canvas, plan.framing)
 
 
 @torch.no_grad()

@@ -43,7 +43,7 @@ class MultiTaskViT(nn.Module):
     """A backbone and the heads of its tasks.
 
     Attributes:
-        backbone: The shared trunk.
+        backbone: The shared backbone.
         tasks: Tasks by name; they hold no weights.
         modules_of: Weights by task name; a task's state-dict keys start with ``tasks.<name>.``.
         categories: Classes of the data the model is for.
@@ -64,7 +64,7 @@ class MultiTaskViT(nn.Module):
         """Assemble the model.
 
         Args:
-            backbone: The trunk; its canvas is that of whole images.
+            backbone: The backbone; its canvas is that of whole images.
             tasks: What it is to answer, with distinct names.
             categories: Classes of the data.
             person_canvas: Rows and columns of person crops, for top-down tasks.
@@ -142,7 +142,7 @@ class MultiTaskViT(nn.Module):
     def features(
         self, images: UInt8[Tensor, "B 3 H W"], view: View = "image", proposals: bool = True
     ) -> Features:
-        """Run the trunk once with the token groups of every task of this view."""
+        """Run the backbone once with the token groups of every task of this view."""
         groups: list[TokenGroup] = []
         maskers: dict[str, QueryMasker] = {}
         tasks = self.of_view(view)
@@ -298,7 +298,7 @@ def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
-            raise PluginError(f"model: task {name!r} stands twice; name each task once.")
+            raise PluginError(f"model: task {name!r} is listed twice; name each task once.")
 
 
 def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:

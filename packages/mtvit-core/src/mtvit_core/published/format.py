@@ -42,7 +42,7 @@ class Blueprint:
         categories: Classes, with original ids and names.
         recipes: How each tensor of the model is made, by its key.
         ignored: Keys of the source that are no part of the model, as weights of its loss.
-        options: Arguments of the trunk.
+        options: Arguments of the backbone.
         framing: How whole images come onto a canvas; None fits them into the model's own.
         person_canvas: Rows and columns of person crops.
     """

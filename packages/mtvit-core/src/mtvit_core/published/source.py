@@ -118,9 +118,7 @@ def open_source(where: str | Path, allowed: Iterable[type] = ()) -> Source:
     if path.is_dir():
         return _open_folder(path, name, allowed)
     if not path.is_file():
-        raise CheckpointError(
-            f"source {name}: there is no such file or folder, and a hub id has the form owner/name."
-        )
+        raise CheckpointError(f"source {name}: no such file or folder; a hub id has the form owner/name.")
     return Source(name, _tensors_of(path, name, allowed))
 
 
@@ -181,7 +179,9 @@ def _open_shards(index: Path, name: str) -> dict[str, Stored]:
         tensors |= _safetensors(index.parent / file, name)
     if tensors.keys() != places.keys():
         odd = sorted(tensors.keys() ^ places.keys())
-        raise CheckpointError(f"source {name}: index and shards disagree about {odd[0]!r}; fetch it anew.")
+        raise CheckpointError(
+            f"source {name}: index and shards disagree about {odd[0]!r}; download it again."
+        )
     return tensors
 
 
@@ -211,7 +211,7 @@ def _safetensors(path: Path, name: str) -> dict[str, Stored]:
             }
     except SafetensorError as cause:
         raise CheckpointError(
-            f"source {name}: {path.name} is torn or no safetensors file ({cause})."
+            f"source {name}: {path.name} is damaged or not a safetensors file ({cause})."
         ) from None
 
 
@@ -229,7 +229,9 @@ def _pickled(path: Path, name: str, allowed: Iterable[type]) -> dict[str, Stored
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as cause:
         words = " ".join(str(cause).split())
-        raise CheckpointError(f"source {name}: torn or no file of torch.save ({words:.200}).") from None
+        raise CheckpointError(
+            f"source {name}: damaged, or not written by torch.save ({words:.200})."
+        ) from None
     weights = _nested(found)
     odd = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if odd or not weights:

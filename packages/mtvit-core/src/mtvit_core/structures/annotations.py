@@ -14,8 +14,30 @@ from mtvit_core.structures.categories import Categories
 LABEL_KINDS = ("boxes", "masks", "keypoints")
 #: The splits of a data set.
 SplitName = Literal["train", "val"]
+#: Pixels of which nobody knows what they belong to, as in COCO's panoptic files.
+UNKNOWN_SEGMENT = 0
+#: Pixels that belong to no segment of the known categories.
+NO_SEGMENT = -1
 #: Visibility of a keypoint that the data set does not annotate, of an object whose other keypoints it does.
 UNASKED = -1
+
+
+@dataclass(frozen=True)
+class TrueSegments:
+    """What every pixel of an image belongs to.
+
+    Attributes:
+        ids: Segment of each pixel: m + 1 for segment m, ``UNKNOWN_SEGMENT`` where nobody knows,
+            ``NO_SEGMENT`` where none of the known classes is.
+        labels: Category of each segment, as an index into ``Categories``.
+        is_crowd: Whether a segment stands for a group of objects.
+        known: Categories whose regions are annotated; results of others are neither right nor wrong.
+    """
+
+    ids: Int64[Tensor, "H W"]
+    labels: Int64[Tensor, " M"]
+    is_crowd: Bool[Tensor, " M"]
+    known: Bool[Tensor, " C"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,8 @@ class Annotations:
             names are those of the data set: core knows none.
         annotated: Categories whose objects are annotated in this image; objects of others may be there
             unseen. None: all are.
+        segments: What every pixel of the original image belongs to, where the data set says so and an
+            evaluator asks; None otherwise, and in training.
     """
 
     boxes: Float[Tensor, "M 4"]
@@ -52,6 +76,7 @@ class Annotations:
     has: frozenset[str]
     maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
     annotated: Bool[Tensor, " C"] | None = None
+    segments: TrueSegments | None = None
 
     def __len__(self) -> int:
         """Return the number of instances."""

@@ -116,8 +116,8 @@ class ImageLabels:
         categories: Classes that ``labels`` index.
     """
 
-    labels: Int64[Tensor, " n"]
-    scores: Float[Tensor, " n"]
+    labels: Int64[Tensor, " C"]
+    scores: Float[Tensor, " C"]
     categories: Categories
 
     @classmethod

@@ -116,6 +116,11 @@ class Task(ABC, Generic[C, P, T]):
         return False
 
     @property
+    def finds_objects(self) -> bool:
+        """Whether its results have objects, by its settings; else linking and consistency leave it out."""
+        return True
+
+    @property
     def reads_patches(self) -> bool:
         """Whether its head reads patch or prefix tokens of the output, not its queries alone."""
         return True

@@ -51,6 +51,11 @@ class VariantTask(Task[C, P, T], Generic[C, P, T]):
         return self.variant.finds_boxes
 
     @property
+    def finds_objects(self) -> bool:
+        """Whether the variant's results have objects."""
+        return self.variant.finds_objects
+
+    @property
     def reads_patches(self) -> bool:
         """Whether the variant's head reads more of the output than its queries."""
         return self.variant.reads_patches

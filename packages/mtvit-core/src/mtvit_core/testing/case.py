@@ -89,8 +89,8 @@ class Case:
         """
         torch.manual_seed(seed)
         tasks = (self.task, *others) if first else (*others, self.task)
-        trunk = create_backbone(BACKBONE, CANVASES["image"], options=OPTIONS)
-        return MultiTaskViT(trunk, tasks, self.categories, CANVASES["person"])
+        backbone = create_backbone(BACKBONE, CANVASES["image"], options=OPTIONS)
+        return MultiTaskViT(backbone, tasks, self.categories, CANVASES["person"])
 
     def stirred(self, *others: Task[Any, Any, Any], first: bool = True, seed: int = 0) -> MultiTaskViT:
         """Build a model whose weights are all random, also those that heads start at zero."""
@@ -146,7 +146,7 @@ def stir(module: M) -> M:
 
 @contextmanager
 def supervised(model: MultiTaskViT) -> Iterator[None]:
-    """Let the trunk give the depths of training while no head draws at random."""
+    """Let the backbone give the depths of training while no head draws at random."""
     with keeping_modes(model):
         model.eval()
         model.backbone.train()

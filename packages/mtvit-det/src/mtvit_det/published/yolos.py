@@ -62,7 +62,7 @@ class Sizes:
 
     @property
     def options(self) -> Mapping[str, Option]:
-        """Arguments of the trunk."""
+        """Arguments of the backbone."""
         return {
             "patch_size": PATCH,
             "embed_dim": self.width,
@@ -243,7 +243,7 @@ def framing(source: Source, sizes: Sizes) -> ShortSide:
 
 
 def tables(sizes: Sizes, tokens: str, first: str, between: str) -> dict[str, Recipe]:
-    """Part the tables of positions: class token and patches to the trunk, DET tokens to theirs.
+    """Part the tables of positions: class token and patches to the backbone, DET tokens to theirs.
 
     Args:
         sizes: Those of the model.
@@ -261,9 +261,9 @@ def tables(sizes: Sizes, tokens: str, first: str, between: str) -> dict[str, Rec
     }
     if sizes.between:
         shapes = [(gaps, *whole)]
-        trunk = Recipe((between,), lambda own: shapes, lambda p: p[0][:, 0, :-count])
+        backbone = Recipe((between,), lambda own: shapes, lambda p: p[0][:, 0, :-count])
         own_tables = Recipe((between,), lambda own: shapes, lambda p: p[0][:, 0, -count:])
-        found |= {"backbone.vit.mid_pos_embed": trunk, "tasks.det.tokens.det.tables": own_tables}
+        found |= {"backbone.vit.mid_pos_embed": backbone, "tasks.det.tokens.det.tables": own_tables}
     return found
 
 

@@ -23,7 +23,7 @@ from mtvit_pose.published.datasets import dataset_with
 from mtvit_pose.published.vitpose import AFFINE, STATISTICS, portrait
 from mtvit_pose.topdown.keypoint_token import STRIDE as HEATMAP_STRIDE
 
-#: The trunk is that of DeiT-Ti, which has the width of TokenPose; what differs are options.
+#: The backbone is that of DeiT-Ti, which has the width of TokenPose; what differs are options.
 BACKBONE = "deit_tiny_patch16_224"
 WIDTH = 192
 #: Before every key of a checkpoint of the training.

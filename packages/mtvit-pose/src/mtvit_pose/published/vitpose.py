@@ -20,7 +20,7 @@ from mtvit_pose.published.catalogue import OFFICIAL_VITPOSE, TRANSFORMERS_VITPOS
 from mtvit_pose.published.datasets import DATASETS, PoseDataset, dataset_named, dataset_with
 from mtvit_pose.published.vitpose_keys import OFFICIAL, TRANSFORMERS, Names
 
-#: The trunk is the ViT of MAE, from which ViTPose is trained; sizes are options.
+#: The backbone is the ViT of MAE, from which ViTPose is trained; sizes are options.
 BACKBONE = "vit_base_patch16_224.mae"
 PADDING = 2
 #: Attention heads by width: S, B, L, H.
@@ -179,7 +179,7 @@ class ViTPoseFormat(PublishedFormat):
 def trunk_recipes(
     source: Source, names: Names, body: Anatomy, expert: int, has_bias: bool
 ) -> Iterator[tuple[str, Recipe]]:
-    """Yield a recipe for every weight of the trunk."""
+    """Yield a recipe for every weight of the backbone."""
     own = "backbone.vit."
     yield f"{own}pos_embed", folded_positions(names.positions)
     for part in AFFINE:

@@ -19,46 +19,9 @@ from torch import Tensor
 
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_result import CategoryMap, Segment
 from mtvit_seg.decoding.resize import at_original
 from mtvit_seg.head import SegPredictions
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One segment of a panoptic map.
-
-    Attributes:
-        id: Its value in the map, from 1.
-        label: Class, as an index into the categories.
-        score: Class score of its query; the best one where several were merged.
-        area: Number of pixels.
-        is_stuff: Whether it is a region of a stuff class, not one object.
-    """
-
-    id: int
-    label: int
-    score: float
-    area: int
-    is_stuff: bool
-
-
-@dataclass(frozen=True)
-class PanopticResult:
-    """The segments of one image.
-
-    Attributes:
-        map: Segment id of every pixel of the original image; 0 is void.
-        segments: What the ids stand for.
-        categories: Classes that the labels index.
-        image_id: Id in the data set, 0 where there is none.
-        file_name: Where the image came from, empty where unknown.
-    """
-
-    map: Int64[Tensor, "H W"]
-    segments: tuple[Segment, ...]
-    categories: Categories
-    image_id: int
-    file_name: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +47,7 @@ def class_and_score(predictions: SegPredictions) -> tuple[Int64[Tensor, "B Q"], 
 
 def decode_panoptic(
     predictions: SegPredictions, meta: Sequence[ImageMeta], categories: Categories, rule: PanopticRule
-) -> list[PanopticResult]:
+) -> list[CategoryMap]:
     """Return the panoptic map of every image.
 
     Args:
@@ -101,7 +64,7 @@ def decode_panoptic(
         label, score = labels[i, kept[i]], scores[i, kept[i]]
         owner, inside, area = _owners(masks, score, predictions.canvas, at)
         map_, segments = _segments(owner, inside, area, label.tolist(), score.tolist(), rule)
-        results.append(PanopticResult(map_.cpu(), segments, categories, at.image_id, at.file_name))
+        results.append(CategoryMap.panoptic(map_.cpu(), segments, categories))
     return results
 
 

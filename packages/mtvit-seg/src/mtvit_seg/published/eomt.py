@@ -21,7 +21,7 @@ from mtvit_seg.published.catalogue import EOMT_DINOV3_MODELS, EOMT_MODELS
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from mtvit_seg.published.eomt_trunks import (
     PATCH,
-    Trunk,
+    Backbone,
     dinov2_official,
     dinov2_transformers,
     dinov3_official,
@@ -32,6 +32,8 @@ Grid = tuple[int, int]
 #: What EoMT's authors may put before their keys: Lightning's module, and compiled ones.
 PREFIXES = ("network.", "network._orig_mod.", "")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: Settings of models for COCO's panoptic categories.
+_PANOPTIC = {"stuff": COCO_STUFF, "results": ("instances", "panoptic")}
 #: Names of parts of the head, ours and those of transformers.
 TRANSFORMERS_HEAD = {
     "class_head": "class_predictor",
@@ -55,8 +57,8 @@ class Eomt(PublishedFormat):
         """Rows and columns of patches that the source is made for."""
 
     @abstractmethod
-    def trunk(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Trunk:
-        """The trunk, for another grid of patches where one was chosen."""
+    def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
+        """The backbone, for another grid of patches where one was chosen."""
 
     @abstractmethod
     def head(self, source: Source) -> dict[str, Recipe]:
@@ -70,7 +72,7 @@ class Eomt(PublishedFormat):
         """Say how to build and fill the model."""
         old = self.grid(source)
         canvas = choices.image_size or (old[0] * PATCH, old[1] * PATCH)
-        trunk = self.trunk(source, choices, old, (canvas[0] // PATCH, canvas[1] // PATCH))
+        backbone = self.backbone(source, choices, old, (canvas[0] // PATCH, canvas[1] // PATCH))
         head = self.head(source)
         columns = source.shape(head["tasks.seg.head.class_head.bias"].keys[0])[0] - 1
         categories = categories_of(source, columns)
@@ -78,17 +80,17 @@ class Eomt(PublishedFormat):
             "variant": "eomt",
             "queries": source.shape(head["tasks.seg.tokens.seg.weight"].keys[0])[0],
             "blocks": source.shape(head["tasks.seg.head.attn_mask_probs"].keys[0])[0],
-            "stuff": COCO_STUFF if categories == COCO_PANOPTIC else (),
+            **(_PANOPTIC if categories == COCO_PANOPTIC else {}),
             **loss_settings(source.config),
         }
         return Blueprint(
-            backbone=trunk.name,
+            backbone=backbone.name,
             canvas=canvas,
             tasks={"seg": settings},
             categories=categories,
-            recipes=trunk.recipes | head,
+            recipes=backbone.recipes | head,
             ignored=self.ignored(source, choices),
-            options=trunk.options,
+            options=backbone.options,
         )
 
 
@@ -111,7 +113,7 @@ class TransformersEomt(Eomt):
         rows, columns = side if isinstance(side, list) else (side, side)
         return rows // PATCH, columns // PATCH
 
-    def trunk(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Trunk:
+    def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
         """A DINOv2."""
         return dinov2_transformers(source, old, new)
 
@@ -133,19 +135,19 @@ class TransformersEomtDinov3(TransformersEomt):
     models: ClassVar[tuple[KnownModel, ...]] = ()
     kind: ClassVar[str] = "eomt_dinov3"
 
-    def trunk(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Trunk:
+    def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
         """A DINOv3; rotary positions are computed for any grid."""
         return dinov3_transformers(source)
 
 
 class OfficialEomt(Eomt):
-    """The authors' file, on DINOv2: a flat dict, whose trunk has timm's keys."""
+    """The authors' file, on DINOv2: a flat dict, whose backbone has timm's keys."""
 
     name = "EoMT (official file)"
     mark: ClassVar[str] = "encoder.backbone.reg_token"
 
     def fits(self, source: Source) -> bool:
-        """Tell by keys of head and trunk."""
+        """Tell by keys of head and backbone."""
         return any(source.has(f"{p}q.weight", f"{p}{self.mark}") for p in PREFIXES)
 
     def prefix(self, source: Source) -> str:
@@ -167,7 +169,7 @@ class OfficialEomt(Eomt):
             )
         return side, side
 
-    def trunk(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Trunk:
+    def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
         """A DINOv2."""
         return dinov2_official(source, f"{self.prefix(source)}encoder.backbone.", old, new)
 
@@ -201,7 +203,7 @@ class OfficialEomt(Eomt):
 
 
 class OfficialEomtDinov3(OfficialEomt):
-    """The authors' file on DINOv3: of the trunk it holds differences to Meta's weights."""
+    """The authors' file on DINOv3: of the backbone it holds differences to Meta's weights."""
 
     name = "EoMT on DINOv3 (official file)"
     models = EOMT_DINOV3_MODELS
@@ -212,7 +214,7 @@ class OfficialEomtDinov3(OfficialEomt):
         """Rotary positions fit any size; 640 pixels are what most were trained at."""
         return 640 // PATCH, 640 // PATCH
 
-    def trunk(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Trunk:
+    def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
         """A DINOv3.
 
         Raises:

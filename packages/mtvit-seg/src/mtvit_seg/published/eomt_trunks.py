@@ -27,8 +27,8 @@ OWN = "backbone.vit"
 
 
 @dataclass(frozen=True)
-class Trunk:
-    """A trunk of ours and where its weights come from.
+class Backbone:
+    """A backbone of ours and where its weights come from.
 
     Attributes:
         name: timm's name.
@@ -58,7 +58,7 @@ def table(key: str, shape: tuple[int, ...], old: tuple[int, int], new: tuple[int
     )
 
 
-def dinov2_transformers(source: Source, old: tuple[int, int], new: tuple[int, int]) -> Trunk:
+def dinov2_transformers(source: Source, old: tuple[int, int], new: tuple[int, int]) -> Backbone:
     """Read ``config.json``; q, k and v stand apart, and so do gate and value of SwiGLU."""
     get = source.setting
     source.require("hidden_act", "gelu")
@@ -89,7 +89,7 @@ def dinov2_transformers(source: Source, old: tuple[int, int], new: tuple[int, in
         "reg_tokens": get("num_register_tokens"),
         "norm_eps": get("layer_norm_eps"),
     }
-    return Trunk(DINOV2_GATED if gated else DINOV2.get(width, DINOV2[384]), options, found)
+    return Backbone(DINOV2_GATED if gated else DINOV2.get(width, DINOV2[384]), options, found)
 
 
 def _plain(own: str, theirs: str) -> dict[str, Recipe]:
@@ -110,7 +110,7 @@ def _gated(source: Source, own: str, theirs: str) -> dict[str, Recipe]:
     return layer(f"{own}.fc1", *gate_and_value) | layer(f"{own}.fc2", f"{theirs}.down_proj")
 
 
-def dinov2_official(source: Source, prefix: str, old: tuple[int, int], new: tuple[int, int]) -> Trunk:
+def dinov2_official(source: Source, prefix: str, old: tuple[int, int], new: tuple[int, int]) -> Backbone:
     """The authors' keys are timm's; heads are 64 wide in every published model.
 
     Args:
@@ -140,10 +140,10 @@ def dinov2_official(source: Source, prefix: str, old: tuple[int, int], new: tupl
         "reg_tokens": source.shape(f"{prefix}reg_token")[1],
         "norm_eps": 1e-6,
     }
-    return Trunk(DINOV2_GATED if gated else DINOV2.get(width, DINOV2[384]), options, found)
+    return Backbone(DINOV2_GATED if gated else DINOV2.get(width, DINOV2[384]), options, found)
 
 
-def dinov3_transformers(source: Source) -> Trunk:
+def dinov3_transformers(source: Source) -> Backbone:
     """Read ``config.json``; keys have no biases."""
     get = source.setting
     for key, value in (("hidden_act", "gelu"), ("use_gated_mlp", False), ("key_bias", False)):
@@ -154,7 +154,7 @@ def dinov3_transformers(source: Source) -> Trunk:
         source.require(key, None)
     theta = get("rope_parameters", {}).get("rope_theta", 100.0)
     depth, width = get("num_hidden_layers"), get("hidden_size")
-    return Trunk(
+    return Backbone(
         DINOV3.get(width, DINOV3[384]),
         _dinov3_options(
             width,
@@ -169,12 +169,12 @@ def dinov3_transformers(source: Source) -> Trunk:
     )
 
 
-def dinov3_official(source: Source, prefix: str, base: Source) -> Trunk:
+def dinov3_official(source: Source, prefix: str, base: Source) -> Backbone:
     """The authors publish differences to Meta's weights, whose keys are those of transformers.
 
     Args:
         source: The differences.
-        prefix: What stands before the trunk's keys.
+        prefix: What stands before the backbone's keys.
         base: Meta's weights.
     """
     stem = "model." if base.has("model.layer.0.norm1.weight") else ""
@@ -189,7 +189,7 @@ def dinov3_official(source: Source, prefix: str, base: Source) -> Trunk:
         source.shape(f"{prefix}patch_embed.cls_token")[-1],
         count_blocks(source, f"{prefix}blocks."),
     )
-    return Trunk(
+    return Backbone(
         DINOV3.get(width, DINOV3[384]),
         _dinov3_options(
             width,

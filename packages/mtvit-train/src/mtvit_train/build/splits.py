@@ -45,8 +45,13 @@ def make_split(
     """Build the data sets of one split for every view that the model's tasks ask for.
 
     Samples for evaluation carry no labels: evaluators are given the annotations of the original image.
+
+    Raises:
+        DataError: an evaluator reads segments, and their files are missing or malformed.
     """
     augment: AugmentConfig = config.augment if training else NO_AUGMENT
+    if not training and any("segments" in task.evaluator().reads for task in model.task_list):
+        packed.check_segments()
     views: dict[View, AnyDataset] = {}
     mixtures: dict[View, Mixture] = {}
     cache, seed = config.train.cache_mb * 2**20, config.train.seed

@@ -1,4 +1,4 @@
-"""A run that starts from a model that is there: its trunk, and its heads of the tasks that are trained."""
+"""A run that starts from a model that is there: its backbone, and its heads of the tasks that are trained."""
 
 from collections.abc import Sequence
 

@@ -10,10 +10,10 @@ EXIT_CODES = {"sound": 0, "doubts": 1, "faults": 3}
 @click.option("--data", type=click.Path(), help="A folder in COCO's layout. [default: the data of --config]")
 @click.option("--config", help="A TOML file that says how to read the data: reader, [coco], [[data]].")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated."
+    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; can be repeated."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every finding.")
-@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Reading threads.")
+@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Reader threads.")
 @click.pass_context
 def doctor(
     ctx: click.Context,
@@ -23,11 +23,11 @@ def doctor(
     as_json: bool,
     workers: int,
 ) -> None:
-    """Check a data set before training; nothing is repaired.
+    """Check a dataset before training, without changing it.
 
     Lists every fault of the annotation files and images, what is labelled for each installed task, how the
-    objects are spread over the categories, and images that stand in both splits. Exit codes: 0 nothing found,
-    1 doubts only, 3 faults, 2 the command could not do its work.
+    objects are spread over the categories, and images that are in both splits. Exit codes: 0 no findings,
+    1 only doubts, 3 faults, 2 the command failed.
     """
     import json
 

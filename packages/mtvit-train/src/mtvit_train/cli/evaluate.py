@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="A folder in COCO's layout.")
-@click.option(
-    "--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Which part."
-)
+@click.option("--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Split.")
 @click.option(
     "--boxes",
     type=click.Path(path_type=Path),
@@ -22,14 +20,21 @@ if TYPE_CHECKING:
 )
 @click.option("--config", help="A TOML file that says how to read and to score the data: reader, [coco], ...")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="File for the metrics as JSON; details go beside it."
+    "--out", type=click.Path(path_type=Path), help="JSON file for metrics; details are written next to it."
 )
 @click.option(
     "--min-score",
     default=0.3,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Results below it are left out of confusion matrices and counts of mistakes.",
+    help="Leave out results with lower scores from confusion matrices and mistake counts.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="TASK.A=VALUE",
+    help="Change a setting of a task that its weights do not depend on; may be repeated.",
 )
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
@@ -43,14 +48,16 @@ def evaluate_command(
     config: str | None,
     out: Path | None,
     min_score: float,
+    assignments: tuple[str, ...],
     tasks: str | None,
     batch_size: int,
     engine: str | None,
     device: str,
 ) -> None:
-    """Score a model: a table, and a JSON with --out."""
+    """Evaluate MODEL on a dataset and print its metrics; --out also writes JSON."""
     from rich.console import Console
 
+    from mtvit_core.config import apply_set
     from mtvit_core.device import pick_device
     from mtvit_core.errors import ConfigError
     from mtvit_core.model.checkpoint import load
@@ -65,9 +72,10 @@ def evaluate_command(
     beside = None if out is None else out.with_name(f"{out.stem}.details.json")
     for path in (out, beside):
         if path is not None and path.exists():
-            raise ConfigError(f"out {path}: exists already; give another file with --out.")
+            raise ConfigError(f"out {path}: already exists; give another file with --out.")
     run = read_run(config, {"data": str(data)}, (f"evaluation.engine={engine}",) if engine else ())
-    loaded = load(model, tasks.split(",") if tasks else None).to(pick_device(device))
+    names = tasks.split(",") if tasks else None
+    loaded = load(model, names, apply_set({}, assignments)).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
     if not fits(packed.categories, loaded.categories):
         raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))

@@ -9,10 +9,10 @@ import click
 @click.argument("teacher", type=click.Path())
 @click.option("--data", required=True, help="A folder in COCO's layout.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
-@click.option("--plugins", required=True, help="Tasks whose loss it is fitted with, as pose.")
+@click.option("--plugins", required=True, help="Tasks whose loss it is fitted to, such as pose.")
 @click.option("--config", help="A TOML file with [train], [augment] and how to read the data.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated."
+    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; can be repeated."
 )
 def knowledge_token(
     teacher: str, data: str, out: Path, plugins: str, config: str | None, assignments: tuple[str, ...]

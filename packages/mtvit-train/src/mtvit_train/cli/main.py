@@ -13,21 +13,19 @@ from mtvit_train.cli.scenes import scenes
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.option(
-    "--plugins", help="Tasks to train, comma-separated, as det,seg,pose. [default: every installed one]"
+    "--plugins", help="Tasks to train, comma-separated, such as det,seg,pose. [default: all installed]"
 )
 @click.option("--data", help="A folder in COCO's layout, or 'scenes' for generated images. [default: scenes]")
 @click.option(
-    "--config", help="A TOML file, or the name of a recipe that ships with the trainer, as scenes-demo."
+    "--config", help="A TOML file, or the name of a recipe that ships with the trainer, such as scenes-demo."
 )
 @click.option(
-    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; may be repeated."
+    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; can be repeated."
 )
-@click.option("--out", help="Run folder; must be empty or absent. [default: runs/mtvit]")
+@click.option("--out", help="Run folder; must be empty or new. [default: runs/mtvit]")
+@click.option("--steps", type=click.IntRange(min=1), help="Optimiser updates; short for --set train.steps=N.")
 @click.option(
-    "--steps", type=click.IntRange(min=1), help="Updates of the weights; short for --set train.steps=N."
-)
-@click.option(
-    "--resume", is_flag=True, help="Go on with the run in --out, with its settings, from its last checkpoint."
+    "--resume", is_flag=True, help="Resume the run in --out from its last checkpoint, with its settings."
 )
 @strict_option
 @verbose_option

@@ -7,28 +7,28 @@ import click
 
 @click.command()
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="File to write, as vit.safetensors."
+    "--out", required=True, type=click.Path(path_type=Path), help="File to write, such as vit.safetensors."
 )
 @click.option(
-    "--config", help="A TOML file or recipe; its [model] table says which backbone. [default: scenes-demo]"
+    "--config", help="A TOML file or recipe; its [model] table sets the backbone. [default: scenes-demo]"
 )
 @click.option("--images", default=12000, show_default=True, help="Unlabelled scenes to learn from.")
-@click.option("--steps", default=4500, show_default=True, help="Updates of the weights.")
+@click.option("--steps", default=4500, show_default=True, help="Optimiser updates.")
 @click.option("--batch-size", default=32, show_default=True, help="Images per update.")
-@click.option("--seed", default=5, show_default=True, help="Stream of the scenes; runs use others.")
+@click.option("--seed", default=5, show_default=True, help="Seed of the scenes; runs use other seeds.")
 @click.option(
     "--method",
     default="figures",
     show_default=True,
     type=click.Choice(["figures", "mae"]),
-    help="What to learn.",
+    help="Pre-training task.",
 )
 def pretrain(
     out: Path, config: str | None, images: int, steps: int, batch_size: int, seed: int, method: str
 ) -> None:
-    """Teach a backbone from unlabelled scenes: to find pasted figures, or to fill hidden patches.
+    """Pre-train a backbone on unlabelled scenes: find pasted figures, or reconstruct masked patches.
 
-    With its defaults this command made the weights that ship with mtvit, model.pretrained="scenes".
+    The defaults produced the weights that ship with mtvit, model.pretrained="scenes".
     """
     from rich.console import Console
 

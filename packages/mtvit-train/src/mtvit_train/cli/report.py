@@ -8,7 +8,7 @@ import click
 @click.command("report")
 @click.argument("folder", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
-    """Make report.html anew from the records of the run in FOLDER; also while it is still training."""
+    """Rebuild report.html from the records of the run in FOLDER, which may still be training."""
     from mtvit_train.report.page import write_report
 
     click.echo(f"{write_report(folder)}: one page, all inside; open it in a browser.")

@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float32, Int32, Int64, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from mtvit_core.structures.annotations import LABEL_KINDS, Annotations
+from mtvit_core.structures.annotations import LABEL_KINDS, Annotations, TrueSegments
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.masks import Rle, decode_rle
 from mtvit_train.data.dense_maps import PackedMaps
+from mtvit_train.data.segment_files import SegmentFiles
 
 #: Every kind of label, for callers that need them all.
 ALL_KINDS = frozenset(LABEL_KINDS)
@@ -58,6 +59,7 @@ class Member:
         first: Index of its first image in the split.
         annotated: Which categories are annotated in its images; None where all are.
         maps: Dense labels by name, of its images.
+        segments: What every pixel of its images belongs to; None where it does not say.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Member:
     first: int = 0
     annotated: Bool[ndarray, " C"] | None = None
     maps: Mapping[str, PackedMaps] = field(default_factory=dict)
+    segments: SegmentFiles | None = None
 
 
 def annotated_of(categories: Categories, listed: Categories) -> Bool[ndarray, " C"] | None:
@@ -213,12 +216,34 @@ class PackedAnnotations:
         size = (record.height, record.width)
         return {n: maps[n].read(record.file_name, size) for n in sorted(record.has & needs & {*maps})}
 
+    def segments(self, index: int) -> TrueSegments | None:
+        """Return what every pixel of image ``index`` belongs to; None where its data set does not say.
+
+        Raises:
+            DataError: a file is missing or malformed.
+        """
+        record, files = self.image(index), self.member(index).segments
+        size = (record.height, record.width)
+        return None if files is None else files.read(record.file_name, size, self.categories)
+
+    def check_segments(self) -> None:
+        """Look for the files of segments of all images.
+
+        Raises:
+            DataError: a file is missing or malformed.
+        """
+        for member, size in zip(self.members, self.sizes_of_members, strict=True):
+            if member.segments is not None:
+                names = self.file_names[member.first : member.first + size]
+                member.segments.check([name.decode() for name in names])
+
     def original(self, index: int, needs: Set[str] = ALL_KINDS) -> Annotations:
         """Return the annotations of image ``index`` in pixels of the original image, as annotated.
 
         Args:
             index: Position of the image in this split.
-            needs: Kinds of label wanted; masks are decoded only if they are among them.
+            needs: Kinds of label wanted; masks are decoded, and ``segments`` read, only if they are among
+                them.
         """
         rows, record = self.rows(index), self.image(index)
         has = record.has & needs
@@ -239,6 +264,7 @@ class PackedAnnotations:
             has=has,
             maps={name: torch.from_numpy(values) for name, values in self.dense(index, needs).items()},
             annotated=self.annotated(index),
+            segments=self.segments(index) if "segments" in needs else None,
         )
 
 

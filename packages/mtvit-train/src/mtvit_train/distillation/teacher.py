@@ -72,7 +72,7 @@ def with_teacher_checksum(config: RunConfig) -> RunConfig:
     path = Path(table.teacher)
     if not path.is_file():
         raise CheckpointError(
-            f"distill.teacher {path}: there is no such file; give one, as `mtvit convert` or a run writes it."
+            f"distill.teacher {path}: no such file; give one, as `mtvit convert` or a run writes it."
         )
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,8 @@
 """The processes of a run, as torchrun starts them: which one this is, and how they go on or end together."""
 
+import gc
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +11,13 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Its functions keep the group that is there at import as a default argument. Imported here it finds none;
+# else torch imports it during the first step (docs/decisions/020-threads-of-gloo-end-first.md).
+import torch.distributed.nn.functional
 from jaxtyping import Float
 from torch import Tensor, distributed
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from mtvit_core.device import pick_device
 from mtvit_core.errors import ConfigError, MtvitError
@@ -20,6 +27,9 @@ T = TypeVar("T")
 #: How long processes wait for each other: longer than the first one takes to write scenes or to score a large
 #: data set, while the others have nothing to do. A process that ends is noticed at once.
 PATIENCE = timedelta(hours=3)
+
+#: Meshes of this process; caches of torch keep them, and each keeps the group it was made of.
+_MESHES: list[DeviceMesh] = []
 
 
 def mean_over_ranks(values: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
@@ -82,6 +92,16 @@ class Ranks:
             f"config: train.device is {name!r}, but this run has {self.world} processes, each with a device "
             "of its own; take auto, cuda or cpu."
         )
+
+    def mesh(self, device: torch.device) -> DeviceMesh:
+        """Return all processes in a line, to share out tensors over; ``joined`` lets go of it.
+
+        Args:
+            device: Where the tensors are.
+        """
+        made = init_device_mesh(device.type, (self.world,))
+        _MESHES.append(made)
+        return made
 
     def share(self, batch_size: int, passes: int) -> int:
         """Return how many images of a batch this process sees.
@@ -212,16 +232,36 @@ def joined(device: str) -> Iterator[Ranks]:
     )
     try:
         yield Ranks.current()
-    except MtvitError as error:
-        raise type(error)(f"process {rank}: {error}") if rank else error from error
-    except RuntimeError as error:
+    except RuntimeError as error:  # the others may be gone, or wait for what this process no longer sends
         if not _is_of_distributed(error):
             raise
         raise RankError(
             f"process {rank}: lost the other processes of this run; the one that ended first says why."
         ) from error
+    except (Exception, SystemExit) as error:
+        if own.type == "cpu":  # NCCL might wait for the others
+            _part(error)
+        if isinstance(error, MtvitError) and rank:
+            raise type(error)(f"process {rank}: {error}") from error
+        raise
     # Only after a good end: a process that failed must not wait for the others here.
     distributed.barrier()
+    _part()
+
+
+def _part(error: BaseException | None = None) -> None:
+    """End the group and its threads, which must not outlive the interpreter: they free tensors of Python.
+
+    Args:
+        error: Whose frames hold what holds the group.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+    for mesh in _MESHES:
+        mesh._pg_registry.clear()  # torch has no name for it outside
+    _MESHES.clear()
+    gc.collect()
     distributed.destroy_process_group()
 
 

@@ -1,7 +1,7 @@
 """All checks of a data set, put together."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from mtvit_core.plugins.registry import installed_tasks
@@ -102,6 +102,7 @@ def _examine_split(
     noted, packed, prints = Noted(), None, list[Print]()
     with noted:
         packed = read_split(split, noted)
+        packed = _with_sound_segments(packed, noted)
     entries = len(noted.found)
     if packed is not None:
         tasks = {name: coverage(packed, found.cls.needs)[0] for name, found in installed_tasks().items()}
@@ -119,3 +120,11 @@ def _examine_split(
         report.findings += odd_objects(packed, split) + odd_keypoints(packed, split)
         report.findings += twins_within(prints, split)
     return packed, prints
+
+
+def _with_sound_segments(packed: PackedAnnotations, noted: Noted) -> PackedAnnotations:
+    """Return a split without its segments where what lists them is at fault."""
+    with noted:
+        packed.check_segments()
+        return packed
+    return replace(packed, members=tuple(replace(member, segments=None) for member in packed.members))

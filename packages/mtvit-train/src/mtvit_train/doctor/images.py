@@ -51,7 +51,7 @@ def look_at(image: UInt8[Tensor, "3 H W"]) -> Bool[ndarray, " bits"]:
 def read_images(
     packed: PackedAnnotations, faults: Faults, workers: int, advance: Callable[[], None]
 ) -> list[Print]:
-    """Read all images and dense labels of a split.
+    """Read all images, dense labels and segments of a split.
 
     Args:
         packed: The split.
@@ -68,6 +68,7 @@ def read_images(
         with record.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         packed.dense(index, record.has)
+        packed.segments(index)
         return Print(record.file_name, digest, look)
 
     with ThreadPoolExecutor(workers) as pool:

@@ -101,7 +101,8 @@ def evaluate_tasks(
     for evaluator in evaluators.values():
         evaluator.use_engine(engine)
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
-    linked = {t.name: needs[t.name] for t in model.task_list if t.linkable and t.needs & set(LABEL_KINDS)}
+    finders = [task for task in model.task_list if task.linkable and task.finds_objects]
+    linked = {task.name: needs[task.name] for task in finders if task.needs & set(LABEL_KINDS)}
     consistency = Consistency(linked, min_score)
     if len(linked) > 1:
         evaluators["link"] = consistency
@@ -109,7 +110,7 @@ def evaluate_tasks(
         for view in model.views:
             for found in _results(model, split, view, batch_size, workers, advance):
                 for name, results in found.items():
-                    _score(evaluators[name], results, split, needs[name])
+                    _score(evaluators[name], results, split, needs[name] | evaluators[name].reads)
                 consistency.update([merged(parts) for parts in zip(*found.values(), strict=True)])
                 check()
     states = Ranks.current().gather({name: evaluator.state() for name, evaluator in evaluators.items()})

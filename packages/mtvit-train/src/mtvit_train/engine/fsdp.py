@@ -7,11 +7,11 @@ Source: Zhao et al. 2023 (PyTorch FSDP); torch.distributed.fsdp.fully_shard.
 """
 
 import torch
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.run import TrainConfig
+from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.engine.gradients import Objective
 
 
@@ -32,15 +32,15 @@ def check_sharding(config: TrainConfig) -> None:
             )
 
 
-def shard(objective: Objective, device: torch.device, world: int) -> None:
+def shard(objective: Objective, device: torch.device, ranks: Ranks) -> None:
     """Leave each process its part of every weight.
 
     Args:
         objective: The model and the weighting, equal in all processes.
         device: Where they are.
-        world: Number of processes.
+        ranks: The processes.
     """
-    mesh = init_device_mesh(device.type, (world,))
+    mesh = ranks.mesh(device)
     backbone = objective.model.backbone
     for block in backbone.blocks():
         fully_shard(block, mesh=mesh)

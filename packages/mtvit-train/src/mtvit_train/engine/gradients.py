@@ -48,7 +48,10 @@ class Objective(nn.Module):
             for view, batch in batches.items()
             for name, value in self._losses(batch, view).items()
         }
-        return terms if counting else self.weighting(terms)
+        if counting:
+            return terms
+        # What a shared-out module returns bears the hook of its backward pass, which a view could lose.
+        return {name: value.clone() for name, value in self.weighting(terms).items()}
 
     def _losses(self, batch: Batch, view: View) -> dict[str, Float[Tensor, ""]]:
         if self.teacher is None:

@@ -80,7 +80,7 @@ class Trainer:
             teacher.to(self.device, self.model.backbone.precision)
         objective = Objective(self.model, self.weighting, teacher)
         if config.parallel == "fsdp" and self.ranks.world > 1:
-            shard(objective, self.device, self.ranks.world)
+            shard(objective, self.device, self.ranks)
             self.average.share_out(self.model)
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.weighting.begin(shared_weights(self.model))

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from mtvit_train.engine.meter import Report
 
+#: Metrics that each evaluation prints on its line.
+MAIN = ("AP", "AP50", "PQ", "mIoU")
 #: Metrics in the table, in this order; the rest is in metrics.json.
 SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
 
@@ -60,8 +62,8 @@ class Display:
             self.console.print(f"step {report.step}/{self.steps}  {text}", highlight=False, soft_wrap=True)
 
     def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Print AP50 of every task on a line."""
-        shown = [f"{name} {value:.3f}" for name, value in metrics.items() if name.endswith(("/AP", "/AP50"))]
+        """Print the main metrics of every task on a line."""
+        shown = [f"{name} {value:.3f}" for name, value in metrics.items() if name.split("/")[1] in MAIN]
         self.console.print(f"step {step}: " + "  ".join(shown), highlight=False, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from mtvit_train.report.svg_lines import STEPS, Plot, plot, short
 
 Record = Mapping[str, Any]
 #: Metrics that a chart shows; where a task has none of them, all of its own.
-_SHOWN = ("AP", "AP50", "AP75", "AR")
+_SHOWN = ("AP", "AP50", "AP75", "AR", "PQ", "SQ", "RQ", "mIoU", "pixel_accuracy")
 
 
 @dataclass(frozen=True)

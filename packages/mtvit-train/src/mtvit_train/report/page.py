@@ -26,7 +26,10 @@ _GALLERIES = {
     "labels": "Training images as the model sees them, with their labels",
 }
 #: Columns whose numbers are shares, shown with a bar.
-_SHARES = frozenset({"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "good", "near", "off"})
+_SHARES = frozenset(
+    {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "good", "near", "off"}
+    | {"PQ", "SQ", "RQ", "PQ_things", "PQ_stuff", "mIoU", "pixel_accuracy", "IoU", "recall", "precision"}
+)
 
 
 @dataclass(frozen=True)
@@ -185,5 +188,5 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"report: {path} is no JSON: {error}; mend or remove the file.") from error
+        raise DataError(f"report: {path} is not valid JSON: {error}; fix or remove the file.") from error
     return found

@@ -3,12 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.evaluation.details import Details
 from mtvit_core.files import whole_file
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.image_result import CategoryMap, ImageResult, Segment
 from mtvit_train.build.splits import DataSplit
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery
@@ -74,15 +80,41 @@ def _beside_truth(
     exhibits = []
     for row, caption, task in wanted:
         image, result = whole.image(row), found[row].of(task) if task else found[row]
-        truth = draw_annotations(image, split.packed.original(row), model.categories)
-        maps = [draw_map(values, image) for values in result.maps.values()]
-        exhibits.append(Exhibit(caption, (truth, draw_instances(image, result.instances), *maps)))
+        pictures = {"truth": draw_annotations(image, split.packed.original(row), model.categories)}
+        pictures |= _true_segments(model, split, row, image, result)
+        if not result.maps or any(t.finds_objects for t in model.task_list if task in ("", t.name)):
+            pictures["objects found"] = draw_instances(image, result.instances)
+        pictures |= {name: draw_map(values, image) for name, values in result.maps.items()}
+        size = pictures["truth"].size  # small images are drawn larger, their maps are not
+        drawn = [one.resize(size, Image.Resampling.NEAREST) for one in pictures.values()]
+        words = f"{caption}: {', '.join(pictures)}" if result.maps else caption
+        exhibits.append(Exhibit(words, tuple(drawn)))
     return exhibits
+
+
+def _true_segments(
+    model: MultiTaskViT, split: DataSplit, row: int, image: UInt8[Tensor, "3 H W"], result: ImageResult
+) -> dict[str, Image.Image]:
+    """The true segments of an image, where the data set says some and the model finds such maps."""
+    if not any(isinstance(values, CategoryMap) for values in result.maps.values()):
+        return {}
+    truth = split.packed.segments(row)
+    if truth is None:
+        return {}
+    areas = torch.bincount(truth.ids.clamp(min=0).flatten(), minlength=len(truth.labels) + 1)[1:].tolist()
+    segments = [
+        Segment(number, label, 1.0, area, is_stuff=False)
+        for number, (label, area) in enumerate(zip(truth.labels.tolist(), areas, strict=True), start=1)
+    ]
+    drawn = CategoryMap.panoptic(truth.ids.clamp(min=0), segments, model.categories)
+    return {"true segments": draw_map(drawn, image)}
 
 
 def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
-    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns=4)
+    widest = max(len(exhibit.pictures) for exhibit in exhibits)
+    columns = 4 if 4 % widest == 0 else widest  # what belongs together stands in one row
+    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns)
     with whole_file(path) as partial:
         sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)

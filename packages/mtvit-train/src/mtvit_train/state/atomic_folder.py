@@ -54,7 +54,7 @@ def writing(out: Path) -> Iterator[None]:
         yield
     except REFUSALS as cause:
         raise DiskError(
-            f"out {out}: cannot be written to ({cause}); free some space or mend the disk, then go on with: "
+            f"out {out}: cannot be written to ({cause}); free some space or fix the disk, then resume with: "
             f"mtvit-train --out {out} --resume"
         ) from cause
 
@@ -66,7 +66,7 @@ def _filling(target: Path, ranks: Ranks) -> Iterator[None]:
     except REFUSALS as cause:
         who = f"process {ranks.rank}: " if ranks.rank else ""
         raise DiskError(
-            f"{target}: cannot be written ({who}{cause}); free some space or mend the disk."
+            f"{target}: cannot be written ({who}{cause}); free some space or fix the disk."
         ) from None
 
 
@@ -177,7 +177,7 @@ def _check(folder: Path, ranks: Ranks) -> list[str]:
 
 
 def _torn(folder: Path, name: str) -> CheckpointError:
-    return CheckpointError(f"{folder}: {name} is torn: its checksum is not that in {SUMS}.")
+    return CheckpointError(f"{folder}: {name} is damaged: its checksum differs from that in {SUMS}.")
 
 
 def remove_folder(folder: Path) -> None:

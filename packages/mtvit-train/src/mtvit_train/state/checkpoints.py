@@ -96,8 +96,8 @@ class Checkpoints:
                 return state
         if steps:
             raise CheckpointError(
-                f"{self.folder}: all {len(steps)} checkpoints are torn; restore one, or remove the folder to "
-                "start again from step 0."
+                f"{self.folder}: all {len(steps)} checkpoints are damaged; restore one, or remove the folder "
+                "to start again from step 0."
             )
         return None
 

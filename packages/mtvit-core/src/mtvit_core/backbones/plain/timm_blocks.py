@@ -1,6 +1,6 @@
 """The one place that knows timm: its plain ViTs seen as embed, blocks and norm.
 
-Two families share every trunk that mtvit takes: ``VisionTransformer`` (ImageNet, DeiT, MAE, CLIP, DINOv2) and
+Every plain backbone is of one of two kinds: ``VisionTransformer`` (ImageNet, DeiT, MAE, CLIP, DINOv2) and
 ``Eva`` (EVA-02, DINOv3: rotary positions, fused or separate q k v, SwiGLU).
 """
 

@@ -15,6 +15,7 @@ from mtvit_train.data.dense_maps import read_maps
 from mtvit_train.data.formats.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
 from mtvit_train.data.formats.coco_merge import check_known, merge_categories, merge_images, merge_instances
 from mtvit_train.data.formats.faults import STOP, Faults
+from mtvit_train.data.formats.panoptic import find_panoptic
 from mtvit_train.data.packed import Member, PackedAnnotations, annotated_of
 
 
@@ -31,6 +32,8 @@ class CocoConfig(BaseModel):
         keypoints: File of keypoints; empty where there is none, or where ``instances`` holds the keypoints
             too.
         maps: File that lists dense labels, below the data folder; a split without it has none.
+        panoptic: File of panoptic annotations, for evaluation; a split without it has none.
+        panoptic_maps: Folder of their PNG files.
         only: Ids of the images to use, of both splits; all where empty.
         degenerate: What happens to annotations that cover nothing: ``error``, or ``drop`` to leave them out,
             counted.
@@ -44,11 +47,13 @@ class CocoConfig(BaseModel):
     instances: str = "annotations/instances_{split}.json"
     keypoints: str = "annotations/person_keypoints_{split}.json"
     maps: str = "annotations/maps_{split}.json"
+    panoptic: str = "annotations/panoptic_{split}.json"
+    panoptic_maps: str = "annotations/panoptic_{split}"
     only: tuple[int, ...] = ()
     degenerate: Degenerate = "error"
 
     def path(self, root: Path, name: str, split: SplitName) -> Path:
-        """Return the path of a name (``images``, ``instances``, ``keypoints``, ``maps``) for a split."""
+        """Return the path of a name (``images``, ``instances``, ``panoptic`` and so on) for a split."""
         return root / name.replace("{split}", self.train if split == "train" else self.val)
 
 
@@ -93,7 +98,10 @@ def read_coco(
     file_names = [image.file_name for image in images.values()]
     maps = read_maps(root, config.path(root, config.maps, split), file_names)
     known = None if categories is None else annotated_of(categories, own)
-    member = Member(root.name, folder, annotated=known, maps=maps)
+    ids = {image.file_name: image.id for image in images.values()}
+    listed, drawn = (config.path(root, name, split) for name in (config.panoptic, config.panoptic_maps))
+    segments = find_panoptic(listed, drawn, ids, own)
+    member = Member(root.name, folder, annotated=known, maps=maps, segments=segments)
     return _pack(member, files, list(images.values()), instances, categories or own)
 
 
@@ -125,14 +133,14 @@ def _read_files(root: Path, split: SplitName, config: CocoConfig, faults: Faults
             if not path.is_file():
                 there = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
                 raise DataError(
-                    f"{path}: no such annotation file; beside it lie "
+                    f"{path}: no such annotation file; its folder has "
                     f"{', '.join(there[:8]) or 'no JSON files'}. "
                     f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
                 )
             known = files[0].instances.keys() | files[0].dropped if files else set[int]()
             files.append(read_coco_file(path, config.degenerate, known, faults))
     if not files:
-        raise DataError(f"{root}: no annotation file of the {split} split can be read; mend them first.")
+        raise DataError(f"{root}: no annotation file of the {split} split can be read; fix them first.")
     return files
 
 
@@ -142,7 +150,7 @@ def _check_images_exist(folder: Path, images: dict[int, ImageEntry], faults: Fau
         above = folder.parent
         there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
         raise DataError(
-            f"{folder}: no such image folder; beside it lie {', '.join(there[:8]) or 'no folders'}. "
+            f"{folder}: no such image folder; its parent has {', '.join(there[:8]) or 'no folders'}. "
             f"Name it with coco.images."
         )
     parents = {(folder / image.file_name).parent for image in images.values()}

@@ -116,7 +116,9 @@ def keep_labels(packed: PackedAnnotations, labels: Sequence[str], where: str) ->
             raise DataError(f"{where}: labels names {kind!r}, but no image has it; it has {found or 'none'}.")
     bits = sum(1 << bit for bit, kind in enumerate(LABEL_KINDS) if kind in labels)
     maps = {name: entry for name, entry in member.maps.items() if name in labels}
-    kept = replace(packed, has=packed.has & np.uint8(bits), members=(replace(member, maps=maps),))
+    segments = member.segments if "masks" in labels else None
+    members = (replace(member, maps=maps, segments=segments),)
+    kept = replace(packed, has=packed.has & np.uint8(bits), members=members)
     return kept if "keypoints" in labels else _without_keypoints(kept)
 
 

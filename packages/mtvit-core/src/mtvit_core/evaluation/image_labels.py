@@ -1,4 +1,4 @@
-"""How well images are ranked: average precision per category, averaged over categories.
+"""Mean average precision of image labels: images are ranked by score for each category.
 
 AP = mean over images that show the category of (hits up to the image) / (rank of the image)
 """
@@ -17,18 +17,23 @@ from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_result import ImageResult
 
 
-class PresenceEvaluator(Evaluator):
-    """Keeps a score and a truth per image and category; what is not labelled or annotated is left out."""
+class ImageLabelsEvaluator(Evaluator):
+    """Keeps a score and the truth per image and category, without what is not labelled or annotated."""
 
     def __init__(self, task: str, classes: int) -> None:
-        """Start without images."""
+        """Start without images.
+
+        Args:
+            task: Name of the task, under which results hold its labels.
+            classes: Number of categories C.
+        """
         self.task, self.classes = task, classes
         self.images: dict[int, tuple[list[float], list[bool], list[bool]]] = {}
 
     def update(
         self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
     ) -> None:
-        """Add images; a category that is not in the results has score 0."""
+        """Add images; a category that is missing from the results has score 0."""
         for found, truth, image in zip(results, annotations, meta, strict=True):
             if "boxes" not in truth.has:
                 continue
@@ -44,7 +49,7 @@ class PresenceEvaluator(Evaluator):
         return {"images": self.images}
 
     def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Take the images of all states instead."""
+        """Replace the images by those of all states."""
         self.images = {id_: image for state in states for id_, image in state["images"].items()}
 
     def compute(self) -> dict[str, float]:

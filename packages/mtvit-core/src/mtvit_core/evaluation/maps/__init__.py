@@ -1,0 +1,1 @@
+"""Scores of maps: a segment, or a class, for every pixel."""
