@@ -111,7 +111,7 @@ def test_help_lists_commands_of_plugins_and_warns_of_broken_ones(only_these, ins
     assert result.exit_code == 0
     for line in (
         "plugins List installed tasks",
-        "predict Find objects in images",
+        "predict Run a model on images",
         "measure Measure something.",
     ):
         assert line in " ".join(result.stdout.split())

@@ -299,17 +299,6 @@ def test_other_tensors_are_refused(image: Tensor, found: str) -> None:
     assert str(error.value) == f"predict: an image is {found}; give uint8, 3 x H x W, RGB, 0 to 255."
 
 
-def test_a_single_image_is_refused() -> None:
-    with pytest.raises(ShapeError) as error:
-        make(det=SpotConfig()).predict(picture(8, 9))
-    assert str(error.value) == (
-        "predict: images is a tensor of shape (3, 8, 9); give B x 3 x H x W, or a list of images."
-    )
-    with pytest.raises(ShapeError) as error:
-        make(det=SpotConfig()).predict("photo.jpg")
-    assert str(error.value) == "predict: images is 'photo.jpg', a single path; give a list."
-
-
 def test_boxes_for_another_number_of_images_are_refused() -> None:
     with pytest.raises(ShapeError) as error:
         make(pose=SpotConfig(view="person")).predict([picture()], boxes=[PEOPLE, PEOPLE])

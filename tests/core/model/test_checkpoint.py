@@ -219,7 +219,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_torn_file(saved: tuple[MultiTaskViT, Path]) -> None:
     _, path = saved
     content = path.read_bytes()
-    for length in (0, 5, 1000, len(content) // 2, len(content) - 1):
+    for length in (5, 1000, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
         text = complaint(path)
         assert text.startswith("not a readable safetensors file (")
@@ -260,7 +260,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(CheckpointError, match=r"it cannot be written .no space left"):
         save(model, path)
     assert path.read_bytes() == before
 

@@ -294,7 +294,7 @@ def as_keypoints(pose: np.ndarray) -> Tensor:
     return torch.cat([torch.from_numpy(pose).float(), torch.ones(17, 1)], 1)[None]
 
 
-def test_peaks_above_one_are_not_cut():
+def test_peaks_above_one_count_as_one():
     maps = torch.zeros(1, 17, 64, 48)
     maps[0, :2, 10, 10] = torch.tensor([1.2, 1.1])
 
@@ -302,4 +302,5 @@ def test_peaks_above_one_are_not_cut():
         Heatmaps(maps, (256, 192)), [person_meta((0.0, 0.0, 30.0, 40.0), 60, 60, (256, 192))]
     )
 
-    assert result.scores.item() == pytest.approx(1.15)
+    assert result.scores.item() == 1
+    assert result.keypoints[0, :3, 2].tolist() == [1, 1, 0]

@@ -29,7 +29,7 @@ class CheckpointError(MtvitError):
 
 
 class DivergedError(MtvitError):
-    """A loss, a matching cost or a gradient is not finite; no weight was updated with it."""
+    """A loss, a gradient or a prediction is not finite; no weight was updated with it."""
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

@@ -187,7 +187,9 @@ class PickedHead(nn.Module):
         reduced = torch.stack([self.reduce(layer.patches) for layer in at_hand])
         pixels = self.upscale(reduced.flatten(0, 1)).unflatten(0, reduced.shape[:2])
         # The box has a truth of its own; the mask must not pull at it.
-        prior = box_prior(shapes, boxes.detach(), (pixels.shape[-2], pixels.shape[-1]), self.sharpness)
-        masks = dot_added(prior, embeddings.float(), pixels.float())
+        size = (pixels.shape[-2], pixels.shape[-1])
+        with torch.autocast(pixels.device.type, enabled=False):  # products in place keep one type
+            prior = box_prior(shapes, boxes.detach().float(), size, self.sharpness)
+            masks = dot_added(prior, embeddings.float(), pixels.float())
         kept = reading if self.training else None
         return SegPredictions(logits.float(), masks, boxes, pick, features.canvas, region.float(), kept)

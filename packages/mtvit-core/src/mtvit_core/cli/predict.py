@@ -1,25 +1,27 @@
 """``mtvit predict``: results of a model for image files, as pictures and one JSON."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mtvit_core.cli.errors import verbose_option
+from mtvit_core.cli.stopping import STOPPED, stopped_by_signals
 from mtvit_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mtvit_core.cli.image_tree import ImageTree
     from mtvit_core.cli.people import PersonSource
-    from mtvit_core.cli.result_files import JsonList
+    from mtvit_core.cli.result_files import FinishedList
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.model.multitask_vit import MultiTaskViT
     from mtvit_core.structures.image_result import ImageResult
 
-_JSON = "predictions.json"
+_JSON, _FINISHED = "predictions.json", "predictions.partial.jsonl"
 
 
 @click.command("predict", short_help="Run a model on images; write pictures and JSON.")
@@ -73,6 +75,7 @@ _JSON = "predictions.json"
     type=click.FloatRange(0, 1),
     help="Lowest agreement of results that are linked.",
 )
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped in the folder of --out.")
 @verbose_option
 def predict_command(
     model: Path,
@@ -90,46 +93,119 @@ def predict_command(
     batch_size: int,
     link: bool,
     min_link: float,
+    resume: bool,
 ) -> None:
     """Run MODEL on IMAGES (files or folders): one picture each, and all results in predictions.json.
 
-    The headers of all images are checked before the work starts. An image whose pixels then turn out to be
-    damaged is named at the end, with exit code 2; the results of the others are kept.
+    Folders are searched with all folders below them, which the pictures keep. The headers of all images are
+    checked before the work starts. An image whose pixels then turn out to be damaged is named at the end,
+    with exit code 2; the results of the others are kept. So are those of a run that is stopped, by Ctrl-C,
+    SIGTERM or a full disk; --resume goes on with it.
     """
-    from mtvit_core.cli.people import person_source
-    from mtvit_core.cli.result_files import json_list
-    from mtvit_core.config import apply_set
-    from mtvit_core.device import pick_device
+    from mtvit_core.cli.image_tree import image_tree, pictures_of, writable
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.inference.people import PERSON_SCORE
-    from mtvit_core.model.checkpoint import load
-    from mtvit_core.structures.image_files import find_images
 
-    paths = find_images(images)
-    pictures = _outputs(paths, out)
-    _check_headers(paths)
-    names = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    place = pick_device(device)
-    loaded = load(model, names, apply_set({}, assignments)).to(place)
-    least = PERSON_SCORE if person_score is None else person_score
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"out {out}: is a file; give a folder.")
+    tree = image_tree(images, out)
+    pictures = pictures_of(tree, out)
+    _check_free(out, pictures, resume)
+    _check_headers(tree.images)
     options = PredictOptions(
         min_score=min_score,
         part_score=part_score,
         batch_size=batch_size,
-        person_score=least,
+        person_score=PERSON_SCORE if person_score is None else person_score,
         link=link,
         min_link=min_link,
     )
-    people = person_source(loaded, model, paths, boxes, annotations, detector, least, place)
-    finder = _Finder(loaded, people, options)
-    out.mkdir(parents=True, exist_ok=True)
+    source = PeopleFrom(boxes, annotations, detector)
+    with writable(out):
+        finder = _finder(model, tasks, assignments, device, tree.images, source, options)
+        settings = _settings(model, tasks, assignments, source, options)
+        counts = _predict_all(finder, tree.images, pictures, out, settings)
+    _report(tree, counts, out)
+
+
+@dataclass(frozen=True)
+class PeopleFrom:
+    """Where people are taken from, see ``cli.people``."""
+
+    boxes: Path | None
+    annotations: Path | None
+    detector: Path | None
+
+
+def _settings(
+    model: Path, tasks: str | None, changed: Sequence[str], people: PeopleFrom, options: "PredictOptions"
+) -> dict[str, Any]:
+    """What results depend on."""
+    told = {"model": str(model), "tasks": tasks, "set": [*changed], **asdict(people), **asdict(options)}
+    del told["batch_size"]
+    return {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
+
+
+def _finder(
+    model: Path,
+    tasks: str | None,
+    changed: Sequence[str],
+    device: str,
+    paths: Sequence[Path],
+    people: PeopleFrom,
+    options: "PredictOptions",
+) -> "_Finder":
+    from mtvit_core.cli.people import person_source
+    from mtvit_core.config import apply_set
+    from mtvit_core.device import pick_device
+    from mtvit_core.model.checkpoint import load
+
+    names = None if tasks is None else [name.strip() for name in tasks.split(",")]
+    place = pick_device(device)
+    loaded = load(model, names, apply_set({}, changed)).to(place)
+    source = person_source(
+        loaded, model, paths, people.boxes, people.annotations, people.detector, options.person_score, place
+    )
+    return _Finder(loaded, source, options)
+
+
+def _predict_all(
+    finder: "_Finder", paths: Sequence[Path], pictures: Sequence[Path], out: Path, settings: Mapping[str, Any]
+) -> "Counts":
+    """Predict what is not yet there; a run that ends early leaves what it has, and says how to go on."""
+    from mtvit_core.cli.result_files import FinishedList
+
     counts = Counts()
-    with json_list(out / _JSON) as entries:
-        for part in _parts(len(paths), batch_size):
-            _predict_part(finder, paths, pictures, part, entries, counts)
+    finished = FinishedList(out / _FINISHED, settings)
+    left = [i for i, path in enumerate(paths) if str(path) not in finished.entries]
+    try:
+        with stopped_by_signals():
+            for part in _parts(left, finder.options.batch_size):
+                _predict_part(finder, paths, pictures, part, finished, counts)
+            finished.end(out / _JSON, [str(path) for path in paths])
+    except (KeyboardInterrupt, OSError) as cause:
+        so_far = f"{len(finished.entries)} of {len(paths)} images are done; go on with --resume."
+        if isinstance(cause, OSError):
+            raise ConfigError(f"out {out}: it cannot be written ({cause}); {so_far}") from cause
+        click.echo(f"stopped: {so_far}", err=True)
+        raise click.exceptions.Exit(STOPPED) from None
+    counts.images = len(finished.entries)
+    counts.objects = sum(len(entry["objects"]) for entry in finished.entries.values())
+    return counts
+
+
+def _report(tree: "ImageTree", counts: "Counts", out: Path) -> None:
     click.echo(f"Images: {counts.images}, objects: {counts.objects}. Pictures and {_JSON} are in {out}.")
+    if tree.left_out:
+        names = ", ".join(str(path) for path in tree.left_out[:3])
+        more = f" and {len(tree.left_out) - 3} more" if len(tree.left_out) > 3 else ""
+        click.echo(
+            f"Left out, as their endings are none of images: {len(tree.left_out)} files: {names}{more}."
+        )
     if counts.damaged:
-        raise DataError(f"{len(counts.damaged)} of {len(paths)} images were left out: {counts.damaged[0]}")
+        also = "".join(f" Also: {str(error).split(': ')[0]}." for error in counts.damaged[1:4])
+        total = len(tree.images)
+        raise DataError(f"{len(counts.damaged)} of {total} images were left out: {counts.damaged[0]}{also}")
 
 
 @dataclass
@@ -147,23 +223,17 @@ class Counts:
     damaged: list[DataError] = field(default_factory=list)
 
 
-def _outputs(paths: Sequence[Path], out: Path) -> list[Path]:
-    """Name the picture of each image; nothing that is there already is overwritten."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"out {out}: is a file; give a folder.")
-    taken: dict[Path, Path] = {}
-    for path in paths:
-        target = out / f"{path.stem}.jpg"
-        if target in taken:
-            raise ConfigError(
-                f"images {taken[target]} and {path}: both would be written to {target}; "
-                "predict them into separate folders."
-            )
-        taken[target] = path
-    for target in (out / _JSON, *taken):
+def _check_free(out: Path, pictures: Sequence[Path], resume: bool) -> None:
+    """Refuse to overwrite what is there, but the pictures of a run that goes on."""
+    unfinished = (out / _FINISHED).exists()
+    if unfinished and not resume:
+        raise ConfigError(f"out {out}: a run was stopped here; go on with --resume, or give another folder.")
+    if resume and not unfinished:
+        raise ConfigError(f"out {out}: no run was stopped here; leave --resume out.")
+    for target in (out / _JSON, *(() if resume else pictures)):
         if target.exists():
-            raise ConfigError(f"out {out}: {target.name} already exists; give another folder with --out.")
-    return list(taken)
+            name = target.relative_to(out)
+            raise ConfigError(f"out {out}: {name} already exists; give another folder with --out.")
 
 
 def _check_headers(paths: Sequence[Path]) -> None:
@@ -184,12 +254,12 @@ def _check_headers(paths: Sequence[Path]) -> None:
         raise errors[0]
 
 
-def _parts(count: int, size: int) -> Iterable[range]:
+def _parts(left: Sequence[int], size: int) -> Iterable[Sequence[int]]:
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    parts = [left[start : start + size] for start in range(0, len(left), size)]
     return track(parts, "predict", console=console, disable=not console.is_terminal)
 
 
@@ -210,8 +280,8 @@ def _predict_part(
     finder: _Finder,
     paths: Sequence[Path],
     pictures: Sequence[Path],
-    part: range,
-    entries: "JsonList",
+    part: Sequence[int],
+    finished: "FinishedList",
     counts: Counts,
 ) -> None:
     from mtvit_core.cli.result_files import write_pictures
@@ -226,6 +296,4 @@ def _predict_part(
     found = finder(list(images), list(images.values()))
     for (i, image), result in zip(images.items(), found, strict=True):
         named = result.named(0, str(paths[i]))
-        entries.add(write_pictures(image, named, pictures[i], finder.options.link))
-        counts.images += 1
-        counts.objects += len(result)
+        finished.add(write_pictures(image, named, pictures[i], finder.options.link))

@@ -1,7 +1,7 @@
 """The files that ``mtvit predict`` writes: a picture per image, files of maps, one JSON of all results."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import draw_instances
-from mtvit_core.files import whole_file
+from mtvit_core.errors import ConfigError
+from mtvit_core.files import whole_file, write_text
 from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult, PixelMap
 
 
@@ -47,6 +48,58 @@ def json_list(path: Path) -> Iterator[JsonList]:
         entries.end()
 
 
+class FinishedList:
+    """The results of a run so far, a line each, from which it goes on after it was stopped.
+
+    Attributes:
+        entries: Results, by the name of the image.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        """Begin, or read what an earlier run has left.
+
+        Args:
+            path: Its file.
+            settings: What the results depend on; a run goes on only with the same.
+
+        Raises:
+            ConfigError: what is there is of other settings.
+        """
+        self._path = path
+        self.entries: dict[str, Any] = {}
+        if not path.exists():
+            self._append(settings)
+            return
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]  # a line that was cut off is not there
+        first, *lines = [json.loads(line) for line in whole.splitlines()] or [settings]
+        other = [name for name, value in settings.items() if first.get(name) != value]
+        if other:
+            raise ConfigError(
+                f"out {path.parent}: the run that was stopped here had {other[0]} {first.get(other[0])!r}, "
+                f"not {settings[other[0]]!r}; go on with the same, or give another folder."
+            )
+        write_text(path, whole or json.dumps(dict(settings)) + "\n")
+        self.entries = {entry["file_name"]: entry for entry in lines}
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Keep a result."""
+        self._append(entry)
+        self.entries[entry["file_name"]] = entry
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(entry)) + "\n")
+
+    def end(self, path: Path, order: Iterable[str]) -> None:
+        """Write all results as one JSON, in the order of these names, and remove the list."""
+        with json_list(path) as written:
+            for name in order:
+                if name in self.entries:
+                    written.add(self.entries[name])
+        self._path.unlink()
+
+
 def write_pictures(
     image: UInt8[Tensor, "3 H W"], result: ImageResult, path: Path, by_object: bool
 ) -> dict[str, Any]:
@@ -61,6 +114,7 @@ def write_pictures(
     Returns:
         The result as JSON; its maps name the files of their data.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Full colour resolution: thin coloured lines would be smeared otherwise.
     with whole_file(path) as picture:
         draw_instances(image, result.instances, by_object=by_object).save(picture, quality=92, subsampling=0)

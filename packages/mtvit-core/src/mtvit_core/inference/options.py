@@ -20,6 +20,7 @@ class PredictOptions:
         person_score: Least score of people that another task of the model found, in [0, 1].
         link: One row per object, see ``mtvit_core.structures.linking``; without it, one per object and task.
         min_link: Least agreement of results that are linked, in [0, 1].
+        bgr: Whether arrays H x W x 3 are blue, green, red, as OpenCV reads them; without it they are RGB.
     """
 
     min_score: float = 0.0
@@ -28,6 +29,7 @@ class PredictOptions:
     person_score: float = PERSON_SCORE
     link: bool = True
     min_link: float = MIN_LINK
+    bgr: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values out of range.

@@ -3,13 +3,23 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, zip_longest
-from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.errors import ShapeError
+from mtvit_core.inference.image_inputs import (
+    Boxes,
+    ImageBoxes,
+    ImageLike,
+    Images,
+    Named,
+    image_items,
+    read_boxes,
+    read_input,
+)
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import people_of, posed_names
 from mtvit_core.inference.predictor import Predictor
@@ -17,29 +27,25 @@ from mtvit_core.inference.results import results_of
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_files import read_image
 from mtvit_core.structures.image_result import ImageResult, merged
 from mtvit_core.structures.linking import link
-
-ImageLike = Tensor | str | Path
-#: An image as it was read, uint8 3 x H x W of any size, and where it came from.
-Named = tuple[Tensor, str]
 
 
 def predict(
     model: Predictor,
-    images: Tensor | Sequence[ImageLike],
-    boxes: Sequence[Tensor] | None = None,
+    images: Images,
+    boxes: Boxes | None = None,
     options: PredictOptions | None = None,
 ) -> list[ImageResult]:
     """Say what a model finds in images.
 
     Args:
         model: A model, whose mode is restored afterwards, or an exported program.
-        images: One uint8 tensor B x 3 x H x W, or a list of uint8 tensors 3 x H x W and paths, of any sizes.
-        boxes: People of each image for top-down tasks, M x 4: xyxy in original pixels, or M x 5: with scores.
-            Without them, people are taken from the model's own task that finds boxes; where it has none, the
-            whole image is one person.
+        images: One image or many, of any sizes: paths, a folder, PIL images, uint8 tensors 3 x H x W or a
+            batch of them, uint8 arrays H x W x 3, bytes of image files, files open in binary mode.
+        boxes: People of each image for top-down tasks, M x 4: xyxy in original pixels, or M x 5: with scores,
+            as tensors, arrays or lists. Without them, people are taken from the model's own task that finds
+            boxes; where it has none, the whole image is one person.
         options: How results are made.
 
     Returns:
@@ -47,29 +53,31 @@ def predict(
         that have joined an earlier one.
 
     Raises:
-        ShapeError: images is a single image, a tensor is not uint8 or not 3 x H x W, boxes are not M x 4 or
-            M x 5, or boxes and images differ in number.
+        ShapeError: an image or boxes are of another kind, type or shape, or boxes and images differ in
+            number.
         DataError: a file cannot be read as an image.
     """
-    items = _items(images)
-    if boxes is not None and len(boxes) != len(items):
-        raise ShapeError(f"predict: {len(boxes)} lists of boxes for {len(items)} images; give one per image.")
-    for people in boxes or ():
-        _check_boxes(people)
-    return list(predict_stream(model, items, boxes, options))
+    if boxes is None:
+        return list(predict_stream(model, images, None, options))
+    items, people = list(image_items(images)), _listed(boxes)
+    if len(people) != len(items):
+        raise ShapeError(
+            f"predict: {len(people)} lists of boxes for {len(items)} images; give one per image."
+        )
+    return list(predict_stream(model, items, [read_boxes(own) for own in people], options))
 
 
 def predict_stream(
     model: Predictor,
-    images: Iterable[ImageLike],
-    boxes: Iterable[Tensor] | None = None,
+    images: Images,
+    boxes: Boxes | None = None,
     options: PredictOptions | None = None,
 ) -> Iterator[ImageResult]:
     """Yield what ``predict`` returns, holding the images of one pass at a time.
 
     Args:
         model: As for ``predict``.
-        images: Tensors and paths, however many.
+        images: As for ``predict``, however many; an iterator is read one pass at a time.
         boxes: People of each image; None as for ``predict``.
         options: How results are made.
 
@@ -79,10 +87,10 @@ def predict_stream(
     """
     options = options or PredictOptions()
     apart = [task.name for task in model.task_list if not task.linkable]
-    pairs = _paired(images, boxes)
+    pairs = _paired(image_items(images), boxes)
     while chunk := list(islice(pairs, options.batch_size)):
-        named = [_load(image) for image, _ in chunk]
-        people = None if boxes is None else [_check_boxes(own) for _, own in chunk if own is not None]
+        named = [read_input(image, options.bgr) for image, _ in chunk]
+        people = None if boxes is None else [read_boxes(own) for _, own in chunk]
         with model.answering():
             found = _predict_chunk(model, named, people, options)
         yield from (_finished(result, options, apart) for result in found)
@@ -98,28 +106,27 @@ def _finished(result: ImageResult, options: PredictOptions, apart: Collection[st
     return linked if least >= options.min_score else linked.above(options.min_score)
 
 
-def _paired(
-    images: Iterable[ImageLike], boxes: Iterable[Tensor] | None
-) -> Iterator[tuple[ImageLike, Tensor | None]]:
+def _listed(boxes: Boxes) -> list[ImageBoxes]:
+    if isinstance(boxes, str | bytes | Mapping) or not isinstance(boxes, Iterable):
+        raise ShapeError(
+            f"predict: boxes is a {type(boxes).__name__}; give one list of boxes per image, each M x 4 or "
+            "M x 5."
+        )
+    return list(boxes)
+
+
+def _paired(images: Iterable[ImageLike], boxes: Boxes | None) -> Iterator[tuple[ImageLike, Any]]:
+    """Images with their boxes, None where there are none at all."""
     if boxes is None:
         yield from ((image, None) for image in images)
         return
-    for i, (image, people) in enumerate(zip_longest(images, boxes)):
-        if image is None or people is None:
-            lacking = "image" if image is None else "list of boxes"
-            raise ShapeError(
-                f"predict: there is no {lacking} number {i + 1}; give one list of boxes per image."
-            )
+    lacking = object()
+    pairs: Iterable[Any] = zip_longest(images, boxes, fillvalue=lacking)
+    for i, (image, people) in enumerate(pairs):
+        if image is lacking or people is lacking:
+            what = "image" if image is lacking else "list of boxes"
+            raise ShapeError(f"predict: there is no {what} number {i + 1}; give one list of boxes per image.")
         yield image, people
-
-
-def _check_boxes(people: Tensor) -> Tensor:
-    if people.ndim != 2 or people.shape[1] not in (4, 5):
-        raise ShapeError(
-            f"predict: boxes of an image are of shape {tuple(people.shape)}; give M x 4, x0 y0 x1 y1, or "
-            "M x 5, with a score."
-        )
-    return people
 
 
 def _predict_chunk(
@@ -200,25 +207,3 @@ def _people(
         return [None] * images
     names = posed_names(model.categories)
     return [people_of(found[finder][i].instances, names, min_score) for i in range(images)]
-
-
-def _items(images: Tensor | Sequence[ImageLike]) -> list[ImageLike]:
-    if isinstance(images, str | Path):
-        raise ShapeError(f"predict: images is {str(images)!r}, a single path; give a list.")
-    if isinstance(images, Tensor) and images.ndim != 4:
-        raise ShapeError(
-            f"predict: images is a tensor of shape {tuple(images.shape)}; "
-            "give B x 3 x H x W, or a list of images."
-        )
-    return list(images)
-
-
-def _load(item: ImageLike) -> Named:
-    if not isinstance(item, Tensor):
-        return read_image(Path(item)), str(item)
-    if item.dtype != torch.uint8 or item.ndim != 3 or item.shape[0] != 3 or 0 in item.shape:
-        raise ShapeError(
-            f"predict: an image is {item.dtype} of shape {tuple(item.shape)}; "
-            "give uint8, 3 x H x W, RGB, 0 to 255."
-        )
-    return item.cpu(), ""

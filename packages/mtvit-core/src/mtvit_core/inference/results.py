@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+import torch
+
 from mtvit_core.inference.predictor import Predictor
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import ImageMeta
@@ -39,10 +41,12 @@ def results_of(
 def decoded(model: Predictor, view: View, batch: Batch) -> dict[str, list[ImageResult]]:
     """Return what every task of a view says of each canvas, by task name."""
     predictions = model.answers(batch.images, view)
-    return {
-        task.name: decode(task, predictions[task.name], batch.meta, model.shares(task.name))
-        for task in model.of_view(view)
-    }
+    # Results are made in full precision, whatever the caller's autocast says.
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        return {
+            task.name: decode(task, predictions[task.name], batch.meta, model.shares(task.name))
+            for task in model.of_view(view)
+        }
 
 
 def _complete(

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtvit_core.__about__ import __version__
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
@@ -15,6 +15,7 @@ from mtvit_core.files import whole_file
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.convert import convert
+from mtvit_core.model.model_file import check_target, own_file, unwrapped, what_else
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.published.source import PICKLES, is_hub_id
 from mtvit_core.state_dicts import differences
@@ -28,21 +29,38 @@ FORMAT = "mtvit-1"
 HEADER = ("backbone", "canvases", "tasks", "categories")
 
 
-def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+def save(model: nn.Module, path: str | Path, extra: Mapping[str, Any] | None = None) -> None:
     """Write weights, backbone, task settings and categories to one file, replacing it only when complete.
 
     Args:
-        model: The model.
+        model: The model; what compiles, distributes or averages it is taken off, see ``unwrapped``.
         path: File to write, usually ``model.safetensors``.
         extra: Plain data to keep with it, such as the training step.
 
     Raises:
-        CheckpointError: the folder does not exist.
+        CheckpointError: it is no model, the folder does not exist, the name does not end in
+            ``.safetensors``, ``extra`` is no plain data, or the file cannot be written.
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        raise CheckpointError(f"checkpoint {target}: there is no folder {target.parent}; make it first.")
-    header = {
+    check_target(target)
+    inside = unwrapped(model)
+    try:
+        header = json.dumps(_header(inside, extra or {}))
+    except (TypeError, ValueError) as cause:
+        raise CheckpointError(f"checkpoint {target}: extra is no plain data ({cause}).") from None
+    weights = {
+        key.replace("_orig_mod.", ""): value.detach().cpu().contiguous()  # where only a part is compiled
+        for key, value in inside.state_dict().items()
+    }
+    try:
+        with whole_file(target) as partial:
+            save_file(weights, partial, metadata={"mtvit": header})
+    except (OSError, SafetensorError) as cause:
+        raise CheckpointError(f"checkpoint {target}: it cannot be written ({cause}).") from cause
+
+
+def _header(model: MultiTaskViT, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "version": __version__,
         "backbone": {"name": model.backbone.name, "options": model.backbone.options},
@@ -51,11 +69,8 @@ def save(model: MultiTaskViT, path: str | Path, extra: Mapping[str, Any] | None 
         "queries": queries_to_json(model.queries),
         "tasks": {task.name: task.config.model_dump(mode="json") for task in model.task_list},
         "categories": model.categories.to_json(),
-        "extra": dict(extra or {}),
+        "extra": dict(extra),
     }
-    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with whole_file(target) as partial:
-        save_file(weights, partial, metadata={"mtvit": json.dumps(header)})
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -64,13 +79,16 @@ def read_header(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, torn, or not an mtvit checkpoint of this format.
     """
-    source = Path(path)
+    source = own_file(path) or Path(path)
     if not source.is_file():
         raise CheckpointError(f"checkpoint {source}: no such file; give the path of a model.safetensors.")
     try:
         with safe_open(source, framework="pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as cause:
+        what = what_else(source)
+        if what:
+            raise CheckpointError(f"checkpoint {source}: this is {what}; give a model's file.") from None
         raise CheckpointError(f"checkpoint {source}: not a readable safetensors file ({cause}).") from None
     header = _parsed(metadata.get("mtvit", ""))
     if header.get("format") != FORMAT:
@@ -100,7 +118,8 @@ def load(
     """Read a model that ``save`` wrote, or convert a published checkpoint.
 
     Args:
-        path: The file; or a folder, a hub id or an official file, see ``mtvit_core.convert``.
+        path: The file, or the folder of a run that holds it; or a published checkpoint: a folder, a hub id or
+            an official file, see ``mtvit_core.convert``.
         tasks: Which of its tasks to load; all by default.
         settings: By task, settings to use in place of those it was saved with, as
             ``{"seg": {"results": ["panoptic"]}}``; its weights must still fit.
@@ -126,7 +145,7 @@ def load(
     left_out = [f"tasks.{name}." for name in header["tasks"] if name not in own]
     if model.instance_group is None:
         left_out.append("instance_group.")
-    load_weights(model, Path(path), skip=tuple(left_out))
+    load_weights(model, own_file(path) or Path(path), skip=tuple(left_out))
     return model.eval()
 
 
@@ -136,7 +155,7 @@ def is_published(path: str | Path) -> bool:
     if not source.exists():
         return is_hub_id(str(path))
     if source.is_dir() or source.suffix in PICKLES:
-        return True
+        return own_file(path) is None
     try:
         with safe_open(source, framework="pt") as file:
             return "mtvit" not in (file.metadata() or {})

@@ -8,12 +8,16 @@ import torch
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
+from mtvit_core.model.model_file import own_file
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.registry import published_formats
 from mtvit_core.published.format import BASE, Blueprint, Choices, PublishedFormat
 from mtvit_core.published.recipe import Shape
 from mtvit_core.published.source import Source, Stored, open_source
 from mtvit_core.state_dicts import listed
+
+#: How all keys of our models begin.
+OWN = ("backbone.", "tasks.", "instance_group.")
 
 
 def convert(
@@ -59,12 +63,29 @@ def recognise(source: Source, formats: tuple[PublishedFormat, ...]) -> Published
     for format_ in formats:
         if format_.fits(source):
             return format_
+    _check_foreign(source)
     kind = f"model_type {source.kind!r}" if source.kind else "no config.json"
     keys = ", ".join(sorted(source.tensors)[:3])
     known = "; ".join(format_.name for format_ in formats) or "none"
     raise CheckpointError(
         f"source {source.where}: no installed plugin knows its kind ({kind}, {len(source.tensors)} keys "
         f"as {keys}); known: {known}."
+    )
+
+
+def _check_foreign(source: Source) -> None:
+    """Refuse what is no published checkpoint but a model of ours, or its weights alone."""
+    names = [key.removeprefix("module.").removeprefix("_orig_mod.") for key in source.tensors]
+    if not names or not all(name.startswith(OWN) for name in names):
+        return
+    if own_file(source.where) is not None:
+        raise CheckpointError(
+            f"source {source.where}: this is a model of mtvit already; load it with mtvit_core.load, there "
+            "is nothing to convert."
+        )
+    raise CheckpointError(
+        f"source {source.where}: these are weights of a model of mtvit, without what says how to build it; "
+        "write the model with mtvit_core.save(model, ...), and load that file."
     )
 
 

@@ -1,9 +1,8 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
+from mtvit_core.inference.image_inputs import Boxes, Images, check_canvases
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import PERSON_SCORE
 from mtvit_core.inference.predict import predict, predict_stream
@@ -24,6 +24,7 @@ from mtvit_core.model.assembly import (
     check_views,
     check_weights,
 )
+from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.modes import evaluating
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
@@ -155,17 +156,20 @@ class MultiTaskViT(nn.Module):
         read = not tasks or any(task.reads_patches for task in tasks)
         return self.backbone(images, groups, maskers, read, proposals)  # type: ignore[no-any-return]  # modules are untyped callables
 
-    def forward(
-        self, images: UInt8[Tensor, "B 3 H W"], view: View | None = None, proposals: bool = True
-    ) -> dict[str, Any]:
+    def forward(self, images: Tensor, view: View | None = None, proposals: bool = True) -> dict[str, Any]:
         """Return raw predictions by task name.
 
         Args:
-            images: RGB, 0 to 255, on canvases of this view; sides are multiples of the patch.
+            images: uint8 B x 3 x H x W, RGB, 0 to 255, on canvases of this view; sides are multiples of the
+                patch.
             view: ``image`` or ``person``; by default the one view that the tasks ask for, images first.
             proposals: Whether anybody reads what is proposed at patches that become no query: a loss or a
                 lesson does, results do not.
+
+        Raises:
+            ShapeError: images are of another type or shape, such as normalised floats.
         """
+        check_canvases(images)
         shown = view or (self.views[0] if self.views else "image")
         features = self.features(images.to(self.device), shown, proposals)
         predictions: dict[str, Any] = {}
@@ -181,8 +185,13 @@ class MultiTaskViT(nn.Module):
         return evaluating(self)
 
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
-        """Return what is to be decoded, by task name."""
-        return self.agreed(lambda shown: self.forward(shown, view, proposals=False), images, view)
+        """Return what is to be decoded, by task name.
+
+        Raises:
+            DivergedError: it fails, as weights are not finite.
+        """
+        with blaming_weights(self):
+            return self.agreed(lambda shown: self.forward(shown, view, proposals=False), images, view)
 
     def agreed(
         self, forward: Callable[[Tensor], dict[str, Any]], images: UInt8[Tensor, "B 3 H W"], view: View
@@ -207,13 +216,14 @@ class MultiTaskViT(nn.Module):
 
     def predict(
         self,
-        images: Tensor | Sequence[Tensor | str | Path],
-        boxes: Sequence[Tensor] | None = None,
+        images: Images,
+        boxes: Boxes | None = None,
         min_score: float = 0.0,
         batch_size: int = 8,
         person_score: float = PERSON_SCORE,
         link: bool = True,
         min_link: float = MIN_LINK,
+        bgr: bool = False,
     ) -> list[ImageResult]:
         """Say what is found in images of any kind and size.
 
@@ -225,13 +235,14 @@ class MultiTaskViT(nn.Module):
             person_score=person_score,
             link=link,
             min_link=min_link,
+            bgr=bgr,
         )
         return predict(self, images, boxes, options)
 
     def predict_stream(
         self,
-        images: Iterable[Tensor | str | Path],
-        boxes: Iterable[Tensor] | None = None,
+        images: Images,
+        boxes: Boxes | None = None,
         options: PredictOptions | None = None,
     ) -> Iterator[ImageResult]:
         """Yield the results of any number of images, holding those of one pass at a time."""

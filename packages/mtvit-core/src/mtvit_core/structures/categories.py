@@ -1,12 +1,19 @@
 """Categories: original ids and names, kept from the data set through checkpoints to results."""
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
+
+if TYPE_CHECKING:
+    Id = int
+    Name = str
+else:  # those of numpy arrive here too; a category makes them plain, or refuses them
+    Id = Name = object
 
 
 @dataclass(frozen=True)
@@ -19,9 +26,22 @@ class Category:
         keypoints: The schema of its keypoints, or None where objects of this class have none.
     """
 
-    id: int
-    name: str
+    id: Id
+    name: Name
     keypoints: KeypointSchema | None = None
+
+    def __post_init__(self) -> None:
+        """Make the id a plain whole number, whatever kind of whole number is given.
+
+        Raises:
+            DataError: the id is no whole number, or the name no text.
+        """
+        if isinstance(self.id, bool) or not isinstance(self.id, SupportsIndex):
+            raise DataError(f"category {self.name!r}: its id is {self.id!r}; give a whole number.")
+        if not isinstance(self.name, str):
+            raise DataError(f"category {self.id}: its name is {self.name!r}; give a text.")
+        object.__setattr__(self, "id", operator.index(self.id))  # numpy's numbers are not JSON's
+        object.__setattr__(self, "name", str(self.name))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +60,36 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
     """
     path = Path(path)
     _check_file(path)
+    with _quiet(), _open(path, str(path), max_pixels) as image:
+        return _pixels(image, str(path))
+
+
+def decode_image(
+    image: BytesIO | Image.Image, where: str, max_pixels: int = MAX_PIXELS
+) -> UInt8[Tensor, "3 H W"]:
+    """Read an image that is no file, as ``read_image`` does.
+
+    Args:
+        image: The bytes of an image file; or an image that Pillow has opened or made.
+        where: What messages call it.
+        max_pixels: As for ``read_image``.
+
+    Raises:
+        DataError: as ``read_image``.
+    """
+    with _quiet():
+        if isinstance(image, Image.Image):
+            _check_pixels(image, where, max_pixels)
+            return _pixels(image, where)
+        with _open(image, where, max_pixels) as opened:
+            return _pixels(opened, where)
+
+
+def _pixels(image: Image.Image, where: str) -> UInt8[Tensor, "3 H W"]:
     try:
-        with _quiet(), _open(path, max_pixels) as image:
-            pixels = np.array(_to_rgb(path, image))
+        pixels = np.array(_to_rgb(where, image))
     except _DAMAGE as error:
-        raise _damaged(path, error) from error
+        raise _damaged(where, error) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
@@ -75,7 +101,7 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     """
     path = Path(path)
     _check_file(path)
-    with _quiet(), _open(path, max_pixels) as image:
+    with _quiet(), _open(path, str(path), max_pixels) as image:
         return image.height, image.width
 
 
@@ -127,35 +153,44 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _open(path: Path, max_pixels: int) -> Image.Image:
+def _open(file: Path | BytesIO, where: str, max_pixels: int) -> Image.Image:
     try:
-        image = Image.open(path, formats=_FORMATS)
+        image = Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError:
         raise DataError(
-            f"{path}: not an image in a known format; allowed are JPEG, PNG, BMP, GIF, WebP, TIFF and PPM."
+            f"{where}: not an image in a known format; allowed are JPEG, PNG, BMP, GIF, WebP, TIFF and PPM."
         ) from None
     except Image.DecompressionBombError:
         raise DataError(
-            f"{path}: the header claims more than {2 * MAX_PIXELS} pixels, over the cap of {max_pixels}; "
+            f"{where}: the header claims more than {2 * MAX_PIXELS} pixels, over the cap of {max_pixels}; "
             f"shrink the image."
         ) from None
     except PermissionError:
-        raise DataError(f"{path}: the file may not be read; change its permissions.") from None
+        raise DataError(f"{where}: the file may not be read; change its permissions.") from None
     except _DAMAGE as error:
-        raise _damaged(path, error) from error
-    if image.width * image.height > max_pixels:
+        raise _damaged(where, error) from error
+    try:
+        _check_pixels(image, where, max_pixels)
+    except DataError:
         image.close()
-        raise DataError(
-            f"{path}: the header claims {image.width} x {image.height} pixels, over the cap of {max_pixels}; "
-            f"shrink the image or raise the cap."
-        )
+        raise
     return image
 
 
-def _to_rgb(path: Path, file: Image.Image) -> Image.Image:
+def _check_pixels(image: Image.Image, where: str, max_pixels: int) -> None:
+    if 0 in image.size:
+        raise DataError(f"{where}: the image has no pixels; restore it from its source or leave it out.")
+    if image.width * image.height > max_pixels:
+        raise DataError(
+            f"{where}: the header claims {image.width} x {image.height} pixels, over the cap of "
+            f"{max_pixels}; shrink the image or raise the cap."
+        )
+
+
+def _to_rgb(where: str, file: Image.Image) -> Image.Image:
     image: Image.Image = ImageOps.exif_transpose(file)
     if file.mode.startswith("I") or file.mode == "F":
-        _check_sixteen_bits(path, file)
+        _check_sixteen_bits(where, file)
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
@@ -165,15 +200,15 @@ def _to_rgb(path: Path, file: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _check_sixteen_bits(path: Path, file: Image.Image) -> None:
+def _check_sixteen_bits(where: str, file: Image.Image) -> None:
     # Pillow holds 16-bit PGM files in mode I, scaled to 65535.
     if not (file.mode.startswith("I;16") or (file.mode == "I" and file.format in ("PPM", "PNG"))):
         raise DataError(
-            f"{path}: pixels are 32-bit values (mode {file.mode}), whose range is unknown; "
+            f"{where}: pixels are 32-bit values (mode {file.mode}), whose range is unknown; "
             f"save the image with 8 or 16 bits a channel."
         )
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def _damaged(where: str, error: Exception) -> DataError:
     cause = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"{path}: the image is damaged ({cause}); restore it from its source or leave it out.")
+    return DataError(f"{where}: the image is damaged ({cause}); restore it from its source or leave it out.")

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
+from PIL import Image
 from torch import Tensor
 
+from mtvit_core.rows import Rows
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances, belongs, concatenate
+from mtvit_core.structures.interop.supervision import detections, key_points
 from mtvit_core.structures.masks import Rle
 
 #: Category id of pixels that belong to no category.
@@ -238,13 +242,13 @@ class ImageResult:
         """Return the number of objects."""
         return len(self.instances)
 
-    def __getitem__(self, rows: Tensor) -> Instances:
-        """Select objects by a boolean or integer tensor."""
+    def __getitem__(self, rows: Rows) -> Instances:
+        """Select objects, see ``Instances``."""
         return self.instances[rows]
 
     def __iter__(self) -> Iterator[Instances]:
         """Yield the objects one by one."""
-        return (self.instances[torch.tensor([row])] for row in range(len(self)))
+        return iter(self.instances)
 
     def named(self, image_id: int, file_name: str) -> "ImageResult":
         """Return the result as one of another id and file name."""
@@ -270,6 +274,24 @@ class ImageResult:
     def to_coco(self) -> list[dict[str, Any]]:
         """Return COCO result entries of the objects, see ``Instances.to_coco``."""
         return self.instances.to_coco()
+
+    def to_supervision(self) -> Any:
+        """Return the objects as ``supervision.Detections``, with ``pip install mtvit-core[supervision]``."""
+        return detections(self.instances)
+
+    def to_supervision_keypoints(self) -> Any:
+        """Return the objects that have keypoints as ``supervision.KeyPoints``."""
+        return key_points(self.instances)
+
+    def plot(self, image: Any = None) -> Image.Image:
+        """Draw the objects into ``image``, by default the file it came from, see ``inference.plot``."""
+        drawn: Image.Image = import_module("mtvit_core.inference.plot").plot(self, image)
+        return drawn  # drawing stands on results, so a result finds it only when it is asked
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture that notebooks show."""
+        file: bytes = import_module("mtvit_core.inference.plot").png(self)
+        return file
 
     def to_json(self) -> dict[str, Any]:
         """Return the image's name, id and size, its objects, its labels, and what its maps are."""

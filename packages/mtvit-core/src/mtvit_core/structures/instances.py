@@ -1,6 +1,6 @@
 """Results: one row per object found, in original pixels and original categories."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from mtvit_core.rows import Rows, places
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import Rle, decode_rle
 
@@ -79,6 +80,8 @@ class Instances:
             query and one class are one object. None where it does not; empty where no task does.
         links: What each task found of an object, where several did and were linked; None where one did.
             Empty where nothing was linked at all.
+
+    Whoever makes them, boxes are clipped to the image, and scores, those of keypoints too, to [0, 1].
     """
 
     height: int
@@ -94,6 +97,18 @@ class Instances:
     file_name: str = ""
     queries: tuple[int | None, ...] = ()
     links: tuple[Link | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Clip boxes to the image and scores to [0, 1]; keypoints that are not there stay NaN."""
+        limit = self.boxes.new_tensor([self.width, self.height] * 2)
+        x, y, score = self.keypoints.unbind(-1)
+        held = {
+            "scores": self.scores.clamp(0, 1),
+            "boxes": self.boxes.clamp(min=0).minimum(limit),
+            "keypoints": torch.stack([x, y, score.clamp(0, 1)], -1),
+        }
+        for name, value in held.items():
+            object.__setattr__(self, name, value)  # frozen for all but this
 
     @classmethod
     def empty(
@@ -132,9 +147,18 @@ class Instances:
         """Category name of each object."""
         return tuple(self.categories[int(label)].name for label in self.labels)
 
-    def __getitem__(self, rows: Tensor) -> "Instances":
-        """Select objects by a boolean or integer tensor."""
-        index = torch.arange(len(self))[rows.cpu()]
+    def __iter__(self) -> Iterator["Instances"]:
+        """Yield the objects one by one."""
+        return (self[row] for row in range(len(self)))
+
+    def __getitem__(self, rows: Rows) -> "Instances":
+        """Select objects: one by its place, others by a slice, places or truth values in any form.
+
+        Raises:
+            IndexError: there is no such object, or there are more or fewer truth values than objects.
+            ShapeError: ``rows`` is something else.
+        """
+        index = places(rows, len(self))
         return replace(
             self,
             labels=self.labels[index],

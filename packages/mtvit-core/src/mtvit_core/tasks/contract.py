@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.errors import PluginError
+from mtvit_core.errors import DivergedError, PluginError
 from mtvit_core.evaluation.details import Details
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult
@@ -105,7 +105,9 @@ def decode(
     Raises:
         PluginError: there are more or fewer results than images, one is no ``ImageResult`` or speaks for
             another task, or a map is not of the size of its image.
+        DivergedError: a prediction is NaN or infinite, which no threshold is to hide.
     """
+    _check_finite(task.name, predictions)
     results = task.decode(predictions, metas)
     if len(results) != len(metas):
         raise PluginError(
@@ -117,6 +119,26 @@ def decode(
     if shares:
         return results
     return [replace(result, instances=replace(result.instances, queries=())) for result in results]
+
+
+def _check_finite(task: str, predictions: Any) -> None:
+    tensors = list(_floats(predictions, "predictions"))
+    finite = [bool(value.isfinite().all()) for _, value in tensors]
+    wild = [name for (name, _), fine in zip(tensors, finite, strict=True) if not fine]
+    if wild:
+        raise DivergedError(
+            f"task {task!r}: its {wild[0]} are not finite, so the model has diverged, is damaged, or "
+            "overflows in half precision; take an earlier checkpoint, or predict in float32."
+        )
+
+
+def _floats(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield name, value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _floats(vars(value)[field.name], field.name)
 
 
 def _check_result(task: str, result: Any) -> None:
