@@ -136,7 +136,11 @@ def test_labels_of_one_task_teach_the_head_of_no_other(scenes: Path) -> None:
 def test_a_run_and_what_it_gives(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["--plugins", ",".join(TASKS), "--data", scenes, "--out", out, "--steps", "3"]
-    more = [word for setting in (*SETTINGS, "records.min_score=0.0") for word in ("--set", setting)]
+    more = [
+        word
+        for setting in (*SETTINGS, "records.min_score=0.0", "records.worst=1")
+        for word in ("--set", setting)
+    ]
     result = CliRunner().invoke(main, [str(word) for word in (*words, *more)])
     assert result.exit_code == 0, result.output
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 import mtvit_core
+from mtvit_core.backbones.create import create_backbone
 from mtvit_core.deploy.program import TensorsOnly, export
 from mtvit_core.errors import ConfigError
 
+#: Blocks before the queries enter, and blocks that they pass.
+OPTIONS = {"depth": 5, "embed_dim": 48}
 CASES: dict[str, tuple[Any, Any]] = {
     "det, seg, pose": (["det", "seg", "pose"], "image"),
     "yolos": ({"det": {"variant": "yolos", "queries": 9}}, "image"),
@@ -25,7 +28,8 @@ CASES: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_program_gives_the_numbers_of_the_model_also_from_a_file(case: str) -> None:
     tasks, view = CASES[case]
-    model = mtvit_core.build("vit_tiny_patch16_224", tasks, canvas=(64, 96), person_canvas=(64, 48))
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 96), options=OPTIONS)
+    model = mtvit_core.build(backbone, tasks, person_canvas=(64, 48))
     file = io.BytesIO()
     torch.export.save(export(model, view, images=2), file)
     assert model.training  # it keeps its mode
