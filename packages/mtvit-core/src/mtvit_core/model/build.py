@@ -1,10 +1,11 @@
 """A model with fresh heads, from names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtvit_core.backbones.interface import Backbone
+from mtvit_core.errors import ConfigError
 from mtvit_core.model.assembly import make_task
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -28,12 +29,36 @@ def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories)
             ``MTVIT_STRICT_PLUGINS`` is set.
         ConfigError: a setting is unknown or has a wrong value.
     """
+    check_names("tasks", tasks)
+    if not isinstance(categories, Categories):
+        raise ConfigError(
+            f"categories: {categories!r:.60} is a {type(categories).__name__}; give Categories, as "
+            "Categories((Category(1, 'cat'), Category(2, 'dog')))."
+        )
     if registry().strict:
         require_sound_plugins()
     settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
     return [
         make_task(cls, settings.get(name, {}), categories) for name, cls in installed(list(tasks)).items()
     ]
+
+
+def check_names(argument: str, names: object) -> None:
+    """Refuse what is no list of names, nor settings by name.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    if isinstance(names, str):
+        raise ConfigError(f"{argument}: {names!r} is one text; give a list of names, as [{names!r}].")
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{argument}: {names!r:.60} is no list of names; give names, or settings by name.")
+
+
+def _check_size(argument: str, size: object) -> None:
+    whole = isinstance(size, Sequence) and all(isinstance(n, int) and n > 0 for n in size)
+    if not whole or not isinstance(size, Sequence) or len(size) != 2:
+        raise ConfigError(f"{argument}: {size!r:.60} is no size; give rows and columns, as (640, 640).")
 
 
 def build(
@@ -61,5 +86,7 @@ def build(
         ConfigError: the backbone or a setting is unknown or does not fit.
         PluginError: a task is not installed or broken.
     """
+    _check_size("canvas", canvas)
+    _check_size("person_canvas", person_canvas)
     made = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
     return MultiTaskViT(made, make_tasks(tasks, categories), categories, person_canvas, queries=queries)

@@ -13,7 +13,7 @@ from mtvit_core.__about__ import __version__
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.files import whole_file
 from mtvit_core.model.backbone import create_backbone
-from mtvit_core.model.build import make_tasks
+from mtvit_core.model.build import check_names, make_tasks
 from mtvit_core.model.convert import convert
 from mtvit_core.model.model_file import check_target, own_file, unwrapped, what_else
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -193,6 +193,7 @@ def _changed(path: str | Path, held: Mapping[str, Any], given: Mapping[str, Any]
 
 
 def _check_held(path: str | Path, tasks: Sequence[str] | None, held: Sequence[str]) -> None:
+    check_names("tasks", tasks or ())
     unknown = sorted(set(tasks or ()) - set(held))
     if unknown:
         raise CheckpointError(
