@@ -11,6 +11,7 @@ from support.packages import ROOT
 PUBLIC_HOSTS = {
     "arxiv.org",
     "cocodataset.org",
+    "git-lfs.github.com",
     "github.com",
     "hatch.pypa.io",
     "huggingface.co",

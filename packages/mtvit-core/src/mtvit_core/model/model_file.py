@@ -17,7 +17,7 @@ from mtvit_core.structures.image_files import IMAGE_SUFFIXES
 NAME, SUFFIX = "model.safetensors", ".safetensors"
 #: What files of other endings, or that begin so, are.
 _BEGINNINGS = {
-    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with `git lfs pull`",
+    b"version https://git-lfs.github.com": "a pointer of Git LFS; fetch the file itself with `git lfs pull`",
     b"<!DOCTYPE": "a web page; download the file itself",
     b"<html": "a web page; download the file itself",
     b"\x89PNG": "a picture",

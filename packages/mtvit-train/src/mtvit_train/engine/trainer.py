@@ -104,15 +104,13 @@ class Trainer:
         Args:
             report: Told the losses every ``log_every`` steps and at the end.
             evaluate: Called every ``evaluate_every`` steps and at the end, with the number of updates made.
-            save: Called every ``checkpoint_every`` steps, at the end, and where the run is stopped, when
-                ``state_dict`` is that between two steps; an evaluation that is due comes after it.
+            save: Called every ``checkpoint_every`` steps, at the end, and where the run is stopped, between
+                two steps; an evaluation that is due comes after it.
             stop: Asked after every step.
-            keep: Given the state and the batches of a step that cannot be made, as ``replay.keep`` takes
-                them; it returns a sentence for the error.
+            keep: As ``replay.keep``: given a step that cannot be made, it returns a sentence for the error.
 
         Raises:
-            DivergedError: a loss, a matching cost or the gradient is not finite; the state is that before the
-                step.
+            DivergedError: a loss, a cost or the gradient is not finite; the state is that before the step.
             StopAsked: the run was asked to stop; its state was saved.
         """
         stop = stop or StopRequest()
@@ -128,11 +126,9 @@ class Trainer:
                     self._advance(streams, keep)
                     self._tell(report, save)
                     self._evaluate_if_due(evaluate)
-            except StopAsked:
-                save()
-                raise
-            except DataError:  # the state is that between two steps; several processes cannot save apart
-                if self.ranks.world == 1 and self.step:
+            except (StopAsked, DataError) as cause:
+                # The state is that between two steps; of a fault, several processes would not know alike.
+                if isinstance(cause, StopAsked) or (self.ranks.world == 1 and self.step):
                     save()
                 raise
 
