@@ -93,7 +93,7 @@ def what_else(file: Path) -> str:
     if file.stat().st_size == 0:
         return "an empty file; fetch or write it anew"
     with file.open("rb") as opened:
-        first = opened.read(32)
+        first = opened.read(64)
     for beginning, what in _BEGINNINGS.items():
         if first.startswith(beginning):
             return what
