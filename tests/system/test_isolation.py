@@ -81,7 +81,7 @@ def check_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
         assert (value.double() - second[path].double()).abs().max() <= LARGEST, path
 
 
-CLASSES = Categories(tuple(parse_category(dict(entry), "scenes") for entry in CATEGORIES))
+CLASSES = Categories(tuple(parse_category(dict(entry), "scenes", []) for entry in CATEGORIES))
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])

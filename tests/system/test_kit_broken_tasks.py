@@ -37,7 +37,7 @@ BROKEN: tuple[tuple[str, type[Detection], str], ...] = (
     ),
     ("loss_terms", broken.ConstantLoss, "loss term 'class' is a constant … that no weight can lower"),
     ("loss_terms", broken.LoggedLoss, "loss term 'giou' is -inf"),
-    ("results", broken.Logits, "the result of image 0 has the score -…"),
+    ("results", broken.Logits, "task 'det': decode gave an object with the score …"),
     ("results", broken.Ids, "the result of image 0 has the label …; there are 3 categories"),
     ("results", broken.Sizes, "the result of image 0, 192 x 128 pixels, has the box …, …, …, …"),
     (

@@ -5,6 +5,7 @@ They run in a process of their own: torch cannot compile what the tests' shape c
 
 import json
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def distance(first: Any, second: Any) -> float:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("default", UserWarning)  # torch warns while it traces
     torch.set_num_threads(1)
     folder, backend, *names = sys.argv[1:]
     torch.compile = partial(torch.compile, backend=backend)

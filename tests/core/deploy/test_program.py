@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import mtvit_core
-from mtvit_core.backbones.create import create_backbone
 from mtvit_core.deploy.program import TensorsOnly, export
 from mtvit_core.errors import ConfigError
+from mtvit_core.model.backbone import create_backbone
 
 #: Blocks before the queries enter, and blocks that they pass.
 OPTIONS = {"depth": 5, "embed_dim": 48}

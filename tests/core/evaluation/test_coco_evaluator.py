@@ -96,7 +96,10 @@ def perturbed(data: dict[str, Any], kind: str, seed: int) -> list[dict[str, Any]
         scale = rng.exponential(0.08)
         x, y, w, h = np.array(entry["bbox"]) * (1 + scale * rng.normal(size=4))
         if kind == "bbox":
-            result["bbox"] = [x, y, max(w, 0.1), max(h, 0.1)]
+            # Results are clipped to their image by construction.
+            x0, x1 = np.clip([x, x + max(w, 0.1)], 0, image["width"])
+            y0, y1 = np.clip([y, y + max(h, 0.1)], 0, image["height"])
+            result["bbox"] = [x0, y0, x1 - x0, y1 - y0]
         if kind == "segm":
             shift = np.round(scale * rng.normal(size=2) * np.array(entry["bbox"][3:1:-1])).astype(int)
             moved = np.roll(decode_rle(rle_of(entry, image)), tuple(shift), (0, 1))

@@ -269,7 +269,7 @@ def test_saving_where_there_is_no_folder(saved: tuple[MultiTaskViT, Path], tmp_p
     path = tmp_path / "none" / "model.safetensors"
     with pytest.raises(CheckpointError) as error:
         save(saved[0], path)
-    assert str(error.value) == f"checkpoint {path}: there is no folder {path.parent}; make it first."
+    assert str(error.value) == f"checkpoint {path}: no such folder {path.parent}; create it first."
 
 
 def test_build_takes_names_or_settings() -> None:

@@ -352,7 +352,7 @@ def test_convert_command(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     assert result.stderr == f"error: out {out}: already exists; give another file with --out.\n"
     nowhere = tmp_path / "no" / "model.safetensors"
     result = CliRunner().invoke(main, ["convert", str(folder), "--out", str(nowhere)])
-    assert result.stderr == f"error: out {nowhere}: there is no folder {nowhere.parent}; make it first.\n"
+    assert result.stderr == f"error: out {nowhere}: no such folder {nowhere.parent}; create it first.\n"
 
 
 def test_models_command(monkeypatch: pytest.MonkeyPatch) -> None:

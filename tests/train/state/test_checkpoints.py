@@ -214,6 +214,6 @@ def test_writing_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(DiskError) as error, writing(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(error.value) == (
-        f"out {tmp_path}: cannot be written to ([Errno 28] No space left on device); free some space or mend "
+        f"out {tmp_path}: cannot be written to ([Errno 28] No space left on device); free some space or fix "
         f"the disk, then resume with: mtvit-train --out {tmp_path} --resume"
     )

@@ -68,7 +68,7 @@ def check_target(target: Path) -> None:
             f"checkpoint {target}: this is a folder; name a file in it, as {target / NAME}."
         )
     if not target.parent.is_dir():
-        raise CheckpointError(f"checkpoint {target}: there is no folder {target.parent}; make it first.")
+        raise CheckpointError(f"checkpoint {target}: no such folder {target.parent}; create it first.")
     if target.suffix != SUFFIX:
         raise CheckpointError(
             f"checkpoint {target}: its ending is {target.suffix!r}; give one that ends in {SUFFIX}, as "

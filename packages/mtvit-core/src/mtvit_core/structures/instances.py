@@ -99,16 +99,9 @@ class Instances:
     links: tuple[Link | None, ...] = ()
 
     def __post_init__(self) -> None:
-        """Clip boxes to the image and scores to [0, 1]; keypoints that are not there stay NaN."""
+        """Clip boxes to the image."""
         limit = self.boxes.new_tensor([self.width, self.height] * 2)
-        x, y, score = self.keypoints.unbind(-1)
-        held = {
-            "scores": self.scores.clamp(0, 1),
-            "boxes": self.boxes.clamp(min=0).minimum(limit),
-            "keypoints": torch.stack([x, y, score.clamp(0, 1)], -1),
-        }
-        for name, value in held.items():
-            object.__setattr__(self, name, value)  # frozen for all but this
+        object.__setattr__(self, "boxes", self.boxes.clamp(min=0).minimum(limit))  # frozen for all but this
 
     @classmethod
     def empty(

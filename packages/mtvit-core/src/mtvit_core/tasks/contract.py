@@ -153,6 +153,12 @@ def _check_result(task: str, result: Any) -> None:
             f"task {task!r}: decode gave objects of task {strays[0]!r}; set `tasks` of its results "
             "to its own name."
         )
+    odd = [score for score in result.scores.tolist() if not 0 <= score <= 1]
+    if odd:
+        raise PluginError(
+            f"task {task!r}: decode gave an object with the score {odd[0]:.3g}; give probabilities in [0, "
+            "1], not logits."
+        )
     for name in result.labels:
         if name != task:
             raise PluginError(f"task {task!r}: decode gave labels {name!r} of the image; name them {task!r}.")

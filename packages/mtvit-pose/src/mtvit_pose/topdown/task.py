@@ -177,6 +177,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     def _person(
         self, points: Float[Tensor, "K 2"], scores: Float[Tensor, " K"], meta: ImageMeta
     ) -> Instances:
+        scores = scores.clamp(max=1)  # a peak may overshoot the 1 that it is trained to
         seen = scores > SEEN
         score = (scores * seen).sum() / seen.sum().clamp(min=1) * meta.box_score
         box = meta.box or (0.0, 0.0, float(meta.width), float(meta.height))
