@@ -30,7 +30,9 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("case", ["det", "seg", "vitpose", pytest.param("pose", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "case", ["det", "vitpose", *(pytest.param(case, marks=pytest.mark.slow) for case in ("seg", "pose"))]
+)
 def test_a_student_learns_faster_with_a_teacher(scenes: Path, case: str) -> None:
     tasks, (taught_for, steps, ratio) = TASKS[case], LESSONS[case]
     config = settings(scenes, tasks, MODEL)
