@@ -105,19 +105,9 @@ def test_what_is_no_index_is_one_line(rows: Any) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_boxes_lie_in_the_image_and_scores_between_0_and_1() -> None:
-    hand = Categories((Category(1, "hand"),))
-    found = five(
-        categories=hand,
-        labels=torch.zeros(5, dtype=torch.int64),
-        scores=torch.tensor([1.2, -0.1, 0.5, 1.0, 0.0]),
-        boxes=torch.tensor([[-3.0, -4.0, 35.0, 25.0], [28.0, 18.0, 50.0, 60.0]] + [[1.0, 2.0, 5.0, 9.0]] * 3),
-        keypoints=torch.tensor([[[-5.0, 40.0, 1.3]]] + [[[torch.nan] * 3]] * 4),
-    )
-    assert found.scores.tolist() == [1.0, 0.0, 0.5, 1.0, 0.0]
+def test_boxes_are_clipped_to_the_image() -> None:
+    found = five(boxes=torch.tensor([[-3.0, -4.0, 35.0, 25.0], [28.0, 18.0, 50.0, 60.0]] + [[1.0, 2.0, 5.0, 9.0]] * 3))
     assert found.boxes.tolist() == [[0, 0, 30, 20], [28, 18, 30, 20]] + [[1, 2, 5, 9]] * 3
-    assert found.keypoints[0].tolist() == [[-5.0, 40.0, 1.0]]
-    assert found.keypoints[1:].isnan().all()
 
 
 def test_ids_of_numpy_become_plain_numbers() -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, set_start_method
 from pathlib import Path
 from unittest import mock
 
@@ -94,6 +94,7 @@ def forked(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[s
 def _python(arguments: list[str], environment: dict[str, str], printed: str) -> None:
     """Be ``python`` with some arguments."""
     os.environ.update(environment)
+    set_start_method(None, force=True)  # else loaders start their workers as this process was, and a kill leaves them
     for number, name in enumerate(("out", "err"), start=1):
         with Path(printed, name).open("w") as file:
             os.dup2(file.fileno(), number)

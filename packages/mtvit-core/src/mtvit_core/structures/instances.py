@@ -81,7 +81,7 @@ class Instances:
         links: What each task found of an object, where several did and were linked; None where one did.
             Empty where nothing was linked at all.
 
-    Whoever makes them, boxes are clipped to the image, and scores, those of keypoints too, to [0, 1].
+    Boxes are clipped to the image, whoever makes them.
     """
 
     height: int
