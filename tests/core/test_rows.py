@@ -106,7 +106,9 @@ def test_what_is_no_index_is_one_line(rows: Any) -> None:
 
 
 def test_boxes_are_clipped_to_the_image() -> None:
-    found = five(boxes=torch.tensor([[-3.0, -4.0, 35.0, 25.0], [28.0, 18.0, 50.0, 60.0]] + [[1.0, 2.0, 5.0, 9.0]] * 3))
+    found = five(
+        boxes=torch.tensor([[-3.0, -4.0, 35.0, 25.0], [28.0, 18.0, 50.0, 60.0]] + [[1.0, 2.0, 5.0, 9.0]] * 3)
+    )
     assert found.boxes.tolist() == [[0, 0, 30, 20], [28, 18, 30, 20]] + [[1, 2, 5, 9]] * 3
 
 

@@ -45,7 +45,8 @@ def test_a_family_that_is_broken_says_so_by_its_name(install):
     assert " Broken: acme 1.2, entry point 'odd': backbones failed: mtvit_backbones returned" in found
 
 
-def test_names_without_a_family_are_timms(install):
+def test_names_without_a_family_are_timms(install, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # without waiting for the hub
     install("acme", HOOK.format(body="raise ZeroDivisionError"))
     made = mtvit_core.create_backbone("vit_tiny_patch16_224", (32, 32), options=TINY)
     assert made.name == "vit_tiny_patch16_224"
