@@ -94,9 +94,7 @@ def forked(*arguments: str, processes: int = 2) -> subprocess.CompletedProcess[s
 def _python(arguments: list[str], environment: dict[str, str], printed: str) -> None:
     """Be ``python`` with some arguments."""
     os.environ.update(environment)
-    set_start_method(
-        None, force=True
-    )  # else workers of loaders are not this process's own, and outlive its kill
+    set_start_method(None, force=True)  # else workers of loaders outlive a kill of this process
     for number, name in enumerate(("out", "err"), start=1):
         with Path(printed, name).open("w") as file:
             os.dup2(file.fileno(), number)
