@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.masks import Rle, encode_rle
 from mtvit_train.data.formats.coco import read_coco

@@ -13,9 +13,9 @@ import click
 import numpy as np
 import torch
 
+from mtvit_core.results.linking import link
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.instances import Instances, concatenate
-from mtvit_core.structures.linking import link
 from mtvit_core.structures.masks import Rle, encode_rle
 
 SIDE = 640

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mtvit_core.errors import DataError, ShapeError
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.rows import places
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 
 CATEGORIES = Categories((Category(7, "cup"), Category(3, "hand")))

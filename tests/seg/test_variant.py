@@ -11,8 +11,8 @@ from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
 from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
-from mtvit_core.structures.image_result import CategoryMap
 from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_seg.config import SegConfig
 from mtvit_seg.decoding.semantic import decode_semantic
 from support.seg_cases import CATEGORIES, learned, metas, picked, task, tiny_model

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations, TrueSegments
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import CategoryMap, ImageResult, Segment
+from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 
 CATEGORIES = Categories((Category(3, "cat"), Category(7, "dog"), Category(20, "sky"), Category(4, "grass")))
 #: Labels of sky and grass.

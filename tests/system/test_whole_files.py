@@ -20,7 +20,7 @@ ALLOWED = {
     # A growing file, a line for each result, from which a stopped command goes on.
     "mtvit_core/cli/result_files.py": ["open"],
     # Into memory, for a notebook.
-    "mtvit_core/inference/plot.py": ["save"],
+    "mtvit_core/results/plot.py": ["save"],
     # A check writes into a temporary folder of its own.
     "mtvit_core/testing/backbone_checks/weights.py": ["save_file"],
     # Several processes fill one folder, which is then renamed.

@@ -6,7 +6,7 @@ import torch
 from mtvit_core.drawing.palette import class_colour
 from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.image_result import VOID, CategoryMap, DenseMap, Segment
+from mtvit_core.structures.pixel_maps import VOID, CategoryMap, DenseMap, Segment
 
 CATEGORIES = Categories((Category(7, "cat"), Category(3, "road")))
 

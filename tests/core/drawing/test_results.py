@@ -10,11 +10,11 @@ from PIL import Image
 from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, class_colour, text_colour
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.errors import DataError
+from mtvit_core.results.linking import link
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON
-from mtvit_core.structures.linking import link
 from mtvit_core.structures.masks import encode_rle
 
 CATEGORIES = Categories((Category(1, "person", COCO_PERSON), Category(3, "cup")))

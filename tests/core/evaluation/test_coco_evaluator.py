@@ -21,10 +21,10 @@ from pycocotools.cocoeval import COCOeval
 
 from mtvit_core.errors import DataError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_core.structures.masks import Rle, counts_to_rle, decode_rle, encode_rle, polygons_to_rle

@@ -9,10 +9,10 @@ import torch
 
 from mtvit_core.evaluation import consistency
 from mtvit_core.evaluation.consistency import Consistency
+from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.linking import link
 from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances, concatenate
-from mtvit_core.structures.linking import link
 from support.link_cases import BOX, CUP, FAR, det, pose, row, seg
 
 NEEDS = {"det": frozenset({"boxes"}), "seg": frozenset({"masks"}), "pose": frozenset({"keypoints"})}

@@ -6,10 +6,10 @@ from typing import Any
 from mtvit_core.evaluation.coco_engines import Engine
 from mtvit_core.evaluation.details import Details, Matrix, Mistakes, Table
 from mtvit_core.evaluation.evaluator import Evaluator, JointEvaluator
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 
 CATEGORIES = Categories((Category(1, "cat"),))
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import CategoryMap
+from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_seg.decoding.resize import BUDGET
 from mtvit_seg.head import SegPredictions
 from support.seg_cases import CATEGORIES, learned, metas, picked, task

@@ -10,9 +10,9 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection

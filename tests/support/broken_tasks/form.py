@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.losses.matching import Match
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets

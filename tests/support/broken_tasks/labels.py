@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.losses.matching import Match
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
 from mtvit_det.task import Detection

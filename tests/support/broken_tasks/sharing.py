@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets

@@ -11,7 +11,8 @@ from PIL import Image
 from mtvit_core.cli.main import main as mtvit
 from mtvit_core.evaluation.maps.map_evaluator import true_segments
 from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
-from mtvit_core.structures.image_result import CategoryMap, ImageResult, Segment
+from mtvit_core.results.image_result import ImageResult
+from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 from mtvit_train.cli.main import main
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.scenes.writer import write_scenes

@@ -11,7 +11,7 @@ import torch
 import mtvit_core
 from mtvit_core.inference import results
 from mtvit_core.model.backbone import create_backbone
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.results.image_result import ImageResult
 from mtvit_train.build.splits import make_split
 from mtvit_train.config.run import RunConfig, TrainConfig
 from mtvit_train.data.formats.coco import read_coco

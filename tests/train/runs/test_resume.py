@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.results.image_result import ImageResult
 from mtvit_train.distributed.stop_signals import STOPPED, StopAsked, StopRequest
 from mtvit_train.engine import evaluate
 from mtvit_train.engine.meter import Report

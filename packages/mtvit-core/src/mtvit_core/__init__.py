@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from mtvit_core.plugins.sample_transform import Transform as Transform
     from mtvit_core.published.format import Blueprint as Blueprint
     from mtvit_core.published.format import PublishedFormat as PublishedFormat
+    from mtvit_core.results.image_labels import ImageLabels as ImageLabels
+    from mtvit_core.results.image_result import ImageResult as ImageResult
     from mtvit_core.structures.annotations import Annotations as Annotations
     from mtvit_core.structures.annotations import annotated_classes as annotated_classes
     from mtvit_core.structures.batch import Batch as Batch
@@ -88,11 +90,6 @@ if TYPE_CHECKING:
     from mtvit_core.structures.framing import ImageMeta as ImageMeta
     from mtvit_core.structures.image_files import find_images as find_images
     from mtvit_core.structures.image_files import read_image as read_image
-    from mtvit_core.structures.image_result import CategoryMap as CategoryMap
-    from mtvit_core.structures.image_result import DenseMap as DenseMap
-    from mtvit_core.structures.image_result import ImageLabels as ImageLabels
-    from mtvit_core.structures.image_result import ImageResult as ImageResult
-    from mtvit_core.structures.image_result import Segment as Segment
     from mtvit_core.structures.instances import Finding as Finding
     from mtvit_core.structures.instances import Instances as Instances
     from mtvit_core.structures.instances import Link as Link
@@ -101,6 +98,9 @@ if TYPE_CHECKING:
     from mtvit_core.structures.masks import Rle as Rle
     from mtvit_core.structures.masks import decode_rle as decode_rle
     from mtvit_core.structures.masks import encode_rle as encode_rle
+    from mtvit_core.structures.pixel_maps import CategoryMap as CategoryMap
+    from mtvit_core.structures.pixel_maps import DenseMap as DenseMap
+    from mtvit_core.structures.pixel_maps import Segment as Segment
     from mtvit_core.tasks.consensus import QueryObjects as QueryObjects
     from mtvit_core.tasks.image_labels import ImageLabelsConfig as ImageLabelsConfig
     from mtvit_core.tasks.image_labels import ImageLabelsTask as ImageLabelsTask
@@ -228,13 +228,9 @@ _MODULES = {
         "find_images",
         "read_image",
     ),
-    "structures.image_result": (
-        "CategoryMap",
-        "DenseMap",
-        "ImageLabels",
-        "ImageResult",
-        "Segment",
-    ),
+    "results.image_labels": ("ImageLabels",),
+    "results.image_result": ("ImageResult",),
+    "structures.pixel_maps": ("CategoryMap", "DenseMap", "Segment"),
     "structures.instances": (
         "Finding",
         "Instances",

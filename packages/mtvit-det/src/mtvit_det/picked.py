@@ -23,9 +23,9 @@ from mtvit_core.losses.distillation import (
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.matching_costs import focal_cost
 from mtvit_core.losses.perfect import perfect_logits
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_det.config import DetConfig
 from mtvit_det.decode import decode_sigmoid

@@ -15,9 +15,9 @@ from mtvit_core.losses.distillation import SoftObjects, expected_softmax_cost, s
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.matching_costs import softmax_cost
 from mtvit_core.losses.perfect import perfect_logits
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_det.config import DetConfig
 from mtvit_det.decode import decode_softmax
 from mtvit_det.head import DetPredictions, YolosHead

@@ -15,10 +15,11 @@ from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
 from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
 from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.losses.perfect import SURE, perfect_rows
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import CategoryMap, ImageResult
 from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_seg.config import SegConfig
 from mtvit_seg.decoding.instances import decode_instances

@@ -9,7 +9,7 @@ import torch
 from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
 from mtvit_core.structures.annotations import NO_SEGMENT, TrueSegments
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import VOID, CategoryMap
+from mtvit_core.structures.pixel_maps import VOID, CategoryMap
 from support.segment_cases import CATEGORIES, annotate, random_case, result, true_map
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mtvit_core.errors import ConfigError
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import KeypointSchema
 from mtvit_core.structures.masks import encode_rle

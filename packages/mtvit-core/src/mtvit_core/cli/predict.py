@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mtvit_core.cli.result_files import FinishedList
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.model.multitask_vit import MultiTaskViT
-    from mtvit_core.structures.image_result import ImageResult
+    from mtvit_core.results.image_result import ImageResult
 
 _JSON, _FINISHED = "predictions.json", "predictions.partial.jsonl"
 

@@ -15,7 +15,8 @@ from mtvit_core.drawing.pixel_maps import draw_map
 from mtvit_core.drawing.results import draw_instances
 from mtvit_core.errors import ConfigError
 from mtvit_core.files import whole_file, write_text
-from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult, PixelMap
+from mtvit_core.results.image_result import ImageResult
+from mtvit_core.structures.pixel_maps import CategoryMap, DenseMap, PixelMap
 
 
 class JsonList:

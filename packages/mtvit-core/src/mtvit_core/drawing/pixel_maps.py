@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtvit_core.drawing.palette import Colour, class_colour
-from mtvit_core.structures.image_result import VOID, CategoryMap, DenseMap, PixelMap
+from mtvit_core.structures.pixel_maps import VOID, CategoryMap, DenseMap, PixelMap
 
 #: Pixels that belong to no category, and numbers that are not known.
 _NOTHING: Colour = (24, 24, 28)

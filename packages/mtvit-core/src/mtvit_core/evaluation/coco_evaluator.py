@@ -14,10 +14,10 @@ from mtvit_core.evaluation.coco_entries import Entry, IouType, annotation_entrie
 from mtvit_core.evaluation.coco_image import CocoImage
 from mtvit_core.evaluation.details import Details
 from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 
 #: The kind of label that each kind of comparison needs.

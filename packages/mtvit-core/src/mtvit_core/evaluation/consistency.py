@@ -22,11 +22,11 @@ import numpy as np
 
 from mtvit_core.evaluation.details import Cell, Details, Table
 from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.linking import CONFIDENT_KEYPOINT, MIN_LINK, link
 from mtvit_core.structures.annotations import LABEL_KINDS, Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances, concatenate
-from mtvit_core.structures.linking import CONFIDENT_KEYPOINT, MIN_LINK, link
 from mtvit_core.structures.masks import decode_rle
 
 

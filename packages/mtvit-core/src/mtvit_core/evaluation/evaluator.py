@@ -6,9 +6,9 @@ from typing import Any
 
 from mtvit_core.evaluation.coco_engines import Engine
 from mtvit_core.evaluation.details import Details
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 
 
 class Evaluator(ABC):

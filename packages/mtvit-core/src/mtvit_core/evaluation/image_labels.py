@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 
 
 class ImageLabelsEvaluator(Evaluator):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.inference.people import PERSON_SCORE
-from mtvit_core.structures.linking import MIN_LINK
+from mtvit_core.results.linking import MIN_LINK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class PredictOptions:
             skeleton of 0.1 then stays with a person whose box has 0.9. Without linking it is not read.
         batch_size: Images (or crops) per pass.
         person_score: Least score of people that another task of the model found, in [0, 1].
-        link: One row per object, see ``mtvit_core.structures.linking``; without it, one per object and task.
+        link: One row per object, see ``mtvit_core.results.linking``; without it, one per object and task.
         min_link: Least agreement of results that are linked, in [0, 1].
         bgr: Whether arrays H x W x 3 are blue, green, red, as OpenCV reads them; without it they are RGB.
     """

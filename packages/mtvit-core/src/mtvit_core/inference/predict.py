@@ -10,7 +10,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.errors import ShapeError
-from mtvit_core.inference.image_inputs import (
+from mtvit_core.inference.options import PredictOptions
+from mtvit_core.inference.people import people_of, posed_names
+from mtvit_core.inference.predictor import Predictor
+from mtvit_core.inference.results import results_of
+from mtvit_core.results.image_result import ImageResult, merged
+from mtvit_core.results.linking import link
+from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.framing import ImageMeta
+from mtvit_core.structures.image_inputs import (
     Boxes,
     ImageBoxes,
     ImageLike,
@@ -20,15 +29,6 @@ from mtvit_core.inference.image_inputs import (
     read_boxes,
     read_input,
 )
-from mtvit_core.inference.options import PredictOptions
-from mtvit_core.inference.people import people_of, posed_names
-from mtvit_core.inference.predictor import Predictor
-from mtvit_core.inference.results import results_of
-from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.crops import crop_person, person_meta
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult, merged
-from mtvit_core.structures.linking import link
 
 
 def predict(

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from mtvit_core.inference.predictor import Predictor
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.contract import decode
 from mtvit_core.tasks.task import AnyTask, View
 

@@ -13,7 +13,6 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, PluginError
-from mtvit_core.inference.image_inputs import Boxes, Images, check_canvases
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import PERSON_SCORE
 from mtvit_core.inference.predict import predict, predict_stream
@@ -26,12 +25,13 @@ from mtvit_core.model.assembly import (
 )
 from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.modes import evaluating
+from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.linking import MIN_LINK
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, Letterbox
-from mtvit_core.structures.image_result import ImageResult
-from mtvit_core.structures.linking import MIN_LINK
+from mtvit_core.structures.image_inputs import Boxes, Images, check_canvases
 from mtvit_core.tasks.contract import own_terms, reading
 from mtvit_core.tasks.instance_group import InstanceGroup, Queries
 from mtvit_core.tasks.task import Task, View

@@ -47,7 +47,7 @@ class Link:
     """Results of several tasks that are one object.
 
     Attributes:
-        score: Least agreement of any two of them, in [0, 1]; see ``mtvit_core.structures.linking``.
+        score: Least agreement of any two of them, in [0, 1]; see ``mtvit_core.results.linking``.
         findings: One per task; the object shows the box of the first.
     """
 

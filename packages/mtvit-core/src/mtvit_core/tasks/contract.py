@@ -12,9 +12,10 @@ from torch import Tensor
 from mtvit_core.backbones.features import Features
 from mtvit_core.errors import DivergedError, PluginError
 from mtvit_core.evaluation.details import Details
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult
 from mtvit_core.structures.instances import belongs
+from mtvit_core.structures.pixel_maps import CategoryMap, DenseMap
 from mtvit_core.tasks.task import AnyTask
 
 _TERM = re.compile(r"\w+")

@@ -18,9 +18,10 @@ from mtvit_core.heads.patch_classifier import ImageLogits, PatchClassifier
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE
+from mtvit_core.results.image_labels import ImageLabels
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageLabels, ImageResult
 from mtvit_core.tasks.task import API, Task, TaskConfig
 
 

@@ -11,11 +11,11 @@ from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import C, P, T, Task, View
 

@@ -13,8 +13,8 @@ from mtvit_core.config import validate
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.modes import evaluating, keeping_modes
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks import contract
 from mtvit_core.tasks.task import Task
 from mtvit_core.testing.breach import Breach

@@ -14,9 +14,9 @@ from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.tasks.task import Task, TaskConfig
 
 #: Cost of any other query: more than all that a sensible task asks for.

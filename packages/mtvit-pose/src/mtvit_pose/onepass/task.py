@@ -15,10 +15,10 @@ from mtvit_core.heads.nms import class_nms
 from mtvit_core.heads.proposals import QueryRequest, last_blocks, picked_group
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task

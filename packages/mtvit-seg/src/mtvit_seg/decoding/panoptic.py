@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import CategoryMap, Segment
+from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 from mtvit_seg.decoding.resize import at_original
 from mtvit_seg.head import SegPredictions
 

@@ -10,10 +10,10 @@ from mtvit_core.evaluation.details import Details
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.inference.predictor import Predictor
 from mtvit_core.inference.results import results_of
+from mtvit_core.results.image_result import ImageResult, merged
 from mtvit_core.structures.annotations import LABEL_KINDS
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import ImageMeta, Letterbox
-from mtvit_core.structures.image_result import ImageResult, merged
 from mtvit_core.tasks.contract import own_details, own_metrics
 from mtvit_core.tasks.task import View
 from mtvit_train.build.splits import AnyDataset, DataSplit

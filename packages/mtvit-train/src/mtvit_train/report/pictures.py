@@ -14,7 +14,8 @@ from mtvit_core.evaluation.details import Details
 from mtvit_core.files import whole_file
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.structures.image_result import CategoryMap, ImageResult, Segment
+from mtvit_core.results.image_result import ImageResult
+from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 from mtvit_train.build.splits import DataSplit
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery

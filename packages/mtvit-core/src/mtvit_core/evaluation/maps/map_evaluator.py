@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtvit_core.errors import DataError
 from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import (
     NO_SEGMENT,
     UNKNOWN_SEGMENT,
@@ -19,7 +20,7 @@ from mtvit_core.structures.annotations import (
 )
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import VOID, CategoryMap, ImageResult
+from mtvit_core.structures.pixel_maps import VOID, CategoryMap
 
 
 def true_segments(truth: Annotations, classes: int, stuff: Set[int] = frozenset()) -> TrueSegments | None:

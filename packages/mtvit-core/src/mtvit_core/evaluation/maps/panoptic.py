@@ -20,7 +20,7 @@ from torch import Tensor
 from mtvit_core.evaluation.details import Cell, Details, Mistakes, Table
 from mtvit_core.evaluation.maps.map_evaluator import MapEvaluator, crowds_of, places_of
 from mtvit_core.structures.annotations import TrueSegments
-from mtvit_core.structures.image_result import CategoryMap
+from mtvit_core.structures.pixel_maps import CategoryMap
 
 #: Rows of the table of pixels before the true segments: no segment, and unknown.
 _FIRST = 2

@@ -16,7 +16,7 @@ from numpy import ndarray
 from mtvit_core.evaluation.details import Cell, Details, Matrix, Table
 from mtvit_core.evaluation.maps.map_evaluator import MapEvaluator
 from mtvit_core.structures.annotations import TrueSegments
-from mtvit_core.structures.image_result import CategoryMap
+from mtvit_core.structures.pixel_maps import CategoryMap
 
 
 class SemanticEvaluator(MapEvaluator):

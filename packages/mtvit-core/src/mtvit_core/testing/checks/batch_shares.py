@@ -11,7 +11,7 @@ from torch import Tensor
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.losses.global_batch import Counts, sharing
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case, explained, supervised
 from mtvit_core.testing.checks.batches import SAME

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import CategoryMap, DenseMap, ImageResult, PixelMap
 from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.pixel_maps import CategoryMap, DenseMap, PixelMap
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
 from mtvit_core.testing.mirror import Mirror

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtvit_core.structures.image_result import ImageLabels, ImageResult
+from mtvit_core.results.image_labels import ImageLabels
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from mtvit_core.losses.matching import match_all
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.testing.breach import Breach
 from mtvit_core.testing.case import Case
 from mtvit_core.testing.checks.batches import SAME

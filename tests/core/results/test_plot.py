@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from mtvit_core.errors import ShapeError
+from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.image_result import ImageResult
 from mtvit_core.structures.instances import Instances
 
 SIZE = (300, 400)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from mtvit_core.results.linking import assign, link
 from mtvit_core.structures.instances import Instances, concatenate
-from mtvit_core.structures.linking import assign, link
 from support.link_cases import BOX, CATEGORIES, CUP, FAR, NEAR, SIDE, det, pose, row, seg
 
 

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from mtvit_core.errors import DataError, MtvitError, ShapeError
-from mtvit_core.inference.image_inputs import ALLOWED, check_canvases, image_items, read_boxes, read_input
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import COCO_CATEGORIES
+from mtvit_core.structures.image_inputs import ALLOWED, check_canvases, image_items, read_boxes, read_input
 from support.spot_task import SpotConfig, spot_class
 
 

@@ -7,11 +7,11 @@ from PIL import Image
 
 from mtvit_core.drawing.results import draw_instances
 from mtvit_core.errors import ShapeError
-from mtvit_core.inference.image_inputs import ImageLike, read_input
-from mtvit_core.structures.image_result import ImageResult
+from mtvit_core.structures.image_inputs import ImageLike, read_input
+from mtvit_core.structures.instances import Instances
 
 
-def plot(result: ImageResult, image: ImageLike | None = None, bgr: bool = False) -> Image.Image:
+def plot(result: Instances, image: ImageLike | None = None, bgr: bool = False) -> Image.Image:
     """Draw the objects of a result into their image.
 
     Args:
@@ -33,10 +33,10 @@ def plot(result: ImageResult, image: ImageLike | None = None, bgr: bool = False)
             f"plot: the image is {pixels.shape[-2]} x {pixels.shape[-1]} pixels, and the result is of one of "
             f"{size[0]} x {size[1]}; give the image that was predicted."
         )
-    return draw_instances(pixels, result.instances, by_object=True)
+    return draw_instances(pixels, result, by_object=True)
 
 
-def png(result: ImageResult) -> bytes:
+def png(result: Instances) -> bytes:
     """Return the picture as notebooks show it."""
     file = BytesIO()
     plot(result).save(file, "PNG")

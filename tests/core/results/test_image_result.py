@@ -5,17 +5,11 @@ import json
 import pytest
 import torch
 
+from mtvit_core.results.image_labels import ImageLabels
+from mtvit_core.results.image_result import ImageResult, merged
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.image_result import (
-    VOID,
-    CategoryMap,
-    DenseMap,
-    ImageLabels,
-    ImageResult,
-    Segment,
-    merged,
-)
+from mtvit_core.structures.pixel_maps import VOID, CategoryMap, DenseMap, Segment
 from support.link_cases import det, seg
 
 CATEGORIES = Categories((Category(7, "cat"), Category(3, "road"), Category(0, "sky")))

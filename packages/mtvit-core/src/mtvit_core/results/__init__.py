@@ -1,0 +1,1 @@
+"""What is said of one image as a whole: linked, shown and written."""
