@@ -177,20 +177,19 @@ def _predict_all(
 
     counts = Counts()
     finished = FinishedList(out / _FINISHED, settings)
-    left = [i for i, path in enumerate(paths) if str(path) not in finished.entries]
+    left = [i for i, path in enumerate(paths) if str(path) not in finished]
     try:
         with stopped_by_signals():
             for part in _parts(left, finder.options.batch_size):
                 _predict_part(finder, paths, pictures, part, finished, counts)
             finished.end(out / _JSON, [str(path) for path in paths])
     except (KeyboardInterrupt, OSError) as cause:
-        so_far = f"{len(finished.entries)} of {len(paths)} images are done; go on with --resume."
+        so_far = f"{len(finished)} of {len(paths)} images are done; go on with --resume."
         if isinstance(cause, OSError):
             raise ConfigError(f"out {out}: it cannot be written ({cause}); {so_far}") from cause
         click.echo(f"stopped: {so_far}", err=True)
         raise click.exceptions.Exit(STOPPED) from None
-    counts.images = len(finished.entries)
-    counts.objects = sum(len(entry["objects"]) for entry in finished.entries.values())
+    counts.images, counts.objects = len(finished), finished.objects
     return counts
 
 

@@ -50,14 +50,14 @@ def json_list(path: Path) -> Iterator[JsonList]:
 
 
 class FinishedList:
-    """The results of a run so far, a line each, from which it goes on after it was stopped.
+    """The results of a run so far, a line each in a file, from which it goes on after it was stopped.
 
     Attributes:
-        entries: Results, by the name of the image.
+        objects: Number of objects in them.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """Begin, or read what an earlier run has left.
+        """Begin, or find what an earlier run has left.
 
         Args:
             path: Its file.
@@ -67,37 +67,61 @@ class FinishedList:
             ConfigError: what is there is of other settings.
         """
         self._path = path
-        self.entries: dict[str, Any] = {}
-        if not path.exists():
-            self._append(settings)
-            return
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a line that was cut off is not there
-        first, *lines = [json.loads(line) for line in whole.splitlines()] or [settings]
-        other = [name for name, value in settings.items() if first.get(name) != value]
+        self._starts: dict[str, int] = {}
+        self.objects = 0
+        if not path.exists() or not self._read(settings):
+            write_text(path, json.dumps(dict(settings)) + "\n")
+
+    def _read(self, settings: Mapping[str, Any]) -> bool:
+        """Find the lines of an earlier run; tell whether it has left its settings, which are the first."""
+        with self._path.open("r+b") as file:
+            end = 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # it was cut off
+                if end == 0:
+                    self._check(json.loads(line), settings)
+                else:
+                    self._count(json.loads(line), end)
+                end += len(line)
+            file.truncate(end)
+        return end > 0
+
+    def _check(self, found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        other = [name for name, value in settings.items() if found.get(name) != value]
         if other:
             raise ConfigError(
-                f"out {path.parent}: the run that was stopped here had {other[0]} {first.get(other[0])!r}, "
-                f"not {settings[other[0]]!r}; go on with the same, or give another folder."
+                f"out {self._path.parent}: the run that was stopped here had {other[0]} "
+                f"{found.get(other[0])!r}, not {settings[other[0]]!r}; go on with the same, or give another "
+                "folder."
             )
-        write_text(path, whole or json.dumps(dict(settings)) + "\n")
-        self.entries = {entry["file_name"]: entry for entry in lines}
+
+    def _count(self, entry: Mapping[str, Any], start: int) -> None:
+        self._starts[entry["file_name"]] = start
+        self.objects += len(entry["objects"])
+
+    def __len__(self) -> int:
+        """Return the number of images that have results."""
+        return len(self._starts)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether an image has results."""
+        return name in self._starts
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Keep a result."""
-        self._append(entry)
-        self.entries[entry["file_name"]] = entry
-
-    def _append(self, entry: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(entry)) + "\n")
+        with self._path.open("ab") as file:
+            start = file.tell()
+            file.write(json.dumps(dict(entry)).encode() + b"\n")
+        self._count(entry, start)
 
     def end(self, path: Path, order: Iterable[str]) -> None:
         """Write all results as one JSON, in the order of these names, and remove the list."""
-        with json_list(path) as written:
+        with json_list(path) as written, self._path.open("rb") as file:
             for name in order:
-                if name in self.entries:
-                    written.add(self.entries[name])
+                if name in self._starts:
+                    file.seek(self._starts[name])
+                    written.add(json.loads(file.readline()))
         self._path.unlink()
 
 
