@@ -117,7 +117,7 @@ def test_set_below_a_value() -> None:
     with pytest.raises(ConfigError) as error:
         apply_set({"train": {"lr": 1.0}}, ["train.lr.peak=2"])
     assert str(error.value) == (
-        "--set 'train.lr.peak=2': lr is a value, not a table; nothing can stand below it."
+        "--set 'train.lr.peak=2': lr is a value, not a table; nothing can be set below it."
     )
 
 

@@ -65,7 +65,7 @@ def test_evaluators_are_those_of_the_results() -> None:
     [
         (
             ["panoptic", "semantic", "panoptic"],
-            "config: tasks.seg.results: 'panoptic' stands more than once; name each kind of result once.",
+            "config: tasks.seg.results: 'panoptic' is listed more than once; name each kind of result once.",
         ),
         (
             [],

@@ -61,7 +61,7 @@ from mtvit_core.plugins.hookspecs import hookimpl
 @click.command("measure")
 def measure():
     "Measure something."
-    raise DataError("file x: torn; mend it.")
+    raise DataError("file x: torn; fix it.")
 
 @hookimpl
 def mtvit_commands(): return [measure]

@@ -204,7 +204,7 @@ def image(*objects: LabelledObject, number: int = 1, has: tuple[str, ...] = ("bo
     ("images", "message"),
     [
         ((), ": the split 'val' has no images."),
-        ((image(), image()), ": image id 1 stands for a.png and a.png; give each image its own."),
+        ((image(), image()), ": image id 1 is used for a.png and a.png; give each image its own."),
         (
             (LabelledImage("b.png", 1, 6, 8, (), frozenset()),),
             ": image b.png: there is no such file in {root}.",

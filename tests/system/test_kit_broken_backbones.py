@@ -89,7 +89,7 @@ def test_a_broken_backbone_fails(check: str, variant: str, found: str) -> None:
     assert lines[0] == f"backbone 'broken:{variant}' fails the check {check!r}"
     assert re.fullmatch("  contract: .{40,}", lines[1])
     assert re.fullmatch("  found:    " + ".+".join(map(re.escape, found.split("…"))), lines[2]), lines[2]
-    assert re.fullmatch("  to mend:  .{10,}", lines[3])
+    assert re.fullmatch("  to fix:   .{10,}", lines[3])
     assert len(lines) == 4
 
 

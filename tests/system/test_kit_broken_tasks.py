@@ -204,7 +204,7 @@ def test_a_broken_task_fails(check: str, task: type[Detection], found: str) -> N
     assert lines[0] == f"task 'det' fails the check {check!r}"
     assert re.fullmatch("  contract: .{40,}", lines[1])
     assert re.fullmatch("  found:    " + ".+".join(map(re.escape, found.split("…"))), lines[2]), lines[2]
-    assert re.fullmatch("  to mend:  .{10,}", lines[3])
+    assert re.fullmatch("  to fix:   .{10,}", lines[3])
     assert len(lines) == 4
 
 
@@ -223,7 +223,7 @@ def test_an_exception_that_is_not_needed_is_refused() -> None:
     assert failure_of(suite, "declaration").splitlines() == [
         "task 'det' passes the check 'declaration'",
         "  contract: Suite.exceptions says that it cannot: so it was once",
-        "  to mend:  take 'declaration' out of the exceptions",
+        "  to fix:   take 'declaration' out of the exceptions",
     ]
 
 

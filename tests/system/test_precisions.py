@@ -27,8 +27,8 @@ TYPES = [torch.bfloat16, torch.float16, torch.float64]
 def make(name: str) -> MultiTaskViT:
     """Return a small model of a variant."""
     tasks, queries = VARIANTS[name]
-    trunk = mtvit_core.create_backbone("vit_tiny_patch16_224", (64, 64), options={"depth": 3})
-    return mtvit_core.build(trunk, tasks, CATEGORIES, person_canvas=(64, 48), queries=queries).eval()
+    backbone = mtvit_core.create_backbone("vit_tiny_patch16_224", (64, 64), options={"depth": 3})
+    return mtvit_core.build(backbone, tasks, CATEGORIES, person_canvas=(64, 48), queries=queries).eval()
 
 
 def image() -> Tensor:
@@ -70,7 +70,7 @@ def test_what_is_not_finite_is_refused_before_any_threshold(name: str, bad: floa
         model.predict(image(), min_score=0.5)
 
 
-def test_one_wild_weight_of_the_trunk_is_enough() -> None:
+def test_one_wild_weight_of_the_backbone_is_enough() -> None:
     model = make("yolos")
     with torch.no_grad():
         next(iter(model.backbone.parameters())).view(-1)[0] = torch.nan

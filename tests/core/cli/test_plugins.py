@@ -123,11 +123,11 @@ def test_help_lists_commands_of_plugins_and_warns_of_broken_ones(only_these, ins
 
 def test_an_error_in_a_plugins_command_is_one_line_and_v_shows_where(only_these, install):
     install("acme-tools", COMMAND, "tools")
-    assert refusal("measure") == "error: file x: torn; mend it."
+    assert refusal("measure") == "error: file x: torn; fix it."
     result = run("-v", "measure")
     assert result.exit_code == 2
     assert "acme_tools.py" in result.stderr
-    assert result.stderr.endswith("error: file x: torn; mend it.\n")
+    assert result.stderr.endswith("error: file x: torn; fix it.\n")
 
 
 def test_an_unknown_command_names_the_nearest(only_these):

@@ -463,5 +463,5 @@ def test_two_images_may_not_share_an_id():
     evaluator = scored([(found([BOX], [0.5]), truth([BOX]))])
     again = replace(meta(0), file_name="other.jpg")
     assert message(lambda: evaluator.update([ImageResult(found([BOX], [0.5]))], [truth([BOX])], [again])) == (
-        "evaluation of mine: image id 0 stands for both '0.jpg' and 'other.jpg'; ids must be unique."
+        "evaluation of mine: image id 0 is used for both '0.jpg' and 'other.jpg'; ids must be unique."
     )

@@ -59,7 +59,7 @@ def tiny():
 def test_a_builder_that_raises_ends_only_the_run_that_names_its_task(install, tiny, source, cause):
     install("acme", source)
     install("zebra-depth", of_parts().replace('"odd"', '"depth"'), "depth")
-    report = f"acme 1.2, entry point 'odd': build failed: {cause}. Leave the task out, or mend its plugin."
+    report = f"acme 1.2, entry point 'odd': build failed: {cause}. Leave the task out, or fix its plugin."
     with pytest.raises(PluginError) as error:
         mtvit_core.build(tiny, ["odd"])
     assert str(error.value) == f"tasks: 'odd' is broken: {report}"
@@ -97,9 +97,7 @@ def test_a_view_that_is_not_declared_is_refused(install, tiny):
     with pytest.raises(PluginError) as error:
         mtvit_core.build(tiny, ["odd"])
     assert str(error.value) == message
-    assert (
-        str(broken_plugins()[0]) == f"acme 1.2, entry point 'odd': build failed: {message} Mend the plugin."
-    )
+    assert str(broken_plugins()[0]) == f"acme 1.2, entry point 'odd': build failed: {message} Fix the plugin."
 
 
 @pytest.mark.usefixtures("only_these")
@@ -113,7 +111,7 @@ def test_the_task_of_no_plugin_is_named_by_its_module(tiny):
     assert str(error.value) == (
         f"tasks: 'spot' is broken: module {__name__} (no plugin), entry point 'spot': build failed: head "
         f"raised "
-        "RuntimeError. Leave the task out, or mend its plugin."
+        "RuntimeError. Leave the task out, or fix its plugin."
     )
 
 

@@ -61,7 +61,7 @@ def test_names_without_a_family_are_timms(install, monkeypatch):
     [
         (
             "raise ZeroDivisionError('once\\n more.')",
-            "raised ZeroDivisionError: once more. Mend the plugin, or take another backbone.",
+            "raised ZeroDivisionError: once more. Fix the plugin, or take another backbone.",
         ),
         ("return 3", "returned a int, not a mtvit_core.Backbone. Return an object of a subclass."),
         (

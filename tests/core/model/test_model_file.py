@@ -19,8 +19,8 @@ from mtvit_core.structures.categories import Categories, Category
 
 def make() -> MultiTaskViT:
     """Return a model without tasks."""
-    trunk = create_backbone("vit_tiny_patch16_224", (32, 64), options={"depth": 1})
-    return MultiTaskViT(trunk, [], Categories((Category(7, "cup"),)))
+    backbone = create_backbone("vit_tiny_patch16_224", (32, 64), options={"depth": 1})
+    return MultiTaskViT(backbone, [], Categories((Category(7, "cup"),)))
 
 
 def compiled(model: nn.Module) -> nn.Module:

@@ -180,7 +180,7 @@ def test_groups_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         "masked out."
     )
     assert complaint(monkeypatch, group("spot-a"), group(), group("spot-a")) == (
-        "model: token group 'spot-a' stands in task 'spot' and again in task 'spot'; give each its own name."
+        "model: token group 'spot-a' is in task 'spot' and again in task 'spot'; give each its own name."
     )
 
 
@@ -194,8 +194,7 @@ def test_tasks_and_groups_need_names_of_their_own(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(PluginError) as error:
         MultiTaskViT(backbone(), tasks, COCO_CATEGORIES)
     assert str(error.value) == (
-        "model: token group 'spot-b' stands in task 'spot' and again in task 'spot-b'; "
-        "give each its own name."
+        "model: token group 'spot-b' is in task 'spot' and again in task 'spot-b'; give each its own name."
     )
 
 

@@ -70,7 +70,7 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         lambda: Categories((Category(2, "a"), Category(1, "b"), Category(2, "c"))),
-        "categories: id 2 stands more than once; ids must be unique.",
+        "categories: id 2 is listed more than once; ids must be unique.",
     ),
     (
         lambda: KeypointSchema(("a", "b"), skeleton=((1, 2),)),

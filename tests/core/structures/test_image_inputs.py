@@ -22,9 +22,9 @@ from support.spot_task import SpotConfig, spot_class
 
 def make(view: str = "image") -> MultiTaskViT:
     """Return a model of two blocks."""
-    trunk = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
+    backbone = create_backbone("vit_tiny_patch16_224", (64, 96), options={"depth": 2})
     task = spot_class("spot")(SpotConfig(view=view), COCO_CATEGORIES)
-    return MultiTaskViT(trunk, [task], COCO_CATEGORIES, person_canvas=(64, 48)).eval()
+    return MultiTaskViT(backbone, [task], COCO_CATEGORIES, person_canvas=(64, 48)).eval()
 
 
 def pixels() -> np.ndarray:

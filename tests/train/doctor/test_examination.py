@@ -111,17 +111,17 @@ def test_every_fault_is_listed_where_reading_stops_at_the_first(data: Path) -> N
         document["annotations"].append({**person, "id": 102})
 
     path = change(data, damage)
-    with pytest.raises(DataError, match="image 7 stands more than once"):
+    with pytest.raises(DataError, match="image 7 is listed more than once"):
         read_coco(data, "train")
     code, report = examined(data)
     assert code == 3
     assert messages(report, "fault", "annotations") == [
-        f"{path}: image 7 stands more than once; ids must be unique.",
+        f"{path}: image 7 is listed more than once; ids must be unique.",
         f"{path}: annotation 104 lies in image 99, which 'images' does not list; add it or remove this.",
         f"{path}: annotation 105 has category 5, which 'categories' does not list; add or correct it.",
         f"{path}: annotation 106: bbox is 0 wide and 4 high; both must be above 0.",
         f"{path}: annotation 107: polygon 0 has 2 points; a polygon needs at least 3.",
-        f"{path}: annotation 102 stands more than once; ids must be unique.",
+        f"{path}: annotation 102 is listed more than once; ids must be unique.",
     ]
     assert report["splits"]["train"]["instances"] == 3
 
@@ -188,8 +188,8 @@ def test_objects_that_stand_twice_are_thin_or_have_stray_keypoints_are_doubts(da
     change(data, repeat)
     _, report = examined(data)
     assert messages(report, "doubt", "objects") == [
-        "objects that stand more than once, with the same image, category and box: 1 (annotations 102); keep "
-        "one of each.",
+        "objects that are listed more than once, with the same image, category and box: 1 (annotations "
+        "102); keep one of each.",
         "boxes thinner than a pixel: 1 (annotations 109); are they in pixels, not in shares of the image?",
         "labelled keypoints outside of their image: 1 (annotations 101); training counts them as not "
         "labelled.",

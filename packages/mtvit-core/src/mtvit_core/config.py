@@ -49,7 +49,7 @@ def apply_set(settings: dict[str, Any], assignments: Iterable[str]) -> dict[str,
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
                 raise ConfigError(
-                    f"--set {assignment!r}: {key} is a value, not a table; nothing can stand below it."
+                    f"--set {assignment!r}: {key} is a value, not a table; nothing can be set below it."
                 )
         table[keys[-1]] = _value(text.strip())
     return result

@@ -31,7 +31,7 @@ class PoseConfig(TaskConfig):
             both (top-down).
         flip_test: Whether heatmaps are averaged with those of the mirrored crop when results are made, which
             takes twice the time (top-down).
-        knowledge: Whether a knowledge token, fitted to a teacher, stands beside the patches (vitpose and
+        knowledge: Whether a knowledge token, fitted to a teacher, is beside the patches (vitpose and
             vitpose-simple).
         cost_class: Weight of the class in the matching cost.
         cost_l1: Weight of the L1 distance of relative boxes in the matching cost.

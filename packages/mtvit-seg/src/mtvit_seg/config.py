@@ -100,5 +100,5 @@ class SegConfig(TaskConfig):
     def _each_once(cls, results: tuple[Kind, ...]) -> tuple[Kind, ...]:
         twice = [kind for kind in results if results.count(kind) > 1]
         if twice:
-            raise ValueError(f"{twice[0]!r} stands more than once; name each kind of result once")
+            raise ValueError(f"{twice[0]!r} is listed more than once; name each kind of result once")
         return results

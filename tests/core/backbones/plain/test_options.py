@@ -139,7 +139,7 @@ def test_varied_models_come_back_from_a_file(tmp_path: Path):
             {"stem": "bottleneck", "patch_size": [16, 6]},
             r"the patch, 16 x 6, must be a multiple of 4\.",
         ),
-        ({"positions": "sine", "class_token": True}, "stand for a table of patches alone"),
+        ({"positions": "sine", "class_token": True}, "need a table of patches alone"),
         ({"positions_again": True, "pos_embed": "none"}, "it has no table of positions to add"),
         ({"patch_padding": -1}, r"options\.patch_padding is -1: input should be greater than or equal to 0"),
         ({"stem": "resnet"}, r"options\.stem is 'resnet': input should be 'none' or 'bottleneck'"),

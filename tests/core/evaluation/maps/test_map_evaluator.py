@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
             [result(found, 0, name)], [annotate(truth)], [ImageMeta.whole(24, 30, 0, "other.png")]
         )
     assert str(caught.value) == (
-        f"evaluation of {name}: image id 0 stands for both '0.png' and 'other.png'; ids must be unique."
+        f"evaluation of {name}: image id 0 is used for both '0.png' and 'other.png'; ids must be unique."
     )
     others = Categories(tuple(Category(category.id + 100, category.name) for category in CATEGORIES))
     assert found.segment_ids is not None

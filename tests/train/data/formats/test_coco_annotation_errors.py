@@ -15,7 +15,7 @@ ANNOTATIONS = {
     ),
     "id twice": (
         lambda e: e.update(id=103),
-        "{i}: annotation 103 stands more than once; ids must be unique.",
+        "{i}: annotation 103 is listed more than once; ids must be unique.",
     ),
     "no image": (
         lambda e: drop(e, "image_id"),

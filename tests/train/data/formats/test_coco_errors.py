@@ -26,7 +26,7 @@ IMAGES = {
     ),
     "id twice": (
         lambda e: e.update(id=3),
-        "{i}: image 3 stands more than once; ids must be unique.",
+        "{i}: image 3 is listed more than once; ids must be unique.",
     ),
     "no file name": (
         lambda e: drop(e, "file_name"),
@@ -38,7 +38,7 @@ IMAGES = {
     ),
     "file name twice": (
         lambda e: e.update(file_name="more/b.png"),
-        "{i}: file name 'more/b.png' stands more than once; each image needs its own.",
+        "{i}: file name 'more/b.png' is listed more than once; each image needs its own.",
     ),
     "file name leads up": (
         lambda e: e.update(file_name="../a.png"),
@@ -90,7 +90,7 @@ DOCUMENTS = {
     ),
     "category twice": (
         lambda d: d["categories"].append({"id": 1, "name": "cat"}),
-        "{i}: category 1 stands more than once; ids must be unique.",
+        "{i}: category 1 is listed more than once; ids must be unique.",
     ),
     "category without a name": (
         lambda d: drop(d["categories"][0], "name"),

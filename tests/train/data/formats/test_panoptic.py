@@ -148,7 +148,7 @@ def _first(document: dict[str, Any], **changes: Any) -> None:
         ),
         (
             lambda d: _first(d, id=FACTOR),
-            "{j}: image 7: a segment id stands more than once; ids must be unique.",
+            "{j}: image 7: a segment id is listed more than once; ids must be unique.",
         ),
         (
             lambda d: _first(d, id=5),

@@ -39,7 +39,7 @@ def test_settings_state_sigmas_and_pairs(tmp_path):
         (
             "person",
             {"flip_pairs": (("nose", "nose"),)},
-            "config: keypoints.person.flip_pairs: 'nose' stands twice; name each keypoint that a mirror "
+            "config: keypoints.person.flip_pairs: 'nose' is listed twice; name each keypoint that a mirror "
             "swaps once, of: nose, left_eye, right_eye.",
         ),
         (

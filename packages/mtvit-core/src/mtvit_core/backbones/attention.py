@@ -1,4 +1,4 @@
-"""Attention by pattern: who may see whom when queries stand beside the context.
+"""Attention by pattern: who may see whom when queries are beside the context.
 
     joint     A = softmax(q k^T / sqrt(d)) v over context and all joint groups
     isolated  A_context as if no group were there; per group, softmax(q_g [k_c, k_g]^T / sqrt(d)) [v_c, v_g]
@@ -22,7 +22,7 @@ PLAIN_SCORES = 2**26
 
 @dataclass(frozen=True)
 class Span:
-    """Where a group's tokens stand in the sequence.
+    """Where a group's tokens are in the sequence.
 
     Attributes:
         name: Name of the group.

@@ -9,7 +9,7 @@ from mtvit_core.backbones.interface import Backbone, Option
 
 #: The family whose names have no prefix: timm's plain ViTs.
 PLAIN = "plain"
-#: What stands before the colon of a hub id, which is timm's too.
+#: Prefix of a hub id, which is timm's too.
 HUB = "hf-hub"
 
 
@@ -33,7 +33,7 @@ class BackboneFamily(ABC):
         """Make a backbone.
 
         Args:
-            name: Its whole name, as ``tiny:small``; the backbone bears it.
+            name: Its whole name, as ``tiny:small``; the backbone keeps it.
             canvas: Rows H and columns W of the images it will see; others are to work too.
             pretrained: False for random weights; True for those that the family publishes; a path for a local
                 file, in the form of ``Backbone.weights``.

@@ -19,7 +19,7 @@ from mtvit_core.backbones.features import Features, LayerFeatures
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
 
-#: Runs one block: its index, tokens B S D of context and groups, where each group stands (``attend`` follows
+#: Runs one block: its index, tokens B S D of context and groups, where each group is (``attend`` follows
 #: it), masks B Q N by group, and the index of the first token that is wanted; returns those from there on.
 RunBlock = Callable[[int, Tensor, Layout, Mapping[str, Tensor], int], Float[Tensor, "B rest D"]]
 
@@ -77,7 +77,7 @@ def through_blocks(
 
 
 class _Tokens:
-    """The tokens of a pass, and where each group stands among them."""
+    """The tokens of a pass, and where each group is among them."""
 
     def __init__(self, context: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> None:
         self.tokens, self.layout, self.grid = context, layout, grid

@@ -175,7 +175,7 @@ class CocoEvaluator(Evaluator):
         old = self._images.setdefault(image_id, new)
         if not old.is_same(new):
             raise DataError(
-                f"evaluation of {self._task}: image id {image_id} stands for both {old.file_name!r} and "
+                f"evaluation of {self._task}: image id {image_id} is used for both {old.file_name!r} and "
                 f"{new.file_name!r}; ids must be unique."
             )
 

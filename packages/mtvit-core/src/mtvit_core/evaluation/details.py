@@ -50,7 +50,7 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: What stands in the legend.
+        name: Its text in the legend.
         x: Places along the chart.
         y: Values, one per place; NaN interrupts the line.
     """

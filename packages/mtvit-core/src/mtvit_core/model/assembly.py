@@ -21,7 +21,7 @@ class BrokenTaskError(PluginError):
 
     Attributes:
         cause: What happened.
-        remedy: What mends it.
+        remedy: What fixes it.
     """
 
     def __init__(self, cls: type[AnyTask], cause: str, remedy: str) -> None:
@@ -49,7 +49,7 @@ def building(cls: type[AnyTask], part: str) -> Iterator[None]:
             " ".join(str(error).split()).partition(" For further information visit")[0].rstrip(".")
         )  # pydantic's
         cause = f"{part} raised {type(error).__name__}" + (f": {words}" if words else "")
-        raise BrokenTaskError(cls, cause, "Leave the task out, or mend its plugin.") from error
+        raise BrokenTaskError(cls, cause, "Leave the task out, or fix its plugin.") from error
 
 
 def build_tokens(task: AnyTask, spec: BackboneSpec) -> tuple[TokenGroup, ...]:
@@ -130,7 +130,7 @@ def check_group_names(owned: Sequence[tuple[str, str]]) -> None:
     for task, group in owned:
         if group in owners:
             raise PluginError(
-                f"model: token group {group!r} stands in task {owners[group]!r} and again in task {task!r}; "
+                f"model: token group {group!r} is in task {owners[group]!r} and again in task {task!r}; "
                 "give each its own name."
             )
         owners[group] = task

@@ -44,7 +44,7 @@ def create_backbone(
         words = " ".join(str(error).split()).rstrip(".")
         raise PluginError(
             f"backbone {name!r}: its family is broken: {found.where}: create raised {type(error).__name__}: "
-            f"{words}. Mend the plugin, or take another backbone."
+            f"{words}. Fix the plugin, or take another backbone."
         ) from error
     if not isinstance(backbone, Backbone):
         raise PluginError(

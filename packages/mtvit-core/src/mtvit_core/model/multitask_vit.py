@@ -74,7 +74,7 @@ class MultiTaskViT(nn.Module):
                 see ``mtvit_core.tasks.instance_group``. A plan: they share a group that was planned before.
 
         Raises:
-            PluginError: two tasks or two token groups bear the same name, two parts share a weight, or a task
+            PluginError: two tasks or two token groups have the same name, two parts share a weight, or a task
                 breaks the contract.
             ConfigError: the patch does not divide the person canvas, and a task looks at persons; or two
                 tasks look at persons on different kinds of crops; or no task can share queries.

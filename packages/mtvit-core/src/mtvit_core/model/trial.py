@@ -32,7 +32,7 @@ def try_building(found: PluginClass[Task[Any, Any, Any]]) -> BrokenPlugin | None
         trace = "".join(traceback.format_exception(error.__cause__))
         return BrokenPlugin(*found.fields, "build", error.cause, error.remedy, found.name, trace)
     except PluginError as error:
-        return BrokenPlugin(*found.fields, "build", str(error).rstrip("."), "Mend the plugin.", found.name)
+        return BrokenPlugin(*found.fields, "build", str(error).rstrip("."), "Fix the plugin.", found.name)
     return None
 
 

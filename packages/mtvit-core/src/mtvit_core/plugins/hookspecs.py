@@ -27,7 +27,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 def mtvit_task() -> "type[Task[Any, Any, Any]]":  # type: ignore[empty-body]  # hook specifications have no body
     """Return the task class that the plugin provides.
 
-    Import it inside the function, so that the commands start without torch. The entry point should bear the
+    Import it inside the function, so that the commands start without torch. The entry point should have the
     name of the task: a run that names the task is then told why it cannot be loaded.
     """
 

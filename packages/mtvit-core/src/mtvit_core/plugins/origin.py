@@ -42,7 +42,7 @@ class BrokenPlugin(Origin):
     Attributes:
         phase: Where it stopped.
         cause: What was found and what was expected.
-        remedy: What mends it.
+        remedy: What fixes it.
         task: Name of the task that is lost; the entry point's name where the plugin did not get to tell.
         traceback: Where the plugin raised; empty where the loader found the fault itself.
     """

@@ -38,7 +38,7 @@ class Fault(Exception):  # noqa: N818  (recorded in a report, not shown as an er
 
     Attributes:
         cause: What was found and what was expected.
-        remedy: What mends it.
+        remedy: What fixes it.
     """
 
     def __init__(self, cause: str, remedy: str) -> None:
@@ -69,7 +69,7 @@ def check_api(cls: Any) -> None:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text is a word that can stand in settings."""
+    """Tell whether a text is a word that can be used in settings."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -77,11 +77,11 @@ def check_name(cls: Any, prefixed: str = "its config table, and of the losses an
     """Check the name.
 
     Args:
-        cls: What bears it.
+        cls: What has it.
         prefixed: What begins with it, for the message.
 
     Raises:
-        Fault: it is no word that can stand in settings.
+        Fault: it is no word that can be used in settings.
     """
     if not (isinstance(cls.name, str) and is_name(cls.name)):
         raise Fault(

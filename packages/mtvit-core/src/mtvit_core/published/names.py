@@ -36,7 +36,7 @@ def named_categories(columns: int, names: Mapping[str, str], coco: Categories) -
     Args:
         columns: Columns but that of "no object".
         names: Name of each column, by its number as text; empty where the source has none.
-        coco: COCO's categories, taken where all names are its, or where 91 columns bear none.
+        coco: COCO's categories, taken where all names are its, or where 91 columns have none.
     """
     used = {key: name for key, name in _given(names).items() if name != _UNUSED and 0 <= key < columns}
     known = {category.id: category.name for category in coco}

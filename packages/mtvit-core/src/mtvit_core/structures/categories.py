@@ -51,13 +51,13 @@ class Categories:
     items: tuple[Category, ...]
 
     def __post_init__(self) -> None:
-        """Refuse an empty list and ids that stand twice."""
+        """Refuse an empty list and ids that are listed twice."""
         if not self.items:
             raise DataError("categories: the list is empty; a data set needs at least one category.")
         ids = [category.id for category in self.items]
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
-            raise DataError(f"categories: id {twice[0]} stands more than once; ids must be unique.")
+            raise DataError(f"categories: id {twice[0]} is listed more than once; ids must be unique.")
 
     def __len__(self) -> int:
         """Return the number of categories."""

@@ -210,7 +210,7 @@ class InstanceGroup(nn.Module):
         return {**predictions, **told}
 
     def seen_by(self, task: str, features: Features) -> Features:
-        """Return the features as a task sees them: the group bears its name."""
+        """Return the features as a task sees them: the group has its name."""
         return features.under(NAME, task, self._columns[task])
 
     def depths(self, task: str, count: int) -> Sequence[int]:

@@ -138,7 +138,7 @@ def gap(a: Tensor, b: Tensor) -> float:
 
 
 def require_same(
-    expected: Mapping[str, Tensor], got: Mapping[str, Tensor], limit: float, what: str, mend: str
+    expected: Mapping[str, Tensor], got: Mapping[str, Tensor], limit: float, what: str, remedy: str
 ) -> None:
     """Refuse values that differ.
 
@@ -147,7 +147,7 @@ def require_same(
     """
     for name, value in expected.items():
         if name not in got:
-            raise Breach(f"{name}: not there {what}", mend)
+            raise Breach(f"{name}: not there {what}", remedy)
         difference = gap(value.detach(), got[name].detach())
         if difference > limit:
-            raise Breach(f"{name}: a difference of {difference:.3g} {what}", mend)
+            raise Breach(f"{name}: a difference of {difference:.3g} {what}", remedy)

@@ -29,7 +29,7 @@ class BackboneSuite(BaseSuite):
     canvas: ClassVar[tuple[int, int]] = (64, 96)
 
     def hold(self, check: Callable[[BackboneCase], None]) -> None:
-        """Run one check; fail with its contract, what was found and how to mend it."""
+        """Run one check; fail with its contract, what was found and how to fix it."""
         case = BackboneCase(self.backbone, self.options, self.canvas)
         self.run_check(f"backbone {self.backbone!r}", case, check)
 

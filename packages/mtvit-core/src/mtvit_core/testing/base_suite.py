@@ -40,7 +40,7 @@ class BaseSuite:
                 raise TypeError(f"{cls.__name__}.exceptions gives no reason for {name!r}; say why.")
 
     def run_check(self, subject: str, case: C, check: Callable[[C], None]) -> None:
-        """Run one check; fail with its contract, what was found and how to mend it.
+        """Run one check; fail with its contract, what was found and how to fix it.
 
         Args:
             subject: What is checked, as ``task 'det'``.
@@ -74,6 +74,6 @@ class BaseSuite:
         pytest.fail(
             f"{subject} passes the check {name!r}\n"
             f"  contract: {type(self).__name__}.exceptions says that it cannot: {reason}\n"
-            f"  to mend:  take {name!r} out of the exceptions",
+            f"  to fix:   take {name!r} out of the exceptions",
             pytrace=False,
         )

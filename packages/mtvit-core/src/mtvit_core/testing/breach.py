@@ -6,14 +6,14 @@ class Breach(Exception):  # noqa: N818  (a finding about a plugin, not an error 
 
     Attributes:
         found: What was found.
-        mend: What mends it.
+        remedy: What fixes it.
     """
 
-    def __init__(self, found: str, mend: str) -> None:
+    def __init__(self, found: str, remedy: str) -> None:
         """Keep both apart."""
         super().__init__(found)
         self.found = found
-        self.mend = mend
+        self.remedy = remedy
 
     def explain(self, subject: str, check: str, contract: str) -> str:
         """Return the message an author reads.
@@ -27,5 +27,5 @@ class Breach(Exception):  # noqa: N818  (a finding about a plugin, not an error 
             f"{subject} fails the check {check!r}\n"
             f"  contract: {contract}\n"
             f"  found:    {self.found}\n"
-            f"  to mend:  {self.mend}"
+            f"  to fix:   {self.remedy}"
         )

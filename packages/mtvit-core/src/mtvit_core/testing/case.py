@@ -161,12 +161,12 @@ def backward(terms: Mapping[str, Tensor]) -> float:
 
 
 @contextmanager
-def explained(what: str, mend: str) -> Iterator[None]:
+def explained(what: str, remedy: str) -> Iterator[None]:
     """Turn whatever is raised inside into a breach.
 
     Args:
         what: What was being done.
-        mend: What mends it.
+        remedy: What fixes it.
     """
     try:
         yield
@@ -174,4 +174,4 @@ def explained(what: str, mend: str) -> Iterator[None]:
         raise
     except Exception as error:
         message = " ".join(str(error).split())
-        raise Breach(f"{what} raised {type(error).__name__}: {message}", mend) from error
+        raise Breach(f"{what} raised {type(error).__name__}: {message}", remedy) from error

@@ -48,7 +48,7 @@ class Sample:
         return int(self.images.shape[-2]), int(self.images.shape[-1])
 
     def rows(self, rows: Sequence[int]) -> "Sample":
-        """Return the images at these places; a place may stand twice."""
+        """Return the images at these places; a place may be listed twice."""
         return Sample(
             self.images[list(rows)],
             tuple(self.annotations[i] for i in rows),

@@ -60,7 +60,7 @@ class TaskSuite(BaseSuite):
         return Case(cls, self.settings, self.categories, self.examples, self.best, self.steps, self.lr)
 
     def hold(self, check: Callable[[Case], None]) -> None:
-        """Run one check; fail with its contract, what was found and how to mend it."""
+        """Run one check; fail with its contract, what was found and how to fix it."""
         case = self.case()
         self.run_check(f"task {case.cls.name!r}", case, check)
 

@@ -22,8 +22,8 @@ from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
 from mtvit_core.structures.framing import ShortSide
 from mtvit_det.published.catalogue import YOLOS_MODELS
 
-#: timm's names of the trunks, by width; others take the middle one's name.
-TRUNKS = {192: "deit_tiny_patch16_224", 384: "deit_small_patch16_224", 768: "deit_base_patch16_224"}
+#: timm's names of the backbones, by width; others take the middle one's name.
+BACKBONES = {192: "deit_tiny_patch16_224", 384: "deit_small_patch16_224", 768: "deit_base_patch16_224"}
 #: Heads of the published models by width, and grids of their tables by number of patches.
 HEADS = {192: 3, 330: 6, 384: 6, 768: 12}
 GRIDS = {50 * 83: (50, 83), 32 * 54: (32, 54), 50 * 84: (50, 84)}
@@ -103,7 +103,7 @@ class Yolos(PublishedFormat):
             "id_columns": sizes.columns,
         }
         return Blueprint(
-            backbone=TRUNKS.get(sizes.width, TRUNKS[384]),
+            backbone=BACKBONES.get(sizes.width, BACKBONES[384]),
             canvas=(sizes.grid[0] * PATCH, sizes.grid[1] * PATCH),
             tasks={"det": settings},
             categories=self.categories(source, sizes),

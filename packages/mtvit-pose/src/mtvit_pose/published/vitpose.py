@@ -132,7 +132,7 @@ class ViTPoseFormat(PublishedFormat):
             tasks={"pose": {"variant": "vitpose" if is_classic else "vitpose-simple", "flip_test": True}},
             categories=dataset.categories,
             recipes={
-                **dict(trunk_recipes(source, names, body, expert, has_bias)),
+                **dict(backbone_recipes(source, names, body, expert, has_bias)),
                 **dict(head_recipes(names.classic if is_classic else names.simple, head)),
             },
             ignored=frozenset(self._ignored(source, body, head, expert)),
@@ -176,7 +176,7 @@ class ViTPoseFormat(PublishedFormat):
                 yield from (prefix + part for part in AFFINE)
 
 
-def trunk_recipes(
+def backbone_recipes(
     source: Source, names: Names, body: Anatomy, expert: int, has_bias: bool
 ) -> Iterator[tuple[str, Recipe]]:
     """Yield a recipe for every weight of the backbone."""

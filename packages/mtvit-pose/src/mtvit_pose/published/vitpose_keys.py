@@ -1,4 +1,4 @@
-"""Where the weights of ViTPose stand in the files of its authors and in those of transformers."""
+"""Where the weights of ViTPose are in the files of its authors and in those of transformers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

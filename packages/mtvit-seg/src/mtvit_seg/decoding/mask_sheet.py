@@ -51,7 +51,7 @@ class Place:
 class Sheet:
     """Parts of masks; all of each mask above the threshold lies in its part.
 
-    A part lies column by column, with a pixel of background behind each column; one more stands before the
+    A part lies column by column, with a pixel of background behind each column; one more comes before the
     first part.
 
     Attributes:

@@ -19,7 +19,7 @@ from mtvit_core.published.source import Source
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
 from mtvit_seg.published.catalogue import EOMT_DINOV3_MODELS, EOMT_MODELS
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
-from mtvit_seg.published.eomt_trunks import (
+from mtvit_seg.published.eomt_backbones import (
     PATCH,
     Backbone,
     dinov2_official,
@@ -151,7 +151,7 @@ class OfficialEomt(Eomt):
         return any(source.has(f"{p}q.weight", f"{p}{self.mark}") for p in PREFIXES)
 
     def prefix(self, source: Source) -> str:
-        """What stands before the authors' keys."""
+        """Prefix of the authors' keys."""
         return next(p for p in PREFIXES if source.has(f"{p}q.weight"))
 
     def grid(self, source: Source) -> Grid:

@@ -1,4 +1,4 @@
-"""Images that stand twice: the same bytes, or nearly the same look."""
+"""Images that occur twice: the same bytes, or nearly the same look."""
 
 from collections.abc import Iterator, Sequence
 

@@ -7,7 +7,7 @@ from mtvit_train.doctor.finding import Finding, listing
 
 
 def odd_objects(packed: PackedAnnotations, split: str) -> list[Finding]:
-    """Find objects that stand twice, are thinner than a pixel, or have keypoints outside of their image."""
+    """Find objects that are listed twice, are thinner than a pixel, or have keypoints outside their image."""
     image = np.repeat(np.arange(len(packed)), np.diff(packed.first))
     return _repeated(packed, image, split) + _thin(packed, split) + _outside(packed, image, split)
 
@@ -19,7 +19,7 @@ def _repeated(packed: PackedAnnotations, image: np.ndarray, split: str) -> list[
     if not twice:
         return []
     message = (
-        f"objects that stand more than once, with the same image, category and box: {len(twice)} "
+        f"objects that are listed more than once, with the same image, category and box: {len(twice)} "
         f"(annotations {listing(twice)}); keep one of each."
     )
     return [Finding("doubt", "objects", split, message)]

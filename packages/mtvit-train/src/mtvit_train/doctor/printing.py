@@ -13,7 +13,7 @@ SHOWN = 20
 _VERDICT = {
     "sound": "Nothing found.",
     "doubts": "No fault, but look at the doubts: training would run.",
-    "faults": "Training would refuse these data, or stop at them: mend the faults.",
+    "faults": "Training would refuse these data, or stop at them: fix the faults.",
 }
 
 

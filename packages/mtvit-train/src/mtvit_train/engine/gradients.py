@@ -50,7 +50,7 @@ class Objective(nn.Module):
         }
         if counting:
             return terms
-        # What a shared-out module returns bears the hook of its backward pass, which a view could lose.
+        # What a shared-out module returns carries the hook of its backward pass, which a view could lose.
         return {name: value.clone() for name, value in self.weighting(terms).items()}
 
     def _losses(self, batch: Batch, view: View) -> dict[str, Float[Tensor, ""]]:

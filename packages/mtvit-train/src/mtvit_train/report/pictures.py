@@ -114,7 +114,7 @@ def _true_segments(
 def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
     widest = max(len(exhibit.pictures) for exhibit in exhibits)
-    columns = 4 if 4 % widest == 0 else widest  # what belongs together stands in one row
+    columns = 4 if 4 % widest == 0 else widest  # what belongs together is in one row
     sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns)
     with whole_file(path) as partial:
         sheet.save(partial)

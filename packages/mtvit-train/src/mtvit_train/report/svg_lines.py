@@ -42,7 +42,7 @@ class Tick:
 
     Attributes:
         at: Its place in units of the drawing.
-        label: What stands there.
+        label: Its text.
     """
 
     at: float

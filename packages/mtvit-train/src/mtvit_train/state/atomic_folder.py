@@ -181,7 +181,7 @@ def _torn(folder: Path, name: str) -> CheckpointError:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder if it is there; its name goes first, so that no half of it ever bears it."""
+    """Remove a folder if it is there; its name goes first, so that no half of it ever has it."""
     if folder.is_dir():
         nameless = folder.with_name(f".{folder.name}.removed")
         shutil.rmtree(nameless, ignore_errors=True)

@@ -165,7 +165,7 @@ def _put_rescaling(model: PlainViT, name: str, factor: float) -> None:
 def _put_sine_positions(model: PlainViT, name: str) -> None:
     if model.pos_embed is None or model.num_prefix_tokens or model.embed_dim % 4:
         raise ConfigError(
-            f"backbone {name!r}: positions 'sine' stand for a table of patches alone, at a width that is a "
+            f"backbone {name!r}: positions 'sine' need a table of patches alone, at a width that is a "
             "multiple of 4; take a ViT with learned positions and class_token=False."
         )
     table = sine_positions(model.patch_embed.grid_size, model.embed_dim)

@@ -152,7 +152,7 @@ class MapEvaluator(Evaluator):
         old = self._images.setdefault(image_id, new)
         if old["file_name"] != new["file_name"]:
             raise DataError(
-                f"evaluation of {self.name}: image id {image_id} stands for both {old['file_name']!r} and "
+                f"evaluation of {self.name}: image id {image_id} is used for both {old['file_name']!r} and "
                 f"{new['file_name']!r}; ids must be unique."
             )
 

@@ -11,7 +11,7 @@ GRIDS = ((2, 3), (5, 4), (7, 2))
 
 
 def declaration(case: BackboneCase) -> None:
-    """A backbone bears the name and the options that were asked for, and its spec is that of its blocks."""
+    """A backbone has the name and the options that were asked for, and its spec is that of its blocks."""
     backbone = case.fresh()
     spec, blocks = backbone.spec, backbone.blocks()
     if spec.canvas != case.canvas:

@@ -78,7 +78,7 @@ def state_dict(case: BackboneCase) -> None:
 def pretrained(case: BackboneCase) -> None:
     """`pretrained` reads a file of `weights()`, or a ConfigError refuses it, as it does a missing file."""
     backbone, images = case.stirred(seed=1), case.images()
-    mend = "read the file, or refuse `pretrained` by a ConfigError; never ignore it"
+    remedy = "read the file, or refuse `pretrained` by a ConfigError; never ignore it"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         try:
@@ -86,7 +86,7 @@ def pretrained(case: BackboneCase) -> None:
         except (ConfigError, CheckpointError):
             pass
         else:
-            raise Breach("a file of weights that does not exist was taken", mend)
+            raise Breach("a file of weights that does not exist was taken", remedy)
         save_file({key: value.contiguous() for key, value in backbone.weights().items()}, path)
         try:
             again = case.fresh(seed=2, pretrained=path).eval()
@@ -94,5 +94,5 @@ def pretrained(case: BackboneCase) -> None:
             return
     expected, got = tensors(backbone(images)), tensors(again(images))
     if any(gap(value, got[name]) > EFFECT for name, value in expected.items()):
-        raise Breach("a backbone made with a file of weights gives something else than theirs", mend)
-    require_same(expected, got, UNCHANGED, "after the weights were written to a file and read", mend)
+        raise Breach("a backbone made with a file of weights gives something else than theirs", remedy)
+    require_same(expected, got, UNCHANGED, "after the weights were written to a file and read", remedy)

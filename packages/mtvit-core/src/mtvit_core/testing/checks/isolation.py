@@ -59,14 +59,14 @@ def _predict(model: MultiTaskViT, case: Case, mode: str) -> dict[str, Any]:
     return found
 
 
-def _compare(expected: Any, got: Any, images: int, what: str, mend: str) -> None:
+def _compare(expected: Any, got: Any, images: int, what: str, remedy: str) -> None:
     before, after = (tensor_fields(p, "predictions", images) for p in (expected, got))
     for a, b in zip(before, after, strict=True):
         if a.value.shape != b.value.shape:
             raise Breach(
-                f"{a.name} changes from shape {tuple(a.value.shape)} to {tuple(b.value.shape)} {what}", mend
+                f"{a.name} changes from shape {tuple(a.value.shape)} to {tuple(b.value.shape)} {what}", remedy
             )
         gap = (a.value.double() - b.value.double()).abs()
         limit = UNCHANGED * max(1.0, float(a.value.abs().max())) if a.value.numel() else 0
         if gap.numel() and not bool((gap <= limit).all()):
-            raise Breach(f"{a.name} changes by {float(gap.max()):.3g} {what}", mend)
+            raise Breach(f"{a.name} changes by {float(gap.max()):.3g} {what}", remedy)

@@ -82,7 +82,7 @@ def read_coco(
 
     What is labelled: images of the ``instances`` file have boxes, masks (if each of their instances has one)
     and keypoints (if its categories name any); images of the ``keypoints`` file have keypoints. With no
-    ``instances`` file the ``keypoints`` file counts as one. An annotation that stands in both files is one
+    ``instances`` file the ``keypoints`` file counts as one. An annotation that is in both files is one
     instance; the keypoints file adds its keypoints, and must agree in image, category, box and crowd. An
     annotation in the keypoints file alone is an instance as well; if it has no mask, its image counts as not
     labelled for masks.

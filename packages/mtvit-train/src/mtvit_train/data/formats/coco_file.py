@@ -137,7 +137,7 @@ def read_coco_file(
         with faults:
             number = number_id(entry, "id", f"{path}: entry {place} of 'annotations'")
             if number in file.instances or number in file.dropped:
-                raise DataError(f"{path}: annotation {number} stands more than once; ids must be unique.")
+                raise DataError(f"{path}: annotation {number} is listed more than once; ids must be unique.")
             try:
                 file.instances[number] = _instance(entry, number, file, number in known, degenerate)
             except DegenerateError:
@@ -191,7 +191,9 @@ def _categories(document: Entry, path: Path, faults: Faults, notes: list[str]) -
         with faults:
             category = parse_category(entry, f"{path}: entry {place} of 'categories'", notes)
             if category.id in found:
-                raise DataError(f"{path}: category {category.id} stands more than once; ids must be unique.")
+                raise DataError(
+                    f"{path}: category {category.id} is listed more than once; ids must be unique."
+                )
             found[category.id] = category
     if not document["categories"]:
         raise DataError(f"{path}: 'categories' is empty; a data set needs at least one category.")
@@ -205,10 +207,11 @@ def _images(document: Entry, path: Path, faults: Faults) -> dict[int, ImageEntry
         with faults:
             image = _image(entry, f"{path}: entry {place} of 'images'", path)
             if image.id in found:
-                raise DataError(f"{path}: image {image.id} stands more than once; ids must be unique.")
+                raise DataError(f"{path}: image {image.id} is listed more than once; ids must be unique.")
             if image.file_name in names:
                 raise DataError(
-                    f"{path}: file name {image.file_name!r} stands more than once; each image needs its own."
+                    f"{path}: file name {image.file_name!r} is listed more than once; each image needs its "
+                    "own."
                 )
             found[image.id] = image
             names.add(image.file_name)

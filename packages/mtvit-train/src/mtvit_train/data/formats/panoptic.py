@@ -80,7 +80,7 @@ class PanopticFile(SegmentFiles):
             rows = [self._segment(one, where) for _, one in entries(entry, "segments_info", where)]
             segments = np.array(rows, np.int64).reshape(-1, 3)
             if len(set(segments[:, 0].tolist())) < len(segments):
-                raise DataError(f"{where}: a segment id stands more than once; ids must be unique.")
+                raise DataError(f"{where}: a segment id is listed more than once; ids must be unique.")
             found[image_id] = ListedImage(text(entry, "file_name", where), segments)
         return found
 

@@ -71,7 +71,7 @@ def _check_ids(images: Sequence[LabelledImage], where: str) -> None:
     for image in images:
         if image.image_id in seen:
             raise DataError(
-                f"{where}: image id {image.image_id} stands for {seen[image.image_id]} and "
+                f"{where}: image id {image.image_id} is used for {seen[image.image_id]} and "
                 f"{image.file_name}; "
                 "give each image its own."
             )

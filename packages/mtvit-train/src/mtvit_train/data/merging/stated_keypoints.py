@@ -73,7 +73,7 @@ def _with_pairs(schema: KeypointSchema, pairs: tuple[tuple[str, str], ...], wher
     named = [name for pair in pairs for name in pair]
     for name in named:
         if name not in schema.names or named.count(name) > 1:
-            found = "stands twice" if name in schema.names else "is no keypoint"
+            found = "is listed twice" if name in schema.names else "is no keypoint"
             raise ConfigError(
                 f"{where}.flip_pairs: {name!r} {found}; name each keypoint that a mirror swaps once, of: "
                 f"{', '.join(schema.names)}."

@@ -1,4 +1,4 @@
-"""Trunks of published EoMT checkpoints: DINOv2 with registers, and DINOv3, each in two spellings."""
+"""Backbones of published EoMT checkpoints: DINOv2 with registers, and DINOv3, each in two spellings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def dinov2_official(source: Source, prefix: str, old: tuple[int, int], new: tupl
 
     Args:
         source: The checkpoint.
-        prefix: What stands before timm's keys.
+        prefix: Prefix of timm's keys.
         old: Rows and columns of patches of the source.
         new: Ours.
     """
@@ -174,7 +174,7 @@ def dinov3_official(source: Source, prefix: str, base: Source) -> Backbone:
 
     Args:
         source: The differences.
-        prefix: What stands before the backbone's keys.
+        prefix: Prefix of the backbone's keys.
         base: Meta's weights.
     """
     stem = "model." if base.has("model.layer.0.norm1.weight") else ""
