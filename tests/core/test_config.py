@@ -40,6 +40,7 @@ class Demanding(BaseModel):
     """A table with a setting that must be given."""
 
     size: int
+    kinds: tuple[str, ...] = ()
 
 
 def complaint(settings: Any, model: type[BaseModel] = Run, where: str = "") -> str:
@@ -147,6 +148,10 @@ def test_wrong_value() -> None:
     )
     assert complaint({"steps": 0, "optimiser": {"rate": -1}, "x": 2}) == (
         "config: steps is 0: input should be greater than or equal to 1. (2 more)"
+    )
+    assert (
+        complaint({"size": 1, "kinds": "sgd"}, Demanding)
+        == "config: kinds is 'sgd'; give a list, as [\"sgd\"]."
     )
     assert complaint({"optimiser": 3}).startswith(
         "config: optimiser is 3: input should be a valid dictionary"

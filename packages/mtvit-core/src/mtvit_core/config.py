@@ -1,5 +1,6 @@
 """Settings: TOML tables and ``--set`` values become pydantic models, errors name the path."""
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -82,6 +83,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
         return f"config: {path} is missing; it has no default.{more}"
     if first["type"] == "value_error":  # the words of a validator, which say what was found
         return f"config: {path or 'settings'}: {first['ctx']['error']}.{more}"
+    if first["type"] in ("tuple_type", "list_type"):
+        return f"config: {path} is {first['input']!r}; give a list, as [{json.dumps(first['input'])}].{more}"
     return f"config: {path} is {first['input']!r}: {first['msg'][:1].lower()}{first['msg'][1:]}.{more}"
 
 
