@@ -74,7 +74,7 @@ def evaluate_command(
         if path is not None and path.exists():
             raise ConfigError(f"out {path}: already exists; give another file with --out.")
     run = read_run(config, {"data": str(data)}, (f"evaluation.engine={engine}",) if engine else ())
-    names = tasks.split(",") if tasks else None
+    names = [name.strip() for name in tasks.split(",")] if tasks else None
     loaded = load(model, names, apply_set({}, assignments)).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
     if not fits(packed.categories, loaded.categories):
