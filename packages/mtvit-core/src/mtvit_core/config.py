@@ -84,7 +84,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
     if first["type"] == "value_error":  # the words of a validator, which say what was found
         return f"config: {path or 'settings'}: {first['ctx']['error']}.{more}"
     if first["type"] in ("tuple_type", "list_type"):
-        return f"config: {path} is {first['input']!r}; give a list, as [{json.dumps(first['input'])}].{more}"
+        value = first["input"]
+        example = f", as [{json.dumps(value)}]" if isinstance(value, str | int | float) else ""
+        return f"config: {path} is {value!r}; give a list{example}.{more}"
     return f"config: {path} is {first['input']!r}: {first['msg'][:1].lower()}{first['msg'][1:]}.{more}"
 
 
