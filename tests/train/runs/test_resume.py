@@ -87,14 +87,20 @@ CASES: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.fixture(scope="module", params=CASES)
+def whole(request: pytest.FixtureRequest, scenes: Path) -> tuple[str, Trainer, list[Any]]:
+    """A case, its run that nobody stops, and what was said in it."""
+    tasks, settings = CASES[request.param]
+    made = trainer(scenes, tasks, **settings)
+    return request.param, made, go(made)
+
+
 @pytest.mark.parametrize("step", [1, 4, 5], ids=["early", "at an evaluation", "at an epoch's end"])
 def test_a_trainer_goes_on_as_if_it_had_not_stopped(
-    case: str, step: int, scenes: Path, tmp_path: Path
+    whole: tuple[str, Trainer, list[Any]], step: int, scenes: Path, tmp_path: Path
 ) -> None:
+    case, unstopped, said = whole
     tasks, settings = CASES[case]
-    whole = trainer(scenes, tasks, **settings)
-    said = go(whole)
     first = trainer(scenes, tasks, **settings)
     before = go(first, until=step)
     write_folder(tmp_path / "state", first.state_dict())
@@ -104,7 +110,7 @@ def test_a_trainer_goes_on_as_if_it_had_not_stopped(
     assert equal(first, second)
     second.evaluated = first.evaluated
     assert before + go(second) == said
-    assert equal(whole, second)
+    assert equal(unstopped, second)
 
 
 # The command
