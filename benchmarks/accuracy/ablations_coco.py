@@ -18,6 +18,7 @@ from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
 from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.weighting.fixed import make_weighting
@@ -48,7 +49,7 @@ def fit(name: str, config: RunConfig, data: Path) -> Curve:
         curve[step] = evaluate(trainer.average.whole(), truth)
         click.echo(f"{name} update {step}: {cells(curve[step])}")
 
-    trainer.run(lambda report: None, score)
+    trainer.run(Course(evaluate=score))
     return curve
 
 

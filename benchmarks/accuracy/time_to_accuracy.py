@@ -35,6 +35,7 @@ from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
 from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.writer import write_scenes
@@ -171,7 +172,7 @@ def race(
         since = time.process_time()
 
     with suppress(TargetReachedError):
-        trainer.run(lambda report: curve.losses.append(round(report.losses["loss"], 4)), score, save)
+        trainer.run(Course(lambda report: curve.losses.append(round(report.losses["loss"], 4)), score, save))
     return curve
 
 

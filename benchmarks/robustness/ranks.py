@@ -33,6 +33,7 @@ from mtvit_train.config.run import RunConfig
 from mtvit_train.data.samples.images import collate
 from mtvit_train.distillation.teacher import Teacher
 from mtvit_train.distributed.ranks import joined
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.meter import Report
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.writer import write_scenes
@@ -188,7 +189,7 @@ def run_curve(data: Path, steps: int) -> list[dict[str, float]]:
     def report(report: Report) -> None:
         found.append({**report.losses, "grad_norm": report.grad_norm})
 
-    trainer.run(report, lambda step: None)
+    trainer.run(Course(report))
     return found
 
 

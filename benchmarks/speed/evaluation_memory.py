@@ -24,6 +24,7 @@ from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
 from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.scene import LARGEST_SIZE
@@ -90,7 +91,7 @@ def measure(options: argparse.Namespace) -> None:
         trainer = Trainer(
             model, make_split(config, model, data.train, training=True), config.train, weighting
         )
-        trainer.run(lambda report: None, lambda step: None)
+        trainer.run(Course())
     else:
         evaluate(model.eval(), make_split(config, model, data.val, training=False), options.batch_size)
     print(json.dumps({"before": before, "peak": peak()}))

@@ -17,6 +17,7 @@ from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
 from mtvit_train.build.tasks import task_names
 from mtvit_train.config.run import RunConfig
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.weighting.fixed import make_weighting
 from workers import rank_worker
@@ -52,7 +53,7 @@ def trained(data: Path, switches: dict[str, Any]) -> dict[str, Any]:
     split = make_split(config, model, packed, training=True)
     trainer = Trainer(model, split, config.train, make_weighting(config, task_names(config)))
     losses: list[float] = []
-    trainer.run(lambda report: losses.append(report.losses["loss"]), lambda step: None)
+    trainer.run(Course(lambda report: losses.append(report.losses["loss"])))
     average = trainer.average.model.parameters()
     return {
         "losses": losses,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.errors import DivergedError
 from mtvit_det.task import Detection
 from mtvit_train.data.samples.images import collate
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.non_finite import wild_gradients
 from mtvit_train.engine.replay import load_diverged, replay
 from mtvit_train.engine.trainer import Trainer
@@ -117,7 +118,7 @@ def test_the_step_is_that_of_the_run(scenes: Path, tmp_path: Path, monkeypatch: 
     tasks = {"det": {"queries": 6}, "seg": {"queries": 6, "sampling": "points", "points": 64}}
     settings = {"weighting": "gradnorm", "log_every": 1, "steps": 3, "evaluate_every": 0}
     whole: list[dict[str, float]] = []
-    trainer(scenes, tasks, **settings).run(lambda report: whole.append(report.losses), lambda step: None)
+    trainer(scenes, tasks, **settings).run(Course(lambda report: whole.append(report.losses)))
     out = tmp_path / "run"
     spoil("gradient", 2, monkeypatch)
     given = {f"train__{key}": str(value) for key, value in settings.items()}
@@ -149,7 +150,7 @@ def test_buffers_and_weights_are_those_before_the_step(scenes: Path, monkeypatch
 
     monkeypatch.setattr(Trainer, "update", updating)
     with pytest.raises(DivergedError):
-        run_.run(lambda report: None, lambda step: None)
+        run_.run(Course())
     assert any("running_mean" in name for name in before)
     assert all(torch.equal(before[name], value) for name, value in run_.model.state_dict().items())
 

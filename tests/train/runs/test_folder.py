@@ -28,15 +28,15 @@ def made(path: Path) -> RunFolder:
     return RunFolder(RunConfig(out=str(path)), lambda line: None, Ranks())
 
 
-def test_a_claimed_folder_holds_the_settings(tmp_path: Path) -> None:
+def test_a_settled_folder_holds_the_settings(tmp_path: Path) -> None:
     config = RunConfig(out=str(tmp_path / "a" / "run"), plugins=("det",))
     folder = made(tmp_path / "a" / "run")
     folder.check_free()
-    folder.claim(config)
+    folder.settle(config)
     assert read_settings(folder.path) == config
     assert [path.name for path in folder.path.iterdir()] == [run_files.SETTINGS]
     with pytest.raises(ConfigError, match="not empty; runs are never overwritten"):
-        folder.claim(config)
+        folder.check_free()
 
 
 def test_a_file_is_no_free_folder(tmp_path: Path) -> None:

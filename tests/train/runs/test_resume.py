@@ -15,6 +15,7 @@ import torch
 from mtvit_core.results.image_result import ImageResult
 from mtvit_train.distributed.stop_signals import STOPPED, StopAsked, StopRequest
 from mtvit_train.engine import evaluate
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.meter import Report
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.recording.records import Records
@@ -62,10 +63,10 @@ def go(run: Trainer, until: int | None = None) -> list[Any]:
 
     run.update = counted  # type: ignore[method-assign]
     if until is None:
-        run.run(report, look)
+        run.run(Course(report, look))
     else:
         with pytest.raises(StopAsked):
-            run.run(report, look, stop=stop)
+            run.run(Course(report, look), stop)
     return said
 
 

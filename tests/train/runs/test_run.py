@@ -15,6 +15,7 @@ from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig, read_run
 from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.meter import Pace, Report
 from mtvit_train.engine.trainer import DivergedError, Trainer
@@ -281,7 +282,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(scenes: Path) -> None
     with pytest.raises(
         DivergedError, match=r"step 0: .*det/.* is not finite, so the weights were not updated"
     ):
-        run.run(lambda report: None, lambda step: None)
+        run.run(Course())
     assert all(torch.equal(before[name], value) for name, value in run.model.state_dict().items())
 
 
@@ -289,7 +290,7 @@ def test_a_task_weight_of_zero_takes_a_task_out(scenes: Path) -> None:
     config = TrainConfig(steps=1, batch_size=2, precision="fp32", task_weights={"seg": 0.0})
     run = trainer(scenes, config, {"det": {"queries": 6}, "seg": {"queries": 6}})
     seen: dict[str, float] = {}
-    run.run(lambda report: seen.update(report.losses), lambda step: None)
+    run.run(Course(lambda report: seen.update(report.losses)))
     assert all(value == 0 for name, value in seen.items() if name.startswith("seg/"))
     assert any(value > 0 for name, value in seen.items() if name.startswith("det/"))
 
@@ -307,7 +308,7 @@ def test_learned_balance_trains(name: str, scenes: Path) -> None:
         losses.update(report.losses)
         values.update(report.values)
 
-    run.run(see, lambda step: None)
+    run.run(Course(see))
     assert losses["loss"] == pytest.approx(sum(v for k, v in losses.items() if k != "loss"), rel=1e-5)
     assert (values["weight_det"], values["weight_seg"]) == tuple(run.weighting.factors().values()) != (1, 1)
     after = run.weighting.state_dict().values()
@@ -325,7 +326,7 @@ def test_whole_images_and_person_crops_train_and_evaluate_together(scenes: Path)
     run = trainer(scenes, config, {"det": {"queries": 6}, "pose": {"variant": "vitpose-simple"}})
     assert run.model.views == ("image", "person")
     losses: dict[str, float] = {}
-    run.run(lambda report: losses.update(report.losses), lambda step: None)
+    run.run(Course(lambda report: losses.update(report.losses)))
     assert {name.split("/")[0] for name in losses} == {"det", "pose", "loss"}
     packed = read_coco(scenes, "val")
     metrics = evaluate(
@@ -340,7 +341,7 @@ def test_checkpointing_changes_no_loss(scenes: Path) -> None:
         run = trainer(scenes, TrainConfig(steps=2, batch_size=2, precision="fp32"), {"det": {"queries": 6}})
         run.model.backbone.checkpointing = checkpointing
         losses: list[float] = []
-        run.run(lambda report, into=losses: into.append(report.losses["loss"]), lambda step: None)
+        run.run(Course(lambda report, into=losses: into.append(report.losses["loss"])))
         values.append(losses)
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 

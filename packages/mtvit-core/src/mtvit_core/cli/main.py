@@ -10,6 +10,7 @@ from mtvit_core.cli.options import require_sound_plugins, strict_option
 from mtvit_core.cli.plugins import plugins_command
 from mtvit_core.cli.predict import predict_command
 from mtvit_core.plugins.registry import registry
+from mtvit_core.threads import wait_passively
 
 
 class WithPlugins(OneLineErrors):
@@ -48,6 +49,7 @@ def _report_broken() -> None:
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Predict with multi-task ViTs, convert published checkpoints and manage task plugins."""
+    wait_passively()
     if ctx.invoked_subcommand != "plugins":  # which lists them all, and then ends with the same code
         require_sound_plugins(ctx)
 

@@ -26,11 +26,13 @@ def doctor(
     """Check a dataset before training, without changing it.
 
     Lists every fault of the annotation files and images, what is labelled for each installed task, how the
-    objects are spread over the categories, and images that are in both splits. Exit codes: 0 no findings,
-    1 only doubts, 3 faults, 2 the command failed.
+    objects are spread over the categories, and images that are in both splits. Where training would run,
+    ends with a command to start with. Exit codes: 0 no findings, 1 only doubts, 3 faults, 2 the command
+    failed.
     """
     import json
     from functools import partial
+    from pathlib import Path
 
     from rich.console import Console
     from rich.progress import Progress
@@ -40,6 +42,7 @@ def doctor(
     from mtvit_train.doctor.data_sets import patients
     from mtvit_train.doctor.examination import Report, examine
     from mtvit_train.doctor.printing import show
+    from mtvit_train.runs.start_command import show_start, start_command
 
     run = read_run(config, {"data": data}, assignments)
     reports: dict[str, Report] = {}
@@ -63,4 +66,9 @@ def doctor(
             if len(reports) > 1:
                 Console().print(f"Data set {name}", style="bold")
             show(report, Console())
+        sound = all(report.verdict != "faults" for report in reports.values())
+        if sound and not isinstance(run.data, tuple):
+            start = start_command(run, Path(run.data), assignments)
+            if start is not None:
+                show_start(start, Console())
     ctx.exit(max(EXIT_CODES[report.verdict] for report in reports.values()))

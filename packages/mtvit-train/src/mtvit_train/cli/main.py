@@ -4,6 +4,7 @@ import click
 
 from mtvit_core.cli.errors import OneLineErrors, verbose_option
 from mtvit_core.cli.options import require_sound_plugins, strict_option
+from mtvit_core.threads import wait_passively
 from mtvit_train.cli.doctor import doctor
 from mtvit_train.cli.knowledge_token import knowledge_token
 from mtvit_train.cli.pretrain import pretrain
@@ -45,6 +46,7 @@ def main(
 
     mtvit-train --plugins det,seg,pose --data coco --config run.toml --out runs/first
     """
+    wait_passively()
     require_sound_plugins(ctx)
     if ctx.invoked_subcommand is not None:
         return

@@ -38,6 +38,8 @@ class ModelConfig(Table):
         pretrained: false: random weights; true: timm's published weights; ``"scenes"``: the small backbone
             that ships with this package; any other text: a local file of weights in timm's keys.
         image_size: Rows and columns of the canvas; multiples of the patch.
+        patches: Patches of a canvas that takes the shape of the training images, at most; 0: the canvas is
+            ``image_size``.
         person_size: Rows and columns of person crops, for top-down tasks.
         queries: ``task``: each task has its own queries. ``instance``: tasks that can share one group, whose
             queries are one object each for all of them.
@@ -49,6 +51,7 @@ class ModelConfig(Table):
     options: dict[str, bool | int | float | str | list[int]] = {}
     pretrained: bool | str = False
     image_size: Size = (640, 640)
+    patches: int = Field(0, ge=0)
     person_size: Size = (256, 192)
     queries: Literal["task", "instance"] = "task"
     start: str = ""
@@ -74,7 +77,9 @@ class TrainConfig(Table):
     """``[train]``.
 
     Attributes:
-        steps: Updates of the weights.
+        steps: Updates of the weights; 0: as many as ``epochs`` make.
+        epochs: Passes through the training images, where ``steps`` is 0; few images are seen more often, see
+            ``fitted_steps``.
         batch_size: Images per update, of all processes together.
         parallel: How several processes share the work: ``ddp``, each holds all weights, or ``fsdp``, each
             holds a part of them.
@@ -100,18 +105,21 @@ class TrainConfig(Table):
         task_weights: Factor on the losses of a task, by name; 1 where absent; read by ``fixed``.
         workers: Loader processes; 0 loads in the main process.
         cache_mb: Decoded images kept in memory, in MiB, per loading process.
-        threads: CPU threads of torch; 0 leaves torch's choice.
+        threads: CPU threads of torch; 0: as many as the process may use, see ``usable_cores``.
         seed: Number of the run: initial weights, order, augmentation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         log_every: Steps between records of the losses.
         evaluate_every: Steps between evaluations; 0 evaluates at the end only.
+        patience: Evaluations in a row that are no better than the best one, after which the run ends; the
+            best weights are kept, not the last. 0: it never ends early, and keeps the last ones.
         eval_batch_size: Images per pass in evaluation; 0 takes as many as a pass of training.
         checkpoint_every: Steps between checkpoints of the whole state; 0 writes them only where the run is
             stopped and at its end.
         keep_checkpoints: Checkpoints that are kept, the newest ones.
     """
 
-    steps: PositiveInt = 10_000
+    steps: int = Field(10_000, ge=0)
+    epochs: float = Field(12.0, gt=0)
     batch_size: PositiveInt = 16
     parallel: Literal["ddp", "fsdp"] = "ddp"
     accumulate: PositiveInt = 1
@@ -138,6 +146,7 @@ class TrainConfig(Table):
     device: str = "auto"
     log_every: PositiveInt = 20
     evaluate_every: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0)
     eval_batch_size: int = Field(0, ge=0)
 
     def images_per_pass(self, world: int) -> int:
@@ -203,14 +212,16 @@ def read_run(
     overrides: dict[str, Any],
     assignments: tuple[str, ...],
     base: Mapping[str, Any] | None = None,
+    over: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """Resolve the settings: defaults, then the file, then options of the command, then ``--set``.
+    """Resolve the settings: defaults, the file, tables over it, options of the command, ``--set``.
 
     Args:
         config: A TOML file, or the name of a recipe that ships with the trainer; None for defaults.
         overrides: Options of the command by setting, None where not given.
         assignments: ``--set`` values.
         base: Settings to use in the place of defaults.
+        over: Tables to lay over those of the file.
 
     Raises:
         ConfigError: the file is missing or malformed, or a setting is unknown or does not fit.
@@ -218,7 +229,7 @@ def read_run(
     settings = read_toml(_find(config)) if config else {}
     if config in recipes():  # which serve any choice of tasks, whether or not all of them are installed
         settings = {**settings, "tasks": _of_installed(settings.get("tasks", {}))}
-    settings = _over(base or {}, settings)
+    settings = _over(_over(base or {}, settings), over or {})
     given = {key: value for key, value in overrides.items() if value is not None}
     steps = given.pop("steps", None)
     settings = apply_set({**settings, **given}, [*([f"train.steps={steps}"] if steps else []), *assignments])

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -152,3 +152,23 @@ class Meter:
         if self.device.type != "cuda":
             return None
         return torch.cuda.max_memory_allocated(self.device) / 2**20
+
+
+class Stopwatch:
+    """Times one update, the second: the first one also prepares what later ones reuse."""
+
+    def __init__(self, tell: Callable[[float], None]) -> None:
+        """Wait for the first update.
+
+        Args:
+            tell: Given the seconds.
+        """
+        self._tell, self._updates, self._began = tell, 0, 0.0
+
+    def lap(self) -> None:
+        """Note that an update was made."""
+        self._updates += 1
+        if self._updates == 1:
+            self._began = time.perf_counter()
+        if self._updates == 2:
+            self._tell(time.perf_counter() - self._began)

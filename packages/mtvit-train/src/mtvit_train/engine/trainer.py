@@ -21,9 +21,10 @@ from mtvit_train.data.loading.sampler import EpochSampler
 from mtvit_train.distillation.teacher import Teacher
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.distributed.stop_signals import StopAsked, StopRequest
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.fsdp import shard
 from mtvit_train.engine.gradients import Gradients, Objective
-from mtvit_train.engine.meter import Meter, Report
+from mtvit_train.engine.meter import Meter, Report, Stopwatch
 from mtvit_train.engine.non_finite import blamed, not_finite, not_updated
 from mtvit_train.optim.ema import AveragedWeights
 from mtvit_train.optim.param_groups import make_optimizer
@@ -91,46 +92,40 @@ class Trainer:
         self.meter = Meter(self.device, config.workers)
         self.step = self.evaluated = 0
 
-    def run(
-        self,
-        report: Callable[[Report], None],
-        evaluate: Callable[[int], None],
-        save: Callable[[], None] = lambda: None,
-        stop: StopRequest | None = None,
-        keep: Callable[[dict[str, Any]], str] = lambda state: "",
-    ) -> None:
+    def run(self, course: Course, stop: StopRequest | None = None) -> None:
         """Train to the last step, from where the state stands.
 
         Args:
-            report: Told the losses every ``log_every`` steps and at the end.
-            evaluate: Called every ``evaluate_every`` steps and at the end, with the number of updates made.
-            save: Called every ``checkpoint_every`` steps, at the end, and where the run is stopped, between
-                two steps; an evaluation that is due comes after it.
+            course: Told and asked between updates.
             stop: Asked after every step.
-            keep: As ``replay.keep``: given a step that cannot be made, it returns a sentence for the error.
 
         Raises:
             DivergedError: a loss, a cost or the gradient is not finite; the state is that before the step.
             StopAsked: the run was asked to stop; its state was saved.
         """
-        stop = stop or StopRequest()
+        stop, pace = stop or StopRequest(), Stopwatch(course.timed)
         if self.step == 0:
             seed_all(self.config.seed)
         self.meter.start_clock()
         with ExitStack() as opened:
             streams = {view: opened.enter_context(closing(self._batches(view))) for view in self.model.views}
             try:
-                self._evaluate_if_due(evaluate)
-                while self.step < self.config.steps:
+                self._evaluate_if_due(course.evaluate)
+                while not self._done(course.ended):
                     stop.check()
-                    self._advance(streams, keep)
-                    self._tell(report, save)
-                    self._evaluate_if_due(evaluate)
+                    self._advance(streams, course.keep)
+                    pace.lap()
+                    self._tell(course.report, course.save)
+                    self._evaluate_if_due(course.evaluate)
             except (StopAsked, DataError) as cause:
                 # The state is that between two steps; of a fault, several processes would not know alike.
                 if isinstance(cause, StopAsked) or (self.ranks.world == 1 and self.step):
-                    save()
+                    course.save()
                 raise
+
+    def _done(self, ended: Callable[[], bool]) -> bool:
+        """Tell whether that was the last update: it is asked again only where an evaluation came after it."""
+        return self.step == self.config.steps or (self.step == self.evaluated > 0 and ended())
 
     def _tell(self, report: Callable[[Report], None], save: Callable[[], None]) -> None:
         """Report losses and save the state, where it is time for it."""

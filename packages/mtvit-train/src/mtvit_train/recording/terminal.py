@@ -8,12 +8,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mtvit_train.config.run import RunConfig
 from mtvit_train.engine.meter import Report
 
 #: Metrics that each evaluation prints on its line.
 MAIN = ("AP", "AP50", "PQ", "mIoU")
 #: Metrics in the table, in this order; the rest is in metrics.json.
 SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
+
+#: Pixels of a canvas that a CPU trains on in minutes.
+MODEST = 256 * 256
 
 
 class Display:
@@ -65,6 +69,31 @@ class Display:
         """Print the main metrics of every task on a line."""
         shown = [f"{name} {value:.3f}" for name, value in metrics.items() if name.split("/")[1] in MAIN]
         self.console.print(f"step {step}: " + "  ".join(shown), highlight=False, soft_wrap=True)
+
+    def cost(self, config: RunConfig, seconds: float, left: float) -> None:
+        """Say how long a run takes.
+
+        Args:
+            config: Settings of the run.
+            seconds: What an update takes.
+            left: Seconds to the end of the run.
+        """
+        (rows, columns), hint = config.model.image_size, " For small data, --config small takes minutes."
+        costly = rows * columns > MODEST
+        self.console.print(
+            f"{config.train.steps} updates of {config.train.batch_size} images at {rows} x {columns} take "
+            f"about {left / 3600:.1f} hours on this CPU ({seconds:.1f} s each)." + (hint if costly else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def ended(self, step: int, since: int) -> None:
+        """Say that the run ends before its last step."""
+        self.console.print(
+            f"step {step}: no better for {since} evaluations; training ends, and the best weights are kept.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def metrics_table(metrics: Mapping[str, float]) -> Table:

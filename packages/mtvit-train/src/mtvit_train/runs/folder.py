@@ -39,7 +39,7 @@ class RunFolder:
     """
 
     def __init__(self, config: RunConfig, tell: Tell, ranks: Ranks) -> None:
-        """Name the folder; it is made by ``claim``.
+        """Name the folder; it is made by ``settle``.
 
         Args:
             config: Settings of the run: where the folder is, and how many checkpoints it keeps.
@@ -67,14 +67,12 @@ class RunFolder:
                 f"out {self.path}: not empty; runs are never overwritten. Give another folder with --out."
             )
 
-    def claim(self, config: RunConfig) -> None:
-        """Make the folder, with the settings of the run.
+    def settle(self, config: RunConfig) -> None:
+        """Write the settings of the run into the folder, which is made if it is not there.
 
         Raises:
-            ConfigError: it holds something already.
             DiskError: the disk is full, or refuses.
         """
-        self.check_free()
         self.path.mkdir(parents=True, exist_ok=True)
         with writing(self.path):
             write_json(self.file(run_files.SETTINGS), config.model_dump(mode="json"))
@@ -125,16 +123,25 @@ class RunFolder:
         with writing(self.path):
             self.records.add("train", step, values)
 
-    def keep_evaluation(self, model: MultiTaskViT, step: int, found: Evaluation) -> None:
-        """Save a model that was evaluated, with what the evaluation tells.
+    def keep_evaluation(
+        self, model: MultiTaskViT, step: int, found: Evaluation, *, keep: bool = True
+    ) -> None:
+        """Record an evaluation, and save the model with what the evaluation tells.
+
+        Args:
+            model: What was evaluated.
+            step: Updates made so far.
+            found: What the evaluation tells.
+            keep: False: an earlier model was better and stays; the metrics are recorded alone.
 
         Raises:
             DiskError: the disk is full, or refuses.
         """
         with writing(self.path):
-            checkpoint.save(model, self.file(run_files.MODEL), {"step": step})
-            write_details(self.file(run_files.DETAILS), found.details)
-            write_json(self.file(run_files.METRICS), {"step": step, **found.metrics})
+            if keep:
+                checkpoint.save(model, self.file(run_files.MODEL), {"step": step})
+                write_details(self.file(run_files.DETAILS), found.details)
+                write_json(self.file(run_files.METRICS), {"step": step, **found.metrics})
             self.records.add("eval", step, found.metrics)  # last: it says that the evaluation is complete
 
     def keep_checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
@@ -181,7 +188,7 @@ class RunFolder:
         return self.file(run_files.FINISHED).is_file()
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of the last evaluation; those that are null in the file are NaN."""
+        """Return the metrics of the model that was kept; those that are null in the file are NaN."""
         found = json.loads(self.file(run_files.METRICS).read_text(encoding="utf-8"))
         del found["step"]
         return {name: math.nan if value is None else value for name, value in found.items()}

@@ -32,11 +32,18 @@ def resumed_settings(
     saved = read_settings(Path(out))
     asked = read_run(config, dict(overrides), assignments, saved.model_dump(mode="json"))
     for path, ours, theirs in differences(saved, asked):
+        if _left_open(path, theirs):
+            continue
         raise ConfigError(
             f"resume {out}: {path} is {ours!r} in its config.json, but {theirs!r} was asked for; leave the "
             "option out, or start another run."
         )
     return saved.model_copy(update={"out": out})
+
+
+def _left_open(path: str, asked: Any) -> bool:
+    """Tell whether what is asked for follows from the data, as it did when the run began."""
+    return path == "model.patches" or (path == "train.steps" and asked == 0)
 
 
 def differences(one: RunConfig, other: RunConfig) -> Iterator[tuple[str, Any, Any]]:

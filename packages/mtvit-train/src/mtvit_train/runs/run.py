@@ -12,9 +12,12 @@ import torch
 from rich.console import Console
 
 from mtvit_core.errors import DataError
+from mtvit_core.model.checkpoint import load
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
+from mtvit_core.threads import usable_cores
 from mtvit_train.build.data import read_data
+from mtvit_train.build.fit_to_data import fitted
 from mtvit_train.build.label_counts import exposures, show_exposures
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import DataSplit, make_split
@@ -25,16 +28,21 @@ from mtvit_train.distillation.knowledge_token import give_tokens
 from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
 from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.distributed.stop_signals import StopAsked, Stopped, StopRequest
+from mtvit_train.engine.course import Course
 from mtvit_train.engine.evaluate import evaluate_in_detail
 from mtvit_train.engine.fsdp import check_sharding
 from mtvit_train.engine.meter import Report
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.recording.terminal import Display, metrics_table
 from mtvit_train.recording.trackers import require_packages
+from mtvit_train.runs.early_stopping import EarlyStopping
 from mtvit_train.runs.folder import RunFolder
 from mtvit_train.runs.resume import origin, take_up
 from mtvit_train.state import run_files
 from mtvit_train.weighting.fixed import make_weighting
+
+#: Seconds; a run on a CPU that takes longer is told what it costs, and of the recipe for small data.
+LONG_ON_A_CPU = 3600.0
 
 
 def run(config: RunConfig, console: Console, *, resume: bool = False) -> dict[str, float]:
@@ -60,8 +68,7 @@ def _run(
     config: RunConfig, console: Console, ranks: Ranks, stop: StopRequest, resume: bool
 ) -> dict[str, float]:
     started, tell = time.perf_counter(), partial(console.print, highlight=False, soft_wrap=True, markup=False)
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
+    torch.set_num_threads(config.train.threads or min(torch.get_num_threads(), usable_cores()))
     folder, steps = RunFolder(config, tell, ranks), config.train.steps
     if resume and ranks.lead(folder.finished):
         tell(f"resume {folder.path}: the run has ended already, at step {steps}; nothing is left to do.")
@@ -70,9 +77,10 @@ def _run(
         config = ranks.lead(lambda: with_teacher_checksum(config))
         data = ranks.lead(lambda: _begin(config, folder, stop, resume))
         parts = ranks.together(lambda: _Parts.of(config, data, ranks))
+        config = parts.config
         seen = exposures(config, parts.model, parts.train)
         trainer = Trainer(parts.model, parts.train, config.train, parts.weighting, parts.teacher)
-        ranks.lead(lambda: _claim(config, folder, resume))
+        ranks.lead(lambda: _settle(config, folder, resume))
         if ranks.leads:
             folder.describe_data(parts.train, parts.model, seen, parts.notes)
             show_exposures(seen, parts.notes, console)
@@ -87,7 +95,8 @@ def _run(
     metrics = ranks.lead(folder.metrics)
     averaged = trainer.average.whole()
     if ranks.leads:
-        folder.draw(averaged, parts.val, config.records)
+        best = load(folder.file(run_files.MODEL)).to(trainer.device) if config.train.patience else averaged
+        folder.draw(best, parts.val, config.records)
         folder.finish(trainer.step)
     console.print(metrics_table(metrics))
     minutes = (time.perf_counter() - started) / 60
@@ -104,20 +113,23 @@ def _begin(config: RunConfig, folder: RunFolder, stop: StopRequest, resume: bool
     if not resume:
         folder.check_free()
         if config.data == "scenes":
-            folder.claim(config)
+            folder.settle(config)
     return folder.prepare_data(config, stop.check_here)
 
 
-def _claim(config: RunConfig, folder: RunFolder, resume: bool) -> None:
-    """Make the run folder, if it is not there: all that the run needs is."""
+def _settle(config: RunConfig, folder: RunFolder, resume: bool) -> None:
+    """Write the settings of the run, in a folder that is made only now that all the run needs is there."""
     if not (resume or config.data == "scenes"):
-        folder.claim(config)
+        folder.check_free()
+    if not resume:
+        folder.settle(config)
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the settings describe, made from them in every process."""
+    """What the settings describe, made from them in every process; ``config`` is fitted to the data."""
 
+    config: RunConfig
     model: MultiTaskViT
     train: DataSplit
     val: DataSplit
@@ -132,9 +144,11 @@ class _Parts:
         tasks = task_names(config)
         start = read_start(config, tasks)
         found = read_data(config, data, known_categories(start, tasks))
+        config = fitted(config, found.train)
         model = make_model(config, found.train.categories, start)
         give_tokens(config.distill.token, model)
         return cls(
+            config,
             model,
             make_split(config, model, found.train, training=True),
             make_split(config, model, found.val, training=False),
@@ -160,12 +174,14 @@ def _train(
     if trainer.ranks.leads:
         folder.open_trackers(config, trainer.step)
     with closing(folder.records), Display(console, config.train.steps) as display:
-        course = _Course(config, trainer, val, folder, stop, display)
-        trainer.run(course.report, course.evaluate, course.save, stop, course.keep)
+        stopping = EarlyStopping(config.train.patience, folder.records.read("eval"))
+        hooks = _Hooks(config, trainer, val, folder, stop, display, stopping)
+        course = Course(hooks.report, hooks.evaluate, hooks.save, hooks.keep, hooks.ended, hooks.timed)
+        trainer.run(course, stop)
 
 
 @dataclass(frozen=True)
-class _Course:
+class _Hooks:
     """What a run does when its trainer calls, in the folder and on the terminal."""
 
     config: RunConfig
@@ -174,6 +190,7 @@ class _Course:
     folder: RunFolder
     stop: StopRequest
     display: Display
+    stopping: EarlyStopping
 
     def report(self, report: Report) -> None:
         if self.trainer.ranks.leads:
@@ -192,8 +209,22 @@ class _Course:
             engine=self.config.evaluation.engine,
         )
         if ranks.leads:
-            self.folder.keep_evaluation(averaged, step, found)
+            keep = self.stopping.follow(found.metrics)
+            self.folder.keep_evaluation(averaged, step, found, keep=keep)
             self.display.metrics(step, found.metrics)
+
+    def timed(self, seconds: float) -> None:
+        """Say what the run costs, where that is much for a CPU."""
+        left = seconds * (self.config.train.steps - self.trainer.step)
+        if self.trainer.ranks.leads and self.trainer.device.type == "cpu" and left > LONG_ON_A_CPU:
+            self.display.cost(self.config, seconds, left)
+
+    def ended(self) -> bool:
+        """Tell, in all processes, whether evaluations no longer get better."""
+        ended = self.trainer.ranks.lead(lambda: self.stopping.ended)
+        if ended and self.trainer.ranks.leads:
+            self.display.ended(self.trainer.step, self.stopping.since)
+        return ended
 
     def save(self) -> None:
         self.folder.keep_checkpoint(
