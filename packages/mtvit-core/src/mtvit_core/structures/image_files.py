@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from mtvit_core.errors import DataError
@@ -103,6 +103,22 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     _check_file(path)
     with _quiet(), _open(path, str(path), max_pixels) as image:
         return image.height, image.width
+
+
+def upright_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return the rows and columns that ``read_image`` gives, from the file's header.
+
+    Raises:
+        DataError: As ``read_image``, as far as the header tells.
+    """
+    path = Path(path)
+    _check_file(path)
+    with _quiet(), _open(path, str(path), max_pixels) as image:
+        try:
+            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        except _DAMAGE:
+            lying = False  # damaged metadata counts as none
+        return (image.width, image.height) if lying else (image.height, image.width)
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:

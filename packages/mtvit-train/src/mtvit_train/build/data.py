@@ -11,10 +11,10 @@ from mtvit_core.plugins.registry import tasks as tasks_by_name
 from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.config.run import RunConfig
-from mtvit_train.data.formats.coco import read_coco
+from mtvit_train.data.formats.coco import read_coco, read_plan
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.plugin_reader import read_with
-from mtvit_train.data.layouts.layout import find_layout
+from mtvit_train.data.layouts.layout import TOOLS, find_layout
 from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite
 from mtvit_train.data.merging.concatenation import pool
 from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
@@ -65,9 +65,12 @@ def read_split(
 def _read(
     config: RunConfig, root: Path, split: SplitName, faults: Faults, needs: Set[str]
 ) -> PackedAnnotations:
-    if config.reader == "coco":
-        layout = find_layout(root, config.coco)
-        packed = read_coco(root, split, layout.coco, faults=faults, needs=needs)
+    if config.reader == "coco" or config.reader in TOOLS:
+        layout = find_layout(root, config.coco, config.reader)
+        if layout.plan is None:
+            packed = read_coco(root, split, layout.coco, faults=faults, needs=needs)
+        else:
+            packed = read_plan(layout.plan, root, split, layout.coco, faults)
         return replace(packed, layout=layout.line)
     if config.data == "scenes":
         raise ConfigError(

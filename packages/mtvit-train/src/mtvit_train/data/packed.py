@@ -58,6 +58,8 @@ class Member:
         folder: Where its image files lie.
         first: Index of its first image in the split.
         annotated: Which categories are annotated in its images; None where all are.
+        judged: The same for each of its images, a bit a category, where images differ (LVIS); None where they
+            do not.
         maps: Dense labels by name, of its images.
         segments: What every pixel of its images belongs to; None where it does not say.
     """
@@ -66,6 +68,7 @@ class Member:
     folder: Path
     first: int = 0
     annotated: Bool[ndarray, " C"] | None = None
+    judged: UInt8[ndarray, "I bytes"] | None = None
     maps: Mapping[str, PackedMaps] = field(default_factory=dict)
     segments: SegmentFiles | None = None
 
@@ -151,7 +154,11 @@ class PackedAnnotations:
 
     def annotated(self, index: int) -> Bool[Tensor, " C"] | None:
         """Return which categories are annotated in image ``index``; None where all are."""
-        known = self.member(index).annotated
+        member = self.member(index)
+        known = member.annotated
+        if member.judged is not None:
+            bits = np.unpackbits(member.judged[index - member.first], count=len(self.categories)) > 0
+            known = bits if known is None else known & bits
         return None if known is None else torch.from_numpy(known.copy())
 
     def mapped(self, name: str) -> Bool[ndarray, " I"]:

@@ -13,12 +13,15 @@ from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import LABEL_KINDS, SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.data.dense_maps import read_maps
-from mtvit_train.data.formats.coco_file import CocoFile, Degenerate, ImageEntry, Instance, read_coco_file
+from mtvit_train.data.formats.coco_file import CocoFile, Degenerate, Instance, read_coco_file, read_document
 from mtvit_train.data.formats.coco_images import found_images
 from mtvit_train.data.formats.coco_merge import check_known, merge_categories, merge_images, merge_instances
 from mtvit_train.data.formats.coco_share import split_by_share
+from mtvit_train.data.formats.documents.image_entries import ImageEntry
+from mtvit_train.data.formats.documents.look_alikes import look_alikes
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.panoptic import find_panoptic
+from mtvit_train.data.formats.tools.translation import Plan
 from mtvit_train.data.packed import ALL_KINDS, Member, PackedAnnotations, annotated_of
 
 #: The settings that name annotation files.
@@ -104,10 +107,42 @@ def read_coco(
     if not root.is_dir():
         raise DataError(f"{root}: no such data folder; check the path.")
     files = _read_files(root, split, config, faults, needs)
-    folder = config.path(root, config.images, split)
+    return _packed(root, split, config, files, config.path(root, config.images, split), categories, faults)
+
+
+def read_plan(
+    plan: Plan, root: Path, split: SplitName, config: CocoConfig | None = None, faults: Faults = STOP
+) -> PackedAnnotations:
+    """Read one split of a folder of another tool; what is labelled follows the rules of ``read_coco``.
+
+    Args:
+        plan: How the folder is read.
+        root: The data folder.
+        split: Which split.
+        config: What is used of it, and how strictly; its names of files do not matter.
+        faults: What to do at what is malformed, missing or in conflict; what it concerns is left out.
+
+    Raises:
+        DataError: A file or folder is missing or malformed.
+    """
+    config, translated = config or CocoConfig(), plan.read(split, faults)
+    files = [read_document(translated.document, config.degenerate, faults=faults)]
+    return _packed(root, split, config, files, translated.folder, None, faults)
+
+
+def _packed(
+    root: Path,
+    split: SplitName,
+    config: CocoConfig,
+    files: Sequence[CocoFile],
+    folder: Path,
+    categories: Categories | None,
+    faults: Faults,
+) -> PackedAnnotations:
     images = _keep_only(merge_images(files, faults), config.only, files[0].path)
     if config.val_share and config.train == config.val:
-        images = split_by_share(images, split, config.val_share, config.val_seed)
+        alike = look_alikes(folder, images, files[0].notes)
+        images = split_by_share(images, split, config.val_share, config.val_seed, alike)
     images = found_images(folder, images, faults, files[0].notes)
     if not images:
         raise DataError(f"{folder}: no image of the {split} split is left; fix the faults above first.")
@@ -121,8 +156,21 @@ def read_coco(
     ids = {image.file_name: image.id for image in images.values()}
     listed, drawn = (config.path(root, name, split) for name in (config.panoptic, config.panoptic_maps))
     segments = find_panoptic(listed, drawn, ids, own)
-    member = Member(root.name, folder, annotated=known, maps=maps, segments=segments)
-    return _pack(member, files, list(images.values()), instances, categories or own)
+    categories = categories or own
+    judged = _judged(list(images.values()), categories)
+    member = Member(root.name, folder, annotated=known, judged=judged, maps=maps, segments=segments)
+    return _pack(member, files, list(images.values()), instances, categories)
+
+
+def _judged(images: Sequence[ImageEntry], categories: Categories) -> UInt8[ndarray, "I bytes"] | None:
+    """Bits of the categories annotated in each image; None where these are all in each."""
+    if all(image.annotated is None for image in images):
+        return None
+    known = np.ones((len(images), len(categories)), bool)
+    for row, image in zip(known, images, strict=True):
+        if image.annotated is not None:
+            row[:] = [category.id in image.annotated for category in categories]
+    return np.packbits(known, axis=1)
 
 
 def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:

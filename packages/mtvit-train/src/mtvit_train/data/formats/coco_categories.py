@@ -4,7 +4,8 @@ from typing import Any
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.categories import Category
-from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
+from mtvit_core.structures.keypoints import KeypointSchema
+from mtvit_train.data.formats.documents.known_points import known_points
 from mtvit_train.data.formats.fields import Entry, number_id, numbers, text
 from mtvit_train.data.formats.sides import flip_pairs
 
@@ -12,7 +13,8 @@ from mtvit_train.data.formats.sides import flip_pairs
 def parse_category(entry: Entry, where: str, notes: list[str]) -> Category:
     """Check one entry of ``categories``.
 
-    Beyond COCO's fields, a category may state the OKS constants of its keypoints as ``sigmas``.
+    Beyond COCO's fields, a category may state the OKS constants of its keypoints as ``sigmas``, and the names
+    of those that a mirror swaps, two by two, as ``flip_pairs``.
 
     Args:
         entry: The JSON object.
@@ -34,7 +36,7 @@ def parse_category(entry: Entry, where: str, notes: list[str]) -> Category:
     schema = KeypointSchema(
         names=tuple(names),
         skeleton=_skeleton(entry.get("skeleton") or [], len(names), where, notes),
-        flip_pairs=flip_pairs(names),
+        flip_pairs=_pairs(entry, names, where),
         sigmas=_sigmas(entry, names, where),
     )
     return Category(number, text(entry, "name", where), schema)
@@ -57,10 +59,31 @@ def _skeleton(value: Any, count: int, where: str, notes: list[str]) -> tuple[tup
     return tuple((a - 1, b - 1) for a, b in bones if [a, b] not in beyond)
 
 
+def _pairs(entry: Entry, names: list[str], where: str) -> tuple[tuple[int, int], ...]:
+    if "flip_pairs" not in entry:
+        known = known_points(names)
+        faces = () if known is None else known.face_pairs
+        numbered = {i for pair in faces for i in pair}
+        lone = range(known.unnamed, known.unnamed + 68) if known and known.unnamed is not None else ()
+        told = [name for i, name in enumerate(names) if i not in numbered and i not in lone]
+        pairs = [(names.index(told[a]), names.index(told[b])) for a, b in flip_pairs(told)]
+        return (*pairs, *faces)
+    stated = entry["flip_pairs"]
+    sound = isinstance(stated, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(name in names for name in pair) for pair in stated
+    )
+    if not sound:
+        raise DataError(
+            f"{where}: flip_pairs is {stated!r:.40}; it must be a list of pairs of names of its keypoints."
+        )
+    return tuple((names.index(a), names.index(b)) for a, b in stated)
+
+
 def _sigmas(entry: Entry, names: list[str], where: str) -> tuple[float, ...]:
     if "sigmas" in entry:
         sigmas = numbers(entry["sigmas"], "sigmas", where, len(names))
         if min(sigmas) <= 0:
             raise DataError(f"{where}: sigmas holds {min(sigmas):g}; all must be above 0.")
         return tuple(sigmas)
-    return COCO_PERSON.sigmas if tuple(names) == COCO_PERSON.names else ()
+    known = known_points(names)
+    return () if known is None else known.sigmas

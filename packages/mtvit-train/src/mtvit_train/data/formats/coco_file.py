@@ -1,43 +1,24 @@
 """One COCO annotation file, read and checked entry by entry."""
 
-import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.categories import Category
-from mtvit_core.structures.image_files import MAX_PIXELS
 from mtvit_core.structures.masks import Rle, rle_area
 from mtvit_train.data.formats.coco_categories import parse_category
+from mtvit_train.data.formats.documents.dialects import adapted
+from mtvit_train.data.formats.documents.document import Document, load_json
+from mtvit_train.data.formats.documents.image_entries import ImageEntry, image_entries
 from mtvit_train.data.formats.faults import STOP, Faults
-from mtvit_train.data.formats.fields import Entry, entries, need, number_id, numbers, text
+from mtvit_train.data.formats.fields import Entry, entries, need, number_id, numbers
 from mtvit_train.data.formats.segmentation import DegenerateError, is_empty, parse_segmentation
 
 Degenerate = Literal["error", "drop"]
 #: The fields by which an annotation points to its image and its category.
 _OWNERS = ("image_id", "category_id")
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """An image as a file lists it.
-
-    Attributes:
-        id: Its id.
-        file_name: Path below the image folder, as written.
-        height: Rows.
-        width: Columns.
-        by_address: Whether the name is the end of an address, so that its last part may be the file's name.
-    """
-
-    id: int
-    file_name: str
-    height: int
-    width: int
-    by_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,34 +84,49 @@ class CocoFile:
 def read_coco_file(
     path: Path, degenerate: Degenerate = "error", known: Set[int] = frozenset(), faults: Faults = STOP
 ) -> CocoFile:
-    """Read one annotation file.
+    """Read one annotation file; see ``read_document``.
+
+    Raises:
+        DataError: The file is not as COCO's format asks.
+    """
+    return read_document(adapted(Document(path, load_json(path))), degenerate, known, faults)
+
+
+def read_document(
+    document: Document,
+    degenerate: Degenerate = "error",
+    known: Set[int] = frozenset(),
+    faults: Faults = STOP,
+) -> CocoFile:
+    """Check one document.
 
     An annotation whose ``segmentation`` is absent or empty has no mask; a file in which none has one gives no
     masks.
 
     Args:
-        path: The file; it must exist.
+        document: The document.
         degenerate: Whether annotations and masks that cover nothing are errors or left out.
         known: Ids of annotations whose masks are known already; their segmentations are not read.
         faults: What to do at an entry that is not as the format asks. Annotations of an image or a category
             that was refused are left out without a line of their own.
 
     Raises:
-        DataError: The file is not as COCO's format asks.
+        DataError: The document is not as COCO's format asks.
     """
-    document = load_json(path)
-    if not isinstance(document, dict):
-        raise DataError(f"{path}: holds a {type(document).__name__}; a COCO file holds one object.")
-    listed = entries(document, "annotations", f"{path}", faults)
-    notes: list[str] = []
+    path, content = document.path, document.content
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}; a COCO file holds one object.")
+    listed = entries(content, "annotations", f"{path}", faults)
+    notes = [*document.notes]
+    categories = _categories(content, path, faults, notes)
     file = CocoFile(
         path=path,
-        categories=_categories(document, path, faults, notes),
-        images=_images(document, path, faults),
+        categories=categories,
+        images=image_entries(document, faults),
         masked=not listed or any(not is_empty(entry.get("segmentation")) for _, entry in listed),
         notes=notes,
     )
-    refused = [_ids(document[key]) - there.keys() for key, there in file.listed]
+    refused = [_ids(content[key]) - there.keys() for key, there in file.listed]
     for place, entry in listed:
         if any(_scalar(entry.get(key)) in ids for key, ids in zip(_OWNERS, refused, strict=True)):
             continue
@@ -139,7 +135,8 @@ def read_coco_file(
             if number in file.instances or number in file.dropped:
                 raise DataError(f"{path}: annotation {number} is listed more than once; ids must be unique.")
             try:
-                file.instances[number] = _instance(entry, number, file, number in known, degenerate)
+                where = document.place_of(number)
+                file.instances[number] = _instance(entry, number, where, file, number in known, degenerate)
             except DegenerateError:
                 if degenerate == "error":
                     raise
@@ -166,25 +163,6 @@ def _note_areas(file: CocoFile, listed: list[Entry]) -> None:
         )
 
 
-def load_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataError: It is not UTF-8 or not JSON; the message gives line and column.
-    """
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}: malformed JSON in line {error.lineno}, column {error.colno}: {error.msg}; "
-            f"write the file again or restore it."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 JSON.") from None
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{path}: malformed JSON: {error}; write the file again or restore it.") from None
-
-
 def _categories(document: Entry, path: Path, faults: Faults, notes: list[str]) -> dict[int, Category]:
     found: dict[int, Category] = {}
     for place, entry in entries(document, "categories", f"{path}", faults):
@@ -200,51 +178,9 @@ def _categories(document: Entry, path: Path, faults: Faults, notes: list[str]) -
     return found
 
 
-def _images(document: Entry, path: Path, faults: Faults) -> dict[int, ImageEntry]:
-    found: dict[int, ImageEntry] = {}
-    names: set[str] = set()
-    for place, entry in entries(document, "images", f"{path}", faults):
-        with faults:
-            image = _image(entry, f"{path}: entry {place} of 'images'", path)
-            if image.id in found:
-                raise DataError(f"{path}: image {image.id} is listed more than once; ids must be unique.")
-            if image.file_name in names:
-                raise DataError(
-                    f"{path}: file name {image.file_name!r} is listed more than once; each image needs its "
-                    "own."
-                )
-            found[image.id] = image
-            names.add(image.file_name)
-    if not document["images"]:
-        raise DataError(f"{path}: 'images' is empty; a data set needs at least one image.")
-    return found
-
-
-def _image(entry: Entry, where: str, path: Path) -> ImageEntry:
-    number = number_id(entry, "id", where)
-    where = f"{path}: image {number}"
-    by_address = "file_name" not in entry and "coco_url" in entry  # LVIS
-    if by_address:  # its last two parts are folder and name
-        name = "/".join(urlsplit(text(entry, "coco_url", where)).path.split("/")[-2:])
-    else:
-        name = text(entry, "file_name", where)
-    below = PurePosixPath(name)
-    if below.is_absolute() or ".." in name.replace("\\", "/").split("/") or "\0" in name:
-        raise DataError(f"{where}: file name {name!r} leads out of the image folder; give a path below it.")
-    sides = [need(entry, key, where) for key in ("height", "width")]
-    if not all(type(side) is int and side >= 1 for side in sides):
-        raise DataError(f"{where}: height and width are {sides!r:.60}; both must be whole numbers from 1.")
-    if sides[0] * sides[1] > MAX_PIXELS:
-        raise DataError(
-            f"{where} has {sides[1]} x {sides[0]} pixels, over the cap of {MAX_PIXELS}; shrink it."
-        )
-    return ImageEntry(number, str(below), height=sides[0], width=sides[1], by_address=by_address)
-
-
 def _instance(
-    entry: Entry, number: int, file: CocoFile, mask_known: bool, degenerate: Degenerate
+    entry: Entry, number: int, where: str, file: CocoFile, mask_known: bool, degenerate: Degenerate
 ) -> Instance:
-    where = f"{file.path}: annotation {number}"
     image_id, category_id = number_id(entry, "image_id", where), number_id(entry, "category_id", where)
     if image_id not in file.images:
         raise DataError(
@@ -260,7 +196,7 @@ def _instance(
     image = file.images[image_id]
     # Malformed fields are errors in any case; what covers nothing comes last, so that it can be left out.
     keypoints = _keypoints(entry, file.categories[category_id], where)
-    bbox = _bbox(entry, image, where)
+    bbox = _bbox(entry, image, keypoints, where)
     value, rle = entry.get("segmentation"), None
     if not mask_known and not is_empty(value):
         try:
@@ -273,8 +209,13 @@ def _instance(
     return Instance(number, image_id, category_id, bbox, area, bool(crowd), keypoints, rle)
 
 
-def _bbox(entry: Entry, image: ImageEntry, where: str) -> tuple[float, float, float, float]:
-    x, y, width, height = numbers(need(entry, "bbox", where), "bbox", where, 4)
+def _bbox(
+    entry: Entry, image: ImageEntry, keypoints: tuple[float, ...] | None, where: str
+) -> tuple[float, float, float, float]:
+    drawn = entry.get("bbox") is not None or keypoints is None
+    x, y, width, height = (
+        numbers(need(entry, "bbox", where), "bbox", where, 4) if drawn else box_of_points(keypoints or ())
+    )
     if width <= 0 or height <= 0:
         raise DegenerateError(f"{where}: bbox is {width:g} wide and {height:g} high; both must be above 0.")
     if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
@@ -283,6 +224,14 @@ def _bbox(entry: Entry, image: ImageEntry, where: str) -> tuple[float, float, fl
             f"{image.height} pixels; correct or remove it."
         )
     return x, y, width, height
+
+
+def box_of_points(points: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return the box (x, y, width, height) around labelled keypoints, at least a pixel wide and high."""
+    xs, ys = (
+        [value for value, seen in zip(points[axis::3], points[2::3], strict=True) if seen] for axis in (0, 1)
+    )
+    return min(xs), min(ys), max(max(xs) - min(xs), 1.0), max(max(ys) - min(ys), 1.0)
 
 
 def _area(entry: Entry, bbox: tuple[float, ...], rle: Rle | None, where: str) -> float:

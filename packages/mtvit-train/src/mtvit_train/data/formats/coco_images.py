@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from mtvit_core.errors import DataError
-from mtvit_train.data.formats.coco_file import ImageEntry
+from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.faults import Faults
 
 #: Ways in which tools change a name, and what is said of two names that are equal but for it.
@@ -26,8 +26,8 @@ def found_images(
 ) -> dict[int, ImageEntry]:
     """Return the images whose files are there, under the names that the files have.
 
-    A name with backslashes is read with slashes, and one that LVIS gives as an address by its last part,
-    where no file of the literal name is there.
+    Where no file of the literal name is there, a name with backslashes is read with slashes; and a loose one,
+    as LVIS gives as an address, by its last part, in whatever folder below the only file of it lies.
 
     Args:
         folder: The image folder.
@@ -47,6 +47,11 @@ def found_images(
         )
     names = _names_below(folder, {spelt for image in images.values() for spelt in _spellings(image)})
     spelt = {i: next((s for s in _spellings(image) if s in names), None) for i, image in images.items()}
+    if any(name is None and images[i].loose for i, name in spelt.items()):
+        by_last = _only_ones(folder)
+        for i, image in images.items():
+            if spelt[i] is None and image.loose:
+                spelt[i] = by_last.get(_last(image.file_name))
     missing = [images[i] for i, name in spelt.items() if name is None]
     found = {i: replace(images[i], file_name=name) for i, name in spelt.items() if name is not None}
     changed = [images[i].file_name for i, image in found.items() if image.file_name != images[i].file_name]
@@ -67,8 +72,21 @@ def found_images(
 
 def _spellings(image: ImageEntry) -> tuple[str, ...]:
     slashed = image.file_name.replace("\\", "/")
-    last = (PurePosixPath(slashed).name,) if image.by_address else ()
+    last = (_last(image.file_name),) if image.loose else ()
     return tuple(dict.fromkeys((image.file_name, str(PurePosixPath(slashed)), *last)))
+
+
+def _last(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def _only_ones(folder: Path) -> dict[str, str]:
+    """Return the files below a folder whose last part no other one has, by it."""
+    by_last: dict[str, list[str]] = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            by_last.setdefault(path.name, []).append(path.relative_to(folder).as_posix())
+    return {last: names[0] for last, names in by_last.items() if len(names) == 1}
 
 
 def _names_below(folder: Path, names: Collection[str]) -> set[str]:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from mtvit_core.errors import DataError, did_you_mean
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_train.data.formats.coco_file import CocoFile, ImageEntry, Instance
+from mtvit_train.data.formats.coco_file import CocoFile, Instance
+from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.faults import STOP, Faults
 
 # Boxes of two files may differ by their rounding, in pixels.

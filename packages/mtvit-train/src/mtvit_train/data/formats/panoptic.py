@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import NO_SEGMENT, UNKNOWN_SEGMENT, TrueSegments
 from mtvit_core.structures.categories import Categories
-from mtvit_train.data.formats.coco_file import load_json
+from mtvit_train.data.formats.documents.document import load_json
 from mtvit_train.data.formats.fields import Entry, entries, number_id, text
 from mtvit_train.data.segment_files import SegmentFiles
 

@@ -46,21 +46,22 @@ def _pairs(names: Sequence[str]) -> tuple[tuple[tuple[int, int], ...], tuple[str
     return tuple(pairs), tuple(dict.fromkeys(doubtful))
 
 
-def _words(name: str) -> list[str]:
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case; a number is a word."""
     return [word.lower() for word in _WORD.findall(name)]
 
 
 def _key(name: str) -> str:
-    return "_".join(_words(name))
+    return "_".join(words(name))
 
 
 def _mirrored(name: str) -> tuple[str, bool]:
     """Return the key of the name on the other side, and whether the name surely has a side."""
-    words = _words(name)
-    sides = [i for i, word in enumerate(words) if word in _OTHER]
-    if len(sides) == 1 and len(words) > 1:
-        words[sides[0]] = _OTHER[words[sides[0]]]
-        return "_".join(words), True
+    own = words(name)
+    sides = [i for i, word in enumerate(own) if word in _OTHER]
+    if len(sides) == 1 and len(own) > 1:
+        own[sides[0]] = _OTHER[own[sides[0]]]
+        return "_".join(own), True
     glued = _GLUED.match(name)
     if not sides and glued:
         return _key(_OTHER[glued[0].lower()].upper() + name[1:]), False

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from mtvit_core.errors import DataError
@@ -39,11 +39,28 @@ def fit(packed: PackedAnnotations, known: Categories, merge: Merge, where: str) 
     return replace(
         packed,
         categories=known,
-        members=(replace(member, annotated=None if annotated.all() else annotated),),
+        members=(
+            replace(
+                member,
+                annotated=None if annotated.all() else annotated,
+                judged=_judged(member.judged, labels, len(packed.categories), len(known)),
+            ),
+        ),
         labels=np.array(labels, np.int32)[packed.labels],
         keypoint_rows=np.where(posed[rows], rows, -1),
         keypoints=points,
     )
+
+
+def _judged(
+    bits: UInt8[ndarray, "I bytes"] | None, labels: Sequence[int], own: int, classes: int
+) -> UInt8[ndarray, "I bytes2"] | None:
+    """Return which of the model's categories are annotated in each image."""
+    if bits is None:
+        return None
+    known = np.zeros((len(bits), classes), bool)
+    known[:, labels] = np.unpackbits(bits, axis=1, count=own) > 0
+    return np.packbits(known, axis=1)
 
 
 def _moved(
