@@ -1,4 +1,4 @@
-"""Tiny folders in the exact form in which tools and sets of the field write them; each has two splits or one."""
+"""Tiny folders in the exact form in which tools and sets of the field write them, with two splits or one."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -196,8 +196,8 @@ def voc_xml(name: str, database: str = "Unknown", shift: int = 0) -> str:
     """An XML file as labelImg writes it."""
     objects = "".join(
         f"<object><name>{label}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>"
-        f"<bndbox><xmin>{x + shift:g}</xmin><ymin>{y + shift:g}</ymin><xmax>{x + w:g}</xmax><ymax>{y + h:g}</ymax>"
-        "</bndbox></object>"
+        f"<bndbox><xmin>{x + shift:g}</xmin><ymin>{y + shift:g}</ymin>"
+        f"<xmax>{x + w:g}</xmax><ymax>{y + h:g}</ymax></bndbox></object>"
         for label, (x, y, w, h) in zip(CLASSES, BOXES, strict=True)
     )
     return (

@@ -34,7 +34,7 @@ TRAIN = (
     ("state", "data"),
     ("config",),
     ("optim", "weighting", "build"),
-    ("distillation", "doctor", "pretraining"),
+    ("conversion", "distillation", "doctor", "pretraining"),
     ("engine",),
     ("recording",),
     ("report",),

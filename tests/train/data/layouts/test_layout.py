@@ -11,8 +11,8 @@ from mtvit_core.errors import DataError
 from mtvit_train.build.data import read_data
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.coco_share import split_by_share
+from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.layouts.layout import find_layout
 from support import tiny_coco
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.plugins.registry import make_extension
@@ -12,6 +13,7 @@ from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.categories import Categories
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.coco import read_coco, read_plan
+from mtvit_train.data.formats.documents.document import load_json
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.plugin_reader import read_with
 from mtvit_train.data.layouts.layout import TOOLS, find_layout
@@ -78,6 +80,20 @@ def _read(
         )
     reader = make_extension("reader", config.reader, config.readers.get(config.reader, {}))
     return read_with(reader, root, split, faults)
+
+
+def read_outlines(config: RunConfig, root: Path, split: SplitName) -> dict[int, Any]:
+    """Return the outlines of a split as they were drawn, by annotation id; nothing for plugins' readers."""
+    if config.reader != "coco" and config.reader not in TOOLS:
+        return {}
+    layout = find_layout(root, config.coco, config.reader)
+    if layout.plan is not None:
+        content = layout.plan.read(split, STOP).document.content
+    else:
+        path = layout.coco.path(root, layout.coco.instances, split)
+        content = load_json(path) if layout.coco.instances and path.is_file() else {"annotations": []}
+    drawn = {entry["id"]: entry.get("segmentation") for entry in content["annotations"]}
+    return {number: value for number, value in drawn.items() if isinstance(value, list)}
 
 
 def read_table(

@@ -182,8 +182,8 @@ def _roots(document: Document) -> Document:
     if not roots or len(roots) == len(listed):
         return document
     line = (
-        f"{document.path}: category {roots[0]['name']!r} only stands above others, as Roboflow writes it; it is "
-        "left out."
+        f"{document.path}: category {roots[0]['name']!r} only stands above others, as Roboflow writes it; it "
+        "is left out."
     )
     content = {**document.content, "categories": [entry for entry in listed if entry not in roots]}
     return replace(document, content=content, notes=(*document.notes, line))
