@@ -325,10 +325,42 @@ def fiftyone(root: Path) -> None:
     dump(root / "labels.json", coco(_images(root, "data", 5, 1), segmentation=lambda box: [outline(box)]))
 
 
+def cvat_masks(root: Path) -> None:
+    """CVAT's COCO export of brushed masks: run lengths, all marked as crowds, empty info."""
+    for seed, split in enumerate(("Train", "Validation")):
+        document = coco(_images(root, f"images/{split}", 3, seed), iscrowd=1, segmentation=_runs)
+        for entry in document["images"]:
+            entry |= {"license": 0, "flickr_url": "", "coco_url": "", "date_captured": 0}
+        document["info"] = dict.fromkeys(("contributor", "date_created", "description", "url", "year"), "")
+        dump(root / "annotations" / f"instances_{split}.json", document)
+
+
+def _runs(box: Sequence[float]) -> Entry:
+    x, y, w, h = map(int, box)
+    below = HEIGHT - h
+    counts = [x * HEIGHT + y, *[h, below] * (w - 1), h, (WIDTH - x - w) * HEIGHT + HEIGHT - y - h]
+    return {"size": [HEIGHT, WIDTH], "counts": counts}
+
+
+def darknet(root: Path) -> None:
+    """CVAT's YOLO 1.1: labels beside the images, paths that begin with ``data/``."""
+    for seed, split in enumerate(("train", "val")):
+        names = _images(root, f"obj_{split}_data", 3, seed)
+        for name in names:
+            _labels((root / f"obj_{split}_data" / name).with_suffix(".txt"), _shares)
+        (root / f"{split}.txt").write_text("".join(f"data/obj_{split}_data/{name}\n" for name in names))
+    (root / "obj.names").write_text("cat\ndog\n")
+    (root / "obj.data").write_text(
+        "classes = 2\ntrain = data/train.txt\nval = data/val.txt\nnames = data/obj.names\nbackup = backup/\n"
+    )
+
+
 #: Writers by layout, with the tasks that such a folder teaches and a word of the line that is said.
 LAYOUTS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "roboflow": (roboflow, "det", "Roboflow's COCO export"),
     "cvat": (cvat, "det,seg", "COCO files of two splits"),
+    "cvat-masks": (cvat_masks, "det,seg", "COCO files of two splits"),
+    "darknet": (darknet, "det", "Darknet's form"),
     "label-studio-coco": (label_studio_coco, "det", "one COCO file with its images"),
     "label-studio-yolo": (label_studio_yolo, "det", "YOLO labels with notes.json"),
     "ultralytics-detect": (ultralytics_detect, "det", "Ultralytics' data.yaml"),

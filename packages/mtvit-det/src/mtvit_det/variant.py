@@ -146,4 +146,5 @@ class DetVariant(Task[DetConfig, DetPredictions, DetTargets]):
 
     def evaluator(self) -> CocoEvaluator:
         """COCO box AP."""
-        return CocoEvaluator(self.name, "bbox", self.categories)
+        results = max(self.config.queries, self.config.top_k)
+        return CocoEvaluator(self.name, "bbox", self.categories, results=results)

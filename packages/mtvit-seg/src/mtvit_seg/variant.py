@@ -143,7 +143,7 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
         results, categories = self.config.results, self.categories
         parts: list[Evaluator] = []
         if self.finds_objects:
-            parts.append(CocoEvaluator(self.name, "segm", categories))
+            parts.append(CocoEvaluator(self.name, "segm", categories, results=self.config.top_k))
         if "panoptic" in results:
             parts.append(PanopticEvaluator(f"{self.name}-panoptic", categories, self.stuff))
         if "semantic" in results:

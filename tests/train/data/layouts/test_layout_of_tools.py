@@ -54,11 +54,19 @@ def test_a_folder_is_found_and_read(name: str, tmp_path: Path) -> None:
             assert np.allclose(split.boxes[split.first[shown]], [x, y, x + w, y + h], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+#: Of these a run is among the fast tests.
+_FAST = ("ultralytics-segment", "ultralytics-pose", "voc", "lvis")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in _FAST else pytest.mark.slow) for n in LAYOUTS]
+)
 def test_a_fresh_folder_becomes_an_evaluated_model(name: str, tmp_path: Path) -> None:
     root, out = write(tmp_path / "data", name), tmp_path / "run"
     settings = [part for value in TINY for part in ("--set", value)]
     arguments = ["--plugins", LAYOUTS[name][1], "--data", str(root), "--out", str(out), "--steps", "1"]
+    told = CliRunner().invoke(main, ["doctor", "--data", str(root), "--json"])
+    assert told.exit_code in (0, 1), told.output  # it says that training would run
     result = CliRunner().invoke(main, [*arguments, *settings])
     assert result.exit_code == 0, result.output
     metrics = json.loads((out / "metrics.json").read_text())

@@ -24,13 +24,13 @@ Engine = Literal["hotcoco", "pycocotools"]
 ENGINE: Engine = "hotcoco"
 
 #: Results per image and category that count, as in COCO's own tables.
-_MAX_RESULTS = {"bbox": 100, "segm": 100, "keypoints": 20}
+MAX_RESULTS = {"bbox": 100, "segm": 100, "keypoints": 20}
 #: Images that hotcoco is given at a time; those of one call are unpacked together.
 _IMAGES = 32
 
 
 def coco_curves(
-    images: Mapping[int, CocoImage], categories: Categories, kind: IouType, engine: Engine
+    images: Mapping[int, CocoImage], categories: Categories, kind: IouType, engine: Engine, most: int = 0
 ) -> Curves:
     """Compare results with annotations; what the engines return differs in no digit.
 
@@ -40,13 +40,14 @@ def coco_curves(
             because the engines know a single set of sigmas.
         kind: What is compared.
         engine: What compares.
+        most: Results per image and category that count; 0: as many as in COCO's own tables.
     """
     chosen = sorted(categories, key=lambda category: category.id)
     groups = [chosen]
     if kind == "keypoints":
         groups = [[category] for category in chosen if category.keypoints is not None]
-    run = _ENGINES[engine]
-    return Curves.join([run(images, tuple(group), kind) for group in groups])
+    run, counted = _ENGINES[engine], most or MAX_RESULTS[kind]
+    return Curves.join([run(images, tuple(group), kind, counted) for group in groups])
 
 
 def check_engine(name: str) -> None:
@@ -71,11 +72,13 @@ class _Numbered:
     results: list[Entry]
 
 
-def _by_hotcoco(images: Mapping[int, CocoImage], categories: Sequence[Category], kind: IouType) -> Curves:
+def _by_hotcoco(
+    images: Mapping[int, CocoImage], categories: Sequence[Category], kind: IouType, most: int
+) -> Curves:
     from hotcoco import Params, StreamingEval
 
     params = Params(kind)
-    params.max_dets = [_MAX_RESULTS[kind]]
+    params.max_dets = [most]
     if kind == "keypoints":
         params.kpt_oks_sigmas = list(_sigmas(categories))
     stream = StreamingEval(_names(categories), kind, params=params)
@@ -84,7 +87,9 @@ def _by_hotcoco(images: Mapping[int, CocoImage], categories: Sequence[Category],
     return _accumulated(stream.finalize(), categories)
 
 
-def _by_pycocotools(images: Mapping[int, CocoImage], categories: Sequence[Category], kind: IouType) -> Curves:
+def _by_pycocotools(
+    images: Mapping[int, CocoImage], categories: Sequence[Category], kind: IouType, most: int
+) -> Curves:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -101,14 +106,14 @@ def _by_pycocotools(images: Mapping[int, CocoImage], categories: Sequence[Catego
         if whole.results:  # loadRes cannot read none
             found = truth.loadRes(whole.results)
         evaluation = COCOeval(truth, found, kind)
-        evaluation.params.maxDets = [_MAX_RESULTS[kind]]
+        evaluation.params.maxDets = [most]
         if kind == "keypoints":
             evaluation.params.kpt_oks_sigmas = np.array(_sigmas(categories))
         evaluation.evaluate()
         return _accumulated(evaluation, categories)
 
 
-_ENGINES: dict[str, Callable[[Mapping[int, CocoImage], Sequence[Category], IouType], Curves]] = {
+_ENGINES: dict[str, Callable[[Mapping[int, CocoImage], Sequence[Category], IouType, int], Curves]] = {
     "hotcoco": _by_hotcoco,
     "pycocotools": _by_pycocotools,
 }

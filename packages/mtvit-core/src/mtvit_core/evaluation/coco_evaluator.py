@@ -9,7 +9,7 @@ import torch
 from mtvit_core.errors import DataError
 from mtvit_core.evaluation.coco_curves import ClassScore, Curves
 from mtvit_core.evaluation.coco_details import coco_details
-from mtvit_core.evaluation.coco_engines import ENGINE, Engine, check_engine, coco_curves
+from mtvit_core.evaluation.coco_engines import ENGINE, MAX_RESULTS, Engine, check_engine, coco_curves
 from mtvit_core.evaluation.coco_entries import Entry, IouType, annotation_entries
 from mtvit_core.evaluation.coco_image import CocoImage
 from mtvit_core.evaluation.details import Details
@@ -34,7 +34,14 @@ class CocoEvaluator(Evaluator):
     numbers and run lengths, never masks at full size.
     """
 
-    def __init__(self, task: str, iou_type: IouType, categories: Categories, engine: Engine = ENGINE) -> None:
+    def __init__(
+        self,
+        task: str,
+        iou_type: IouType,
+        categories: Categories,
+        engine: Engine = ENGINE,
+        results: int = 0,
+    ) -> None:
         """Start without images.
 
         Args:
@@ -43,6 +50,8 @@ class CocoEvaluator(Evaluator):
                 that have a schema, each with its own sigmas.
             categories: Classes of the annotations.
             engine: What compares and counts.
+            results: How many results an image may have by its task; where these are more than COCO's tables
+                count, as many count.
 
         Raises:
             ConfigError: there is no such engine.
@@ -55,6 +64,7 @@ class CocoEvaluator(Evaluator):
         self._kind: IouType = iou_type
         self._categories = categories
         self._engine: Engine = engine
+        self._most = max(results, MAX_RESULTS[iou_type])
         self._images: dict[int, CocoImage] = {}
         self._curves: Curves | None = None
 
@@ -66,6 +76,10 @@ class CocoEvaluator(Evaluator):
         """
         check_engine(engine)
         self._engine, self._curves = engine, None
+
+    def use_limit(self, most: int) -> None:
+        """Count so many results of an image and a category; see ``Evaluator.use_limit``."""
+        self._most, self._curves = most, None
 
     def update(
         self, results: Sequence[ImageResult], annotations: Sequence[Annotations], meta: Sequence[ImageMeta]
@@ -136,7 +150,7 @@ class CocoEvaluator(Evaluator):
 
     def _evaluated(self) -> Curves:
         if self._curves is None:
-            self._curves = coco_curves(self._images, self._categories, self._kind, self._engine)
+            self._curves = coco_curves(self._images, self._categories, self._kind, self._engine, self._most)
         return self._curves
 
     def _result_entries(self, found: Instances, truth: Annotations, image: ImageMeta) -> list[Entry]:

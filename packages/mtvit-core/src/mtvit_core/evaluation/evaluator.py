@@ -49,6 +49,12 @@ class Evaluator(ABC):
         An evaluator of other metrics has nothing to do.
         """
 
+    def use_limit(self, most: int) -> None:  # noqa: B027 (most evaluators of plugins need none)
+        """Count so many results of an image and a category; one that holds a ``CocoEvaluator`` tells it.
+
+        An evaluator of other metrics has nothing to do.
+        """
+
     def details(self, min_score: float) -> Details:
         """Return what a report shows beside the metrics; nothing unless an evaluator says otherwise.
 
@@ -98,6 +104,11 @@ class JointEvaluator(Evaluator):
         """Tell each."""
         for part in self._parts:
             part.use_engine(engine)
+
+    def use_limit(self, most: int) -> None:
+        """Tell each."""
+        for part in self._parts:
+            part.use_limit(most)
 
     def details(self, min_score: float) -> Details:
         """Return the tables, charts and matrices of all, and the mistakes that the first of them tells."""

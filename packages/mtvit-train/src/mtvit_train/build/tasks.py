@@ -1,15 +1,14 @@
 """Which tasks a run trains, and whether they can be."""
 
 from mtvit_core.errors import ConfigError
+from mtvit_core.evaluation.coco_engines import MAX_RESULTS
+from mtvit_core.evaluation.coco_entries import IouType
 from mtvit_core.model.assembly import read_settings
 from mtvit_core.plugins.registry import installed_tasks
 from mtvit_core.plugins.registry import tasks as tasks_by_name
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.coverage import labelled_objects
 from mtvit_train.data.packed import PackedAnnotations
-
-#: Results of an image that COCO's average precision counts (pycocotools' ``maxDets``).
-COUNTED = 100
 
 
 def task_names(config: RunConfig) -> tuple[str, ...]:
@@ -43,14 +42,17 @@ def check_tasks(config: RunConfig) -> None:
 def most_objects(config: RunConfig) -> dict[str, int]:
     """Return how many objects of an image each task can find and have counted, for tasks that say so.
 
-    Queries, the results that are kept, and the results that COCO's evaluation counts, whichever are fewest.
+    Queries, the results that are kept, and the results that the evaluation counts, whichever are fewest.
     """
     found = {}
     for name, cls in tasks_by_name(list(task_names(config))).items():
         settings = read_settings(cls, config.tasks.get(name, {})).model_dump()
         caps = [settings[key] for key in ("queries", "top_k") if isinstance(settings.get(key), int)]
         if caps:
-            found[name] = min(*caps, COUNTED)
+            kind: IouType = "keypoints" if "keypoints" in cls.needs else "bbox"
+            returned = settings.get("top_k", 0) if kind == "bbox" else 0
+            counted = config.evaluation.max_dets or max(MAX_RESULTS[kind], returned)
+            found[name] = min(*caps, counted)
     return found
 
 
@@ -63,7 +65,7 @@ def notes_of_crowding(config: RunConfig, packed: PackedAnnotations, where: str) 
         if over:
             notes.append(
                 f"{where}: {over} images hold more objects than the {most} that task {name} finds and has "
-                f"counted, up to {counts.max()}. Raise tasks.{name}.queries and tasks.{name}.top_k, or cut "
-                f"the images into tiles; COCO's evaluation counts {COUNTED} results of an image in any case."
+                f"counted, up to {counts.max()}. Raise tasks.{name}.queries, tasks.{name}.top_k and "
+                "evaluation.max_dets, or cut the images into tiles."
             )
     return notes

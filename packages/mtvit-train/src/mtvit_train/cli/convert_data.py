@@ -88,8 +88,8 @@ def _convert_predictions(
     lacking = [path for path in split.files.values() if not path.is_file()] if images else []
     if lacking:
         raise DataError(
-            f"{lacking[0]}: no such image file ({len(lacking)} of {len(split.files)} are missing); run this where "
-            "the predictions were made, or leave images out by --no-images."
+            f"{lacking[0]}: no such image file ({len(lacking)} of {len(split.files)} are missing); run this "
+            "where the predictions were made, or leave images out by --no-images."
         )
     write_coco(out, {"default": split}, "images/{split}" if images else "")
     click.echo(

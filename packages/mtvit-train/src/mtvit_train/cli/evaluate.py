@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
 @click.option("--engine", help="What counts: hotcoco, or pycocotools.  [default: evaluation.engine]")
+@click.option(
+    "--max-dets",
+    type=click.IntRange(min=1),
+    help="Results of an image and a category that count.  [default: evaluation.max_dets]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def evaluate_command(
     model: Path,
@@ -52,6 +57,7 @@ def evaluate_command(
     tasks: str | None,
     batch_size: int,
     engine: str | None,
+    max_dets: int | None,
     device: str,
 ) -> None:
     """Evaluate MODEL on a dataset and print its metrics; --out also writes JSON."""
@@ -73,7 +79,9 @@ def evaluate_command(
     for path in (out, beside):
         if path is not None and path.exists():
             raise ConfigError(f"out {path}: already exists; give another file with --out.")
-    run = read_run(config, {"data": str(data)}, (f"evaluation.engine={engine}",) if engine else ())
+    given = {"engine": engine, "max_dets": max_dets}
+    scoring = tuple(f"evaluation.{key}={value}" for key, value in given.items() if value is not None)
+    run = read_run(config, {"data": str(data)}, scoring)
     names = [name.strip() for name in tasks.split(",")] if tasks else None
     loaded = load(model, names, apply_set({}, assignments)).to(pick_device(device))
     packed = read_split(run, data, "train" if split == "train" else "val")
@@ -83,8 +91,9 @@ def evaluate_command(
     data_split = make_split(run, loaded, packed, training=False)
     if boxes is not None:
         data_split = with_boxes(data_split, loaded, boxes)
+    how = run.evaluation
     found = evaluate_in_detail(
-        loaded, data_split, batch_size, min_score=min_score, engine=run.evaluation.engine
+        loaded, data_split, batch_size, min_score=min_score, engine=how.engine, max_dets=how.max_dets
     )
     Console().print(metrics_table(found.metrics))
     if out is not None and beside is not None:

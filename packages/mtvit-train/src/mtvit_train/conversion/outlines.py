@@ -1,7 +1,8 @@
 """Outlines of masks along the edges of their pixels, for tools that take no run lengths.
 
-Each edge between a pixel of the mask and one outside is a step, with the mask on its right; steps that follow
-each other close loops. Loops around holes run the other way round, and are left out: COCO's outlines have none.
+Each edge between a pixel of the mask and one outside is a step, with the mask on its right; steps that
+follow each other close loops. Loops around holes run the other way round, and are left out: COCO's outlines
+have none.
 """
 
 import numpy as np

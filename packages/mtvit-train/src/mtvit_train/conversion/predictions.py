@@ -117,7 +117,7 @@ def coco_predictions(
 
 
 def _names(found: Predictions) -> list[str]:
-    """Return the names of images without their folders; with those below the folder of all, where they clash."""
+    """Return the names of images without folders; where they clash, below the folder of all."""
     paths = [Path(image["file_name"]) for image in found.images]
     short = [path.name for path in paths]
     if len(set(short)) == len(short):
@@ -165,7 +165,7 @@ def _annotation(one: Mapping[str, Any], categories: Categories, where: str) -> E
         points = [float(value) for value in one.get("keypoints", ())]
     except (KeyError, TypeError, ValueError):
         raise DataError(
-            f"{where} has no category_id of the model, score, bbox x y width height, or is malformed otherwise."
+            f"{where} has no category_id of the model, score or bbox x y width height, or is malformed."
         ) from None
     entry: Entry = {
         "category_id": number,

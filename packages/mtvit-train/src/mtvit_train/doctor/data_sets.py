@@ -49,7 +49,7 @@ def patients(run: RunConfig) -> dict[str, Patient]:
 
 
 def _folder(path: str) -> Path:
-    if not Path(path).is_dir():
+    if not Path(path).exists():
         raise ConfigError(f"doctor: {path}: no such data folder; check the path.")
     return Path(path)
 

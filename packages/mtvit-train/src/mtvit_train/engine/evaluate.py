@@ -50,6 +50,7 @@ def evaluate_in_detail(
     min_score: float = 0.3,
     stop: StopRequest | None = None,
     engine: Engine = ENGINE,
+    max_dets: int = 0,
 ) -> Evaluation:
     """Score every task on every image, and let its evaluator tell details.
 
@@ -65,11 +66,12 @@ def evaluate_in_detail(
             linked.
         stop: Asked after every batch.
         engine: What computes COCO's average precision.
+        max_dets: Results of an image and a category that count; 0 leaves it to the evaluators.
 
     Raises:
         StopAsked: in all processes, if one of them was asked to stop.
     """
-    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score, engine)
+    scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score, engine, max_dets)
 
     def tell() -> Evaluation:
         parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
@@ -90,6 +92,7 @@ def evaluate_tasks(
     stop: StopRequest | None = None,
     min_score: float = 0.3,
     engine: Engine = ENGINE,
+    max_dets: int = 0,
 ) -> dict[str, Evaluator]:
     """Return the evaluators of every task, filled with the results on every image.
 
@@ -100,6 +103,8 @@ def evaluate_tasks(
     evaluators: dict[str, Evaluator] = {task.name: task.evaluator() for task in model.task_list}
     for evaluator in evaluators.values():
         evaluator.use_engine(engine)
+        if max_dets:
+            evaluator.use_limit(max_dets)
     needs = {task.name: frozenset(task.needs) for task in model.task_list}
     finders = [task for task in model.task_list if task.linkable and task.finds_objects]
     linked = {task.name: needs[task.name] for task in finders if task.needs & set(LABEL_KINDS)}

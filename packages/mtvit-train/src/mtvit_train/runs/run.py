@@ -207,6 +207,7 @@ class _Hooks:
             min_score=self.config.records.min_score,
             stop=self.stop,
             engine=self.config.evaluation.engine,
+            max_dets=self.config.evaluation.max_dets,
         )
         if ranks.leads:
             keep = self.stopping.follow(found.metrics)

@@ -222,6 +222,11 @@ def _advice(root: Path, split: SplitName, config: CocoConfig, field: FileField) 
         )
     beside = config.path(root, name, split).parent
     there = sorted(p.name for p in beside.glob("*.json")) if beside.is_dir() else []
+    if not there and not beside.is_dir():
+        return (
+            "nor is the folder a data set of another known layout (docs/data.md lists them). Name the file "
+            f"with coco.{field}."
+        )
     return (
         f"its folder has {', '.join(there[:8]) or 'no JSON files'}. "
         f'Name it with coco.{field}, or set coco.{field}="" if there is none.'

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtvit_core.errors import DataError
 from mtvit_train.data.formats.coco import CocoConfig
+from mtvit_train.data.formats.tools.darknet import darknet
 from mtvit_train.data.formats.tools.mpii import mpii
 from mtvit_train.data.formats.tools.translation import Plan
 from mtvit_train.data.formats.tools.ultralytics import ultralytics
@@ -30,6 +31,7 @@ _LAYOUTS: dict[str, Callable[[Path], dict[str, Any]]] = {
 TOOLS: dict[str, Callable[[Path], Plan | None]] = {
     "ultralytics": ultralytics,
     "yolo": yolo_classes,
+    "darknet": darknet,
     "voc": voc,
     "mpii": mpii,
 }

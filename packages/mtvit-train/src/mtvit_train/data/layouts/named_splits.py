@@ -127,17 +127,21 @@ def _images(root: Path, pair: _Pair) -> str:
 
 
 def _first_names(path: Path, count: int = 5) -> list[str]:
-    """Return the names of the first images of a file that may be too large to parse twice."""
+    """Return the names of the first images of a file that may be too large to parse twice.
+
+    Where entries have both a name and an address, the name counts.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        names = []
+        names, by_address = list[str](), list[str]()
         for match in _NAME.finditer(text):
             try:
                 value = str(json.loads(match[2]))
             except ValueError:
                 continue  # told where the file is read in earnest
-            by_address = match[1] == b"coco_url"
-            name = "/".join(urlsplit(value).path.split("/")[-2:]) if by_address else value.replace("\\", "/")
-            names.append(name.lstrip("/"))
-            if len(names) == count:
+            if match[1] == b"file_name":
+                names.append(value.replace("\\", "/").lstrip("/"))
+            elif value:
+                by_address.append("/".join(urlsplit(value).path.split("/")[-2:]))
+            if max(len(names), len(by_address)) == 2 * count:
                 break
-    return names
+    return (names or by_address)[:count]

@@ -167,6 +167,23 @@ def _lvis(document: Document) -> Document:
     return replace(document, notes=(*document.notes, line))
 
 
+def _brushed(document: Document) -> Document:
+    """CVAT: every mask that was brushed is marked as a crowd, though it is of one object."""
+    info, listed = document.content.get("info"), document.content["annotations"]
+    bare = isinstance(info, dict) and "contributor" in info and not any(info.values())
+    if not bare or not all(image.get("date_captured") == 0 for image in document.content["images"]):
+        return document
+    brushed = sum(entry.get("iscrowd") == 1 for entry in listed)
+    if not brushed:
+        return document
+    line = (
+        f"{document.path}: {brushed} masks are marked as crowds, as CVAT marks every brushed mask; they are "
+        "read as objects."
+    )
+    content = {**document.content, "annotations": [{**entry, "iscrowd": 0} for entry in listed]}
+    return replace(document, content=content, notes=(*document.notes, line))
+
+
 def _roots(document: Document) -> Document:
     """Roboflow: a made-up category above all others, without an object of its own."""
     listed = document.content["categories"]
@@ -191,6 +208,7 @@ def _roots(document: Document) -> Document:
 
 _DIALECTS: tuple[Callable[[Document], Document], ...] = (
     _label_studio,
+    _brushed,
     _roots,
     _whole_body,
     _halpe,
