@@ -54,9 +54,12 @@ def _convert_data_set(
     from mtvit_train.config.run import read_run
     from mtvit_train.conversion.coco_set import CocoSplit, write_coco
     from mtvit_train.conversion.data_sets import coco_split
+    from mtvit_train.data.near_names import near_path
 
     if not source.exists():
-        raise ConfigError(f"convert-data: {source}: no such file or folder; check the path.")
+        raise ConfigError(
+            f"convert-data: {source}: no such file or folder; check the path.{near_path(source)}"
+        )
     run = read_run(config, {"data": str(source)}, assignments)
     written: dict[str, CocoSplit] = {}
     for split in ("train", "val"):

@@ -110,7 +110,9 @@ def pack_maps(
     if name in LABEL_KINDS:
         raise DataError(f"{where}: {name!r} is a label of objects; give the dense label another name.")
     if not folder.is_dir():
-        raise DataError(f"{where}: {name!r} should be in {folder}, but there is no such folder; correct it.")
+        raise DataError(
+            f"{where}: {name!r} should be in {folder}, but there is no such folder; correct it.{near_path(folder)}"
+        )
     there = {str(file.relative_to(folder)) for file in folder.rglob("*.png")}
     found = np.array([map_name(file_name) in there for file_name in file_names], bool)
     if not found.any():

@@ -10,6 +10,7 @@ from mtvit_core.structures.annotations import SplitName
 from mtvit_train.build.data import read_split, read_table
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.faults import Faults
+from mtvit_train.data.near_names import near_path
 from mtvit_train.data.packed import PackedAnnotations
 
 
@@ -50,7 +51,7 @@ def patients(run: RunConfig) -> dict[str, Patient]:
 
 def _folder(path: str) -> Path:
     if not Path(path).exists():
-        raise ConfigError(f"doctor: {path}: no such data folder; check the path.")
+        raise ConfigError(f"doctor: {path}: no such data folder; check the path.{near_path(Path(path))}")
     return Path(path)
 
 

@@ -22,6 +22,7 @@ from mtvit_train.data.formats.documents.look_alikes import look_alikes
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.panoptic import find_panoptic
 from mtvit_train.data.formats.tools.translation import Plan
+from mtvit_train.data.near_names import near_path
 from mtvit_train.data.packed import ALL_KINDS, Member, PackedAnnotations, annotated_of
 
 #: The settings that name annotation files.
@@ -105,7 +106,7 @@ def read_coco(
     """
     config, root = config or CocoConfig(), Path(root)
     if not root.is_dir():
-        raise DataError(f"{root}: no such data folder; check the path.")
+        raise DataError(f"{root}: no such data folder; check the path.{near_path(root)}")
     files = _read_files(root, split, config, faults, needs)
     return _packed(root, split, config, files, config.path(root, config.images, split), categories, faults)
 
@@ -229,7 +230,7 @@ def _advice(root: Path, split: SplitName, config: CocoConfig, field: FileField) 
         )
     return (
         f"its folder has {', '.join(there[:8]) or 'no JSON files'}. "
-        f'Name it with coco.{field}, or set coco.{field}="" if there is none.'
+        f'Name it with coco.{field}, or set coco.{field}="" if there is none.{near_path(config.path(root, name, split))}'
     )
 
 

@@ -1,6 +1,6 @@
 """One COCO annotation file, read and checked entry by entry."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -145,6 +145,14 @@ def read_document(
     return file
 
 
+def near_id(number: int, known: Collection[int]) -> str:
+    """Return a sentence about ids, where one is off by one of all that are listed."""
+    low, high = min(known, default=0), max(known, default=0)
+    if number in (low - 1, high + 1) and len(known) > 1:
+        return f" The ids that are listed run from {low} to {high}: do they count from another number?"
+    return ""
+
+
 def _ids(listed: list[Any]) -> set[Any]:
     return {_scalar(entry.get("id")) for entry in listed if isinstance(entry, dict)} - {None}
 
@@ -185,10 +193,12 @@ def _instance(
     if image_id not in file.images:
         raise DataError(
             f"{where} lies in image {image_id}, which 'images' does not list; add it or remove this."
+            f"{near_id(image_id, file.images)}"
         )
     if category_id not in file.categories:
         raise DataError(
             f"{where} has category {category_id}, which 'categories' does not list; add or correct it."
+            f"{near_id(category_id, file.categories)}"
         )
     crowd = entry.get("iscrowd", 0)
     if crowd not in (0, 1):

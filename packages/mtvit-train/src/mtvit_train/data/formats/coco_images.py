@@ -1,24 +1,13 @@
 """The image files that annotations name: found, or missed with the nearest name that is there."""
 
-import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
 
 from mtvit_core.errors import DataError
 from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.faults import Faults
-
-#: Ways in which tools change a name, and what is said of two names that are equal but for it.
-_CHANGES: tuple[tuple[Callable[[str], str], str], ...] = (
-    (str.casefold, "differs in upper and lower case only"),
-    (lambda name: unicodedata.normalize("NFC", name), "is the same letters in another Unicode form"),
-    (unquote, "is written without percent signs"),
-    (lambda name: unquote(unicodedata.normalize("NFC", name)).casefold(), "is written otherwise"),
-    (lambda name: PurePosixPath(name).name, "lies in another folder"),
-    (lambda name: PurePosixPath(name).name.casefold(), "lies in another folder and differs in case"),
-)
+from mtvit_train.data.near_names import near_name, near_path
 
 
 def found_images(
@@ -43,7 +32,7 @@ def found_images(
         there = sorted(p.name for p in above.iterdir() if p.is_dir()) if above.is_dir() else []
         raise DataError(
             f"{folder}: no such image folder; its parent has {', '.join(there[:8]) or 'no folders'}. "
-            f"Name it with coco.images."
+            f"Name it with coco.images.{near_path(folder)}"
         )
     names = _names_below(folder, {spelt for image in images.values() for spelt in _spellings(image)})
     spelt = {i: next((s for s in _spellings(image) if s in names), None) for i, image in images.items()}
@@ -101,11 +90,5 @@ def _names_below(folder: Path, names: Collection[str]) -> set[str]:
 
 
 def _nearest(folder: Path, name: str) -> str:
-    """Return a sentence about the file that has almost this name; empty where there is none."""
-    slashed = name.replace("\\", "/")
-    there = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
-    for change, what in _CHANGES:
-        for other in there:
-            if change(other) == change(slashed):
-                return f" {other!r} {what}: correct the name in the file, or rename the image."
-    return ""
+    there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return near_name(name, there, "correct the name in the file, or rename the image")

@@ -28,7 +28,7 @@ def darknet(root: Path) -> Plan | None:
     if not named or not train:
         raise DataError(f"{path}: lacks names or train; name the file of classes, and the list of images.")
     val = values.get("valid", values.get("val", ""))
-    splits = {"train": (train,), "val": (val,) if val else ()}
+    splits: dict[str, tuple[str, ...]] = {"train": (train,), "val": (val,) if val else ()}
     found = DataYaml(path=path, root="", names={}, splits=splits, points={}, dims=3, flips=None)
     classes = found.find(named)
     if classes is None:

@@ -12,6 +12,7 @@ from mtvit_core.errors import DataError
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.data.formats.tools.translation import images_below, text_of
 from mtvit_train.data.formats.tools.yolo_rows import RowForm
+from mtvit_train.data.near_names import near_path
 
 #: Names of the validation split.
 _VAL = ("val", "validation", "valid")
@@ -71,7 +72,7 @@ class DataYaml:
             beside = sorted(path.name for path in self.path.parent.iterdir())
             raise DataError(
                 f"{self.path}: there is no {value!r}; beside the file are {', '.join(beside[:8])}. Correct "
-                "the path."
+                f"the path.{near_path(self.path.parent / self.root / value)}"
             )
         if place.is_dir():
             found = images_below(place)
@@ -85,7 +86,8 @@ class DataYaml:
     def _listed(self, line: str, place: Path) -> Path:
         found = self.find(line, place.parent)
         if found is None:
-            raise DataError(f"{place}: there is no image {line!r}; correct the list, or add the image.")
+            near = near_path(place.parent / line)
+            raise DataError(f"{place}: there is no image {line!r}; correct the list, or add the image.{near}")
         return found
 
     def find(self, value: str, first: Path | None = None) -> Path | None:
@@ -173,14 +175,16 @@ def _points(
         own = COCO_PERSON.names if person else tuple(f"keypoint_{i}" for i in range(1, count + 1))
         return dict.fromkeys(names, own), dims
     by_class = given if isinstance(given, dict) else dict.fromkeys(names, given)
-    found = {number: by_class.get(number, by_class.get(names[number])) for number in names}
-    for number, own in found.items():
+    found: dict[int, tuple[str, ...]] = {}
+    for number in names:
+        own = by_class.get(number, by_class.get(names[number]))
         if not (isinstance(own, list) and len(own) == count and len({str(n) for n in own}) == count):
             raise DataError(
                 f"{path}: kpt_names of class {number} is {own!r:.40}; give {count} names (kpt_shape), each "
                 "once."
             )
-    return {number: tuple(map(str, own)) for number, own in found.items()}, dims
+        found[number] = tuple(map(str, own))
+    return found, dims
 
 
 def _flips(content: dict[Any, Any], count: int, path: Path) -> tuple[int, ...] | None:

@@ -16,6 +16,7 @@ from mtvit_train.data.formats.documents.known_points import MPII
 from mtvit_train.data.formats.faults import Faults
 from mtvit_train.data.formats.fields import need, numbers, text
 from mtvit_train.data.formats.tools.translation import Labelled, Plan, Translated, document_of, sizes_of
+from mtvit_train.data.near_names import near_path
 
 _PERSON = {
     "id": 1,
@@ -66,7 +67,12 @@ def _translate(path: Path, folder: Path, faults: Faults) -> Translated:
         with faults:
             name = text(entry if isinstance(entry, dict) else {}, "image", f"{path}: entry {place}")
             people.setdefault(folder / name, []).append((place, entry))
-    sizes = sizes_of(list(people), faults)
+    for image in people:
+        with faults:
+            if not image.is_file():
+                near = near_path(image)
+                raise DataError(f"{image}: no such image file, though {path.name} names it; add it.{near}")
+    sizes = sizes_of([image for image in people if image.is_file()], faults)
     found = []
     for image, size in sizes.items():
         objects, places = list[dict[str, Any]](), list[str]()

@@ -85,7 +85,7 @@ def document_of(
         images: The images with their objects.
         sizes: Rows and columns of the upright images.
     """
-    listed, entries, places = [], [], dict[int, str]()
+    listed, entries, places = list[Entry](), list[Entry](), dict[int, str]()
     for number, image in enumerate(images, start=1):
         height, width = sizes[image.path]
         name = image.path.relative_to(folder).as_posix()

@@ -24,9 +24,11 @@ from mtvit_train.data.formats.tools.translation import (
     Translated,
     common_folder,
     document_of,
+    images_below,
     sizes_of,
     text_of,
 )
+from mtvit_train.data.near_names import near_name
 
 #: Names of the lists and of the folders of validation images.
 _VAL = ("val", "valid", "validation")
@@ -76,7 +78,7 @@ def _listed(path: Path, by_stem: Mapping[str, Path]) -> list[Path]:
     if lacking:
         raise DataError(
             f"{path}: names {lacking[0]!r}, for which there is no XML file ({len(lacking)} of {len(stems)}); "
-            "add it or correct the list."
+            f"add it or correct the list.{near_name(lacking[0], by_stem, 'correct the list')}"
         )
     return [by_stem[stem] for stem in stems]
 
@@ -164,19 +166,12 @@ def _image_of(path: Path, tree: ElementTree.Element, root: Path) -> Path:
                 return folder / f"{path.stem}{suffix}"
         if named and (folder / Path(named).name).is_file():
             return folder / Path(named).name
-    near = _near(path.stem, folders)
+    place = next((folder for folder in folders if folder.is_dir()), root)
+    there = [one.relative_to(place).as_posix() for one in images_below(place)]
+    near = near_name(named or path.stem, there, "correct the name, or rename the image")
     raise DataError(
-        f"{path}: there is no image called {path.stem!r}, nor {named!r}; put it into "
-        f"{folders[0]}.{f' There is {near}.' if near else ''}"
+        f"{path}: there is no image called {path.stem!r}, nor {named!r}; put it into {folders[0]}.{near}"
     )
-
-
-def _near(stem: str, folders: Sequence[Path]) -> str:
-    for folder in folders:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.casefold() == stem.casefold():
-                return str(path)
-    return ""
 
 
 def _labelled(
