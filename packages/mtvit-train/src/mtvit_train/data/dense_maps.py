@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import LABEL_KINDS
+from mtvit_train.data.near_names import near_path
 
 #: Pillow's modes of one channel of whole numbers.
 _GREY = ("L", "I;16", "I")
@@ -111,7 +112,8 @@ def pack_maps(
         raise DataError(f"{where}: {name!r} is a label of objects; give the dense label another name.")
     if not folder.is_dir():
         raise DataError(
-            f"{where}: {name!r} should be in {folder}, but there is no such folder; correct it.{near_path(folder)}"
+            f"{where}: {name!r} should be in {folder}, but there is no such folder; correct it."
+            f"{near_path(folder)}"
         )
     there = {str(file.relative_to(folder)) for file in folder.rglob("*.png")}
     found = np.array([map_name(file_name) in there for file_name in file_names], bool)

@@ -78,7 +78,7 @@ def test_faults_of_files_are_one_line(tmp_path: Path) -> None:
     path = root / "Annotations" / "0_0.xml"
     whole = path.read_text()
     path.write_text(whole[:80])
-    assert f"{path}: malformed XML: no element found" in said(root)
+    assert f"{path}: malformed XML: unclosed token" in said(root)
     path.write_text(whole.replace("<xmin>4</xmin>", ""))
     assert f"{path}: object 1: bndbox is [None, '6', '24', '22']; give xmin, ymin" in said(root)
     path.write_text(whole.replace("<name>cat</name>", ""))

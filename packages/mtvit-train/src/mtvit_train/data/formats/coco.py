@@ -221,16 +221,17 @@ def _advice(root: Path, split: SplitName, config: CocoConfig, field: FileField) 
             f"there is a train split only. Give a val split, or evaluate on the training images "
             f"with coco.val={config.train}; add coco.val_share=0.2 to keep a fifth of them from training."
         )
-    beside = config.path(root, name, split).parent
+    path = config.path(root, name, split)
+    beside, near = path.parent, near_path(path)
     there = sorted(p.name for p in beside.glob("*.json")) if beside.is_dir() else []
     if not there and not beside.is_dir():
         return (
             "nor is the folder a data set of another known layout (docs/data.md lists them). Name the file "
-            f"with coco.{field}."
+            f"with coco.{field}.{near}"
         )
     return (
         f"its folder has {', '.join(there[:8]) or 'no JSON files'}. "
-        f'Name it with coco.{field}, or set coco.{field}="" if there is none.{near_path(config.path(root, name, split))}'
+        f'Name it with coco.{field}, or set coco.{field}="" if there is none.{near}'
     )
 
 
