@@ -279,6 +279,16 @@ def test_turned_images_and_dull_ones_of_16_bits_are_doubts(data: Path) -> None:
     assert dull.startswith("images that use less than 1/16 of their 16 bits, of which 8 are kept: 1 (c.png);")
 
 
+def test_fields_that_nobody_reads_are_doubts(data: Path) -> None:
+    path = change(data, lambda d: d["annotations"][2].update(ignore=1, attributes={"rotation": 30.0}))
+    _, report = examined(data)
+    assert [line for line in messages(report, "doubt", "annotations") if "is not read" in line] == [
+        f"{path}: the field ignore is not read: the object is learnt and scored (1 annotations, as 102).",
+        f"{path}: the field attributes.rotation is not read: the box is taken unturned (1 annotations, as "
+        "102).",
+    ]
+
+
 def test_images_with_more_objects_than_queries_are_doubts(data: Path) -> None:
     _, report = examined(data, "--set", "plugins=['det']", "--set", "tasks.det.queries=1")
     (line, *_) = messages(report, "doubt", "crowding")

@@ -159,8 +159,8 @@ def test_missing_annotation_file(tmp_path):
 def test_missing_annotation_folder(tmp_path):
     shutil.rmtree(tiny_coco.write(tmp_path) / "annotations")
     assert message(tmp_path) == (
-        "{i}: no such annotation file; nor is the folder a data set of another known layout (docs/data.md lists "
-        "them). Name the file with coco.instances."
+        "{i}: no such annotation file; nor is the folder a data set of another known layout (docs/data.md "
+        "lists them). Name the file with coco.instances."
     )
 
 

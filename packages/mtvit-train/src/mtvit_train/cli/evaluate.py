@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="A folder in COCO's layout.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A data folder, or a data.yaml.")
 @click.option("--split", default="val", show_default=True, type=click.Choice(["train", "val"]), help="Split.")
 @click.option(
     "--boxes",

@@ -17,7 +17,9 @@ from mtvit_train.cli.scenes import scenes
 @click.option(
     "--plugins", help="Tasks to train, comma-separated, such as det,seg,pose. [default: all installed]"
 )
-@click.option("--data", help="A folder in COCO's layout, or 'scenes' for generated images. [default: scenes]")
+@click.option(
+    "--data", help="A data folder or data.yaml, or 'scenes' for generated images. [default: scenes]"
+)
 @click.option(
     "--config", help="A TOML file, or the name of a recipe that ships with the trainer, such as scenes-demo."
 )

@@ -12,6 +12,7 @@ from mtvit_train.data.formats.coco_categories import parse_category
 from mtvit_train.data.formats.documents.dialects import adapted
 from mtvit_train.data.formats.documents.document import Document, load_json
 from mtvit_train.data.formats.documents.image_entries import ImageEntry, image_entries
+from mtvit_train.data.formats.documents.unused_fields import note_of_unused
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.fields import Entry, entries, need, number_id, numbers
 from mtvit_train.data.formats.segmentation import DegenerateError, is_empty, parse_segmentation
@@ -142,6 +143,7 @@ def read_document(
                     raise
                 file.dropped[number] = entry["image_id"]
     _note_areas(file, [entry for _, entry in listed])
+    file.notes += note_of_unused(path, [entry for _, entry in listed])
     return file
 
 
