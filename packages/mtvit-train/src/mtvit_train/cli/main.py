@@ -17,9 +17,7 @@ from mtvit_train.cli.scenes import scenes
 @click.option(
     "--plugins", help="Tasks to train, comma-separated, such as det,seg,pose. [default: all installed]"
 )
-@click.option(
-    "--data", help="A data folder or data.yaml, or 'scenes' for generated images. [default: scenes]"
-)
+@click.option("--data", help="A data folder or data.yaml, or 'scenes', generated images. [default: scenes]")
 @click.option(
     "--config", help="A TOML file, or the name of a recipe that ships with the trainer, such as scenes-demo."
 )

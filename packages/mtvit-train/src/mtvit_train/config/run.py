@@ -164,8 +164,8 @@ class RunConfig(Table):
         plugins: Tasks to train; every installed one where empty.
         data: ``scenes``, a data folder or the file that describes it, or several data sets.
         merge: What makes categories of several data sets the same: ``id`` (and name), or ``name``.
-        reader: What reads the folder: ``coco``, which finds other layouts by their files; the form of another
-            tool, ``ultralytics``, ``yolo``, ``darknet``, ``voc`` or ``mpii``; or a reader that a plugin brings.
+        reader: What reads the folder: ``coco``, which finds other layouts by their files; the form of a tool,
+            ``ultralytics``, ``yolo``, ``darknet``, ``voc`` or ``mpii``; or a reader that a plugin brings.
         out: Run folder; must not hold anything yet.
         model: Backbone and sizes.
         coco: Names of folders and files below ``data``.

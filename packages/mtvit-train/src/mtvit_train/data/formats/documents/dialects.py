@@ -35,6 +35,10 @@ def adapted(document: Document) -> Document:
         for key in ("images", "annotations", "categories")
     ):
         return document
+    ids = [entry.get("id") for entry in content["categories"]]
+    ids += [entry.get("category_id") for entry in content["annotations"]]
+    if not all(isinstance(number, int | str | None) for number in ids):
+        return document
     for adapt in _DIALECTS:
         document = adapt(document)
     return document
@@ -59,7 +63,8 @@ def _all_parts(entry: _Entry) -> Any:
         return points
     for name, count in _PARTS:
         part = entry.get(f"{name}_kpts")
-        points = points + (part if part and entry.get(f"{name}_valid", True) else [0] * 3 * count)
+        given = isinstance(part, list) and part and entry.get(f"{name}_valid", True)
+        points = points + (part if given else [0] * 3 * count)
     return points
 
 
@@ -193,7 +198,7 @@ def _roots(document: Document) -> Document:
         entry
         for entry in listed
         if entry.get("supercategory") == "none"
-        and entry.get("name") in above
+        and str(entry.get("name")) in above
         and entry.get("id") not in owners
     ]
     if not roots or len(roots) == len(listed):

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
 from mtvit_core.errors import DataError
@@ -62,19 +61,19 @@ def image_entries(document: Document, faults: Faults) -> dict[int, ImageEntry]:
     return found
 
 
-def _shown_categories(content: Entry) -> dict[Any, set[Any]] | None:
+def _shown_categories(content: Entry) -> dict[int, set[int]] | None:
     """Return the categories that have an object in each image; None where no image lists others (LVIS)."""
     images, annotations = content.get("images"), content["annotations"]
     if not isinstance(images, list) or not any(isinstance(e, dict) and ABSENT in e for e in images):
         return None
-    shown: dict[Any, set[Any]] = {}
+    shown: dict[int, set[int]] = {}
     for entry in annotations:
-        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int):
-            shown.setdefault(entry["image_id"], set()).add(entry.get("category_id"))
+        if isinstance(entry, dict) and all(type(entry.get(k)) is int for k in ("image_id", "category_id")):
+            shown.setdefault(entry["image_id"], set()).add(entry["category_id"])
     return shown
 
 
-def _image(entry: Entry, where: str, document: Document, shown: Mapping[Any, set[Any]] | None) -> ImageEntry:
+def _image(entry: Entry, where: str, document: Document, shown: Mapping[int, set[int]] | None) -> ImageEntry:
     number = number_id(entry, "id", where)
     where = f"{document.path}: image {number}"
     by_address = "file_name" not in entry and "coco_url" in entry  # LVIS
@@ -101,7 +100,7 @@ def _size(entry: Entry, where: str) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _annotated(entry: Entry, shown: Collection[Any], where: str) -> frozenset[int]:
+def _annotated(entry: Entry, shown: Collection[int], where: str) -> frozenset[int]:
     """Return what LVIS says of an image: categories with an object or surely without, less the unfinished."""
     listed = []
     for key in (ABSENT, UNFINISHED):
@@ -109,4 +108,4 @@ def _annotated(entry: Entry, shown: Collection[Any], where: str) -> frozenset[in
         if not isinstance(ids, list) or not all(type(i) is int for i in ids):
             raise DataError(f"{where}: {key} is {ids!r:.40}; it must be a list of category ids.")
         listed.append(set(ids))
-    return frozenset({i for i in shown if type(i) is int} | listed[0]) - listed[1]
+    return frozenset({*shown} | listed[0]) - listed[1]
