@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from mtvit_core.evaluation.coco_engines import Engine
+from mtvit_core.evaluation.coco_entries import IouType
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
+from mtvit_core.structures.masks import Rle, decode_rle, polygons_to_rle
 
 _HEIGHT, _WIDTH, _OBJECTS = 480, 640, 12
 
@@ -35,14 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--categories", type=int, default=1203)
     parser.add_argument("--results", type=int, default=100)
+    parser.add_argument("--kind", default="bbox", choices=["bbox", "segm"])
     parser.add_argument("--engine", default="hotcoco", choices=["hotcoco", "pycocotools"])
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     categories = Categories(tuple(Category(i, f"c{i}") for i in range(1, options.categories + 1)))
     engine: Engine = "pycocotools" if options.engine == "pycocotools" else "hotcoco"
-    evaluator = CocoEvaluator("mine", "bbox", categories, engine)
+    kind: IouType = "segm" if options.kind == "segm" else "bbox"
+    evaluator = CocoEvaluator("mine", kind, categories, engine)
     before, began = _resident(), time.perf_counter()
-    for found, truth, meta in _images(options.images, options.results, categories):
+    for found, truth, meta in _images(options.images, options.results, categories, kind):
         evaluator.update([found], [truth], [meta])
     kept, updated = _resident() - before, time.perf_counter()
     metrics = evaluator.compute()
@@ -53,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"update {updated - began:.0f}, metrics {computed - updated:.0f}, details {ended - computed:.0f}"
     )
     print(
-        f"{options.images} images, {options.categories} categories, {options.engine}: seconds: {seconds}; "
+        f"{kind}, {options.images} images, {options.categories} categories, {engine}: seconds: {seconds}; "
         f"MiB: kept {kept:.0f}, peak {peak:.0f}; AP {metrics['AP']:.4f}"
     )
 
 
 def _images(
-    count: int, results: int, categories: Categories
+    count: int, results: int, categories: Categories, kind: IouType
 ) -> Iterator[tuple[ImageResult, Annotations, ImageMeta]]:
     rng = np.random.default_rng(0)
     share = 1 / np.arange(1, len(categories) + 1)
@@ -70,26 +74,36 @@ def _images(
         labels = torch.tensor(rng.choice(len(categories), results, p=share))
         scores = torch.tensor(rng.uniform(size=results)).float()
         meta = ImageMeta.whole(_HEIGHT, _WIDTH, image_id, f"{image_id}.jpg")
-        truth = _truth(boxes[:_OBJECTS] + 2, labels[:_OBJECTS])
+        rles = tuple(map(_octagon, boxes.tolist())) if kind == "segm" else ()
+        truth = _truth(boxes[:_OBJECTS] + 2, labels[:_OBJECTS], rles)
         found = Instances(
-            _HEIGHT, _WIDTH, categories, labels, scores, boxes, ("mine",) * results, (None,) * results,
-            torch.full((results, 0, 3), torch.nan), image_id,
+            _HEIGHT, _WIDTH, categories, labels, scores, boxes, ("mine",) * results,
+            rles or (None,) * results, torch.full((results, 0, 3), torch.nan), image_id,
         )  # fmt: skip
         yield ImageResult(found), truth, meta
 
 
-def _truth(boxes: torch.Tensor, labels: torch.Tensor) -> Annotations:
+def _octagon(box: Sequence[float]) -> Rle:
+    """An octagon inside a box."""
+    x0, y0, x1, y1 = box
+    w, h = (x1 - x0) / 4, (y1 - y0) / 4
+    right = [x1 - w, y0, x1, y0 + h, x1, y1 - h, x1 - w, y1]
+    left = [x0 + w, y1, x0, y1 - h, x0, y0 + h, x0 + w, y0]
+    return polygons_to_rle([right + left], _HEIGHT, _WIDTH)
+
+
+def _truth(boxes: torch.Tensor, labels: torch.Tensor, rles: Sequence[Rle]) -> Annotations:
     count = len(boxes)
     sides = boxes[:, 2:] - boxes[:, :2]
     return Annotations(
         boxes=boxes,
         labels=labels,
-        masks=None,
+        masks=torch.from_numpy(np.stack([decode_rle(rle) for rle in rles[:count]])) if rles else None,
         keypoints=None,
         is_crowd=torch.zeros(count, dtype=torch.bool),
         areas=sides.prod(1),
         ids=torch.arange(count),
-        has=frozenset({"boxes"}),
+        has=frozenset({"boxes", "masks"} if rles else {"boxes"}),
     )
 
 

@@ -284,6 +284,25 @@ def test_unlabelled_images_are_left_out_and_empty_ones_are_not():
     assert empty.compute()["AP"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+def test_as_many_results_count_as_a_task_has_or_a_setting_says(engine: str) -> None:
+    boxes = [[8.0 * i, 8.0 * j, 8.0 * i + 6, 8.0 * j + 6] for i in range(12) for j in range(12)]
+    perfect = found(boxes, [0.9] * 144)
+    aps = []
+    for results, limit in ((100, 0), (144, 0), (144, 72)):
+        evaluator = CocoEvaluator("mine", "bbox", CATEGORIES, engine, results)
+        if limit:
+            evaluator.use_limit(limit)
+        evaluator.update([ImageResult(perfect)], [truth(boxes)], [meta(1)])
+        aps.append(evaluator.compute()["AR"])
+    assert aps == pytest.approx([100 / 144, 1, 0.5])
+
+
+def test_objects_of_a_category_that_is_not_fully_annotated_in_an_image_do_not_count() -> None:
+    annotated = replace(truth([BOX, OTHER], [0, 1]), annotated=torch.tensor([True, False, True]))
+    assert scored([(found([BOX], [0.9]), annotated)]).compute()["AR"] == ONE
+
+
 def test_results_of_a_category_that_is_not_annotated_in_an_image_do_not_count():
     perfect = found([BOX], [0.9], [1]), truth([BOX], [1])
     stray = found([OTHER], [0.95], [1]), truth([], [])

@@ -42,6 +42,9 @@ class Seen(Evaluator):
     def use_engine(self, engine: Engine) -> None:
         self.engine = engine
 
+    def use_limit(self, most: int) -> None:
+        self.limit = most
+
     def details(self, min_score: float) -> Details:
         matrix = Matrix(self.name, "down", "across", (), (), ())
         return Details((Table(self.name, (), ()),), (), (matrix,), self.mistakes)
@@ -62,6 +65,8 @@ def test_all_see_all_images_in_several_processes() -> None:
     assert one.compute() == {"a": 3, "b": 3, "c": 3}
     one.use_engine("pycocotools")
     assert [part.engine for part in parts] == ["pycocotools"] * 3
+    one.use_limit(300)
+    assert [part.limit for part in parts] == [300] * 3
     assert one.reads == {"a", "b", "c"}
 
 

@@ -29,9 +29,9 @@ _FIELD = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 class CocoEvaluator(Evaluator):
     """Scores one kind of result against annotations in original pixels.
 
-    Images that are not labelled for this kind are left out altogether, and so are results of a category that
-    is not annotated in an image: nobody knows whether they are right. What is kept per image are packed
-    numbers and run lengths, never masks at full size.
+    Images that are not labelled for this kind are left out altogether, and so are objects and results of a
+    category that is not, or not fully, annotated in an image: nobody knows whether results are right. What is
+    kept per image are packed numbers and run lengths, never masks at full size.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class CocoEvaluator(Evaluator):
                 image.file_name,
                 image.height,
                 image.width,
-                annotation_entries(truth, self._categories, self._kind),
-                self._result_entries(found.instances.of(self._task), truth, image),
+                self._annotated(annotation_entries(truth, self._categories, self._kind), truth),
+                self._annotated(self._result_entries(found.instances.of(self._task), image), truth),
             )
             self._add(image.image_id, packed)
 
@@ -153,7 +153,12 @@ class CocoEvaluator(Evaluator):
             self._curves = coco_curves(self._images, self._categories, self._kind, self._engine, self._most)
         return self._curves
 
-    def _result_entries(self, found: Instances, truth: Annotations, image: ImageMeta) -> list[Entry]:
+    def _annotated(self, entries: list[Entry], truth: Annotations) -> list[Entry]:
+        """Keep what is of a category that is annotated in the image."""
+        known = annotated_classes([truth], len(self._categories))[0].tolist()
+        return [e for e in entries if known[self._categories.label_of_id[e["category_id"]]]]
+
+    def _result_entries(self, found: Instances, image: ImageMeta) -> list[Entry]:
         where = f"evaluation of {self._task}, image {image.image_id} {image.file_name!r}"
         if not bool(torch.isfinite(found.scores).all()):
             raise DataError(f"{where}: a result has a score that is not finite; the model has diverged.")
@@ -162,12 +167,7 @@ class CocoEvaluator(Evaluator):
             self._check_category(entry, where)
         # COCOeval would take a result's area from its bbox, had it one beside its mask or keypoints.
         keep = ("category_id", "score", _FIELD[self._kind])
-        known = annotated_classes([truth], len(self._categories))[0].tolist()
-        return [
-            {key: entry[key] for key in keep}
-            for entry in entries
-            if known[self._categories.label_of_id[entry["category_id"]]]
-        ]
+        return [{key: entry[key] for key in keep} for entry in entries]
 
     def _check_category(self, entry: Entry, where: str) -> None:
         label = self._categories.label_of_id.get(entry["category_id"])

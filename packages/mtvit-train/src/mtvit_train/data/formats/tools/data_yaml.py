@@ -177,13 +177,13 @@ def _points(
     by_class = given if isinstance(given, dict) else dict.fromkeys(names, given)
     found: dict[int, tuple[str, ...]] = {}
     for number in names:
-        own = by_class.get(number, by_class.get(names[number]))
-        if not (isinstance(own, list) and len(own) == count and len({str(n) for n in own}) == count):
+        listed = by_class.get(number, by_class.get(names[number]))
+        if not (isinstance(listed, list) and len(listed) == len({str(n) for n in listed}) == count):
             raise DataError(
-                f"{path}: kpt_names of class {number} is {own!r:.40}; give {count} names (kpt_shape), each "
-                "once."
+                f"{path}: kpt_names of class {number} is {listed!r:.40}; give {count} names (kpt_shape), "
+                "each once."
             )
-        found[number] = tuple(map(str, own))
+        found[number] = tuple(map(str, listed))
     return found, dims
 
 
