@@ -52,7 +52,7 @@ def test_pycocotools_reads_it_and_ids_count_from_1(tmp_path: Path) -> None:
     source.mkdir()
     LAYOUTS["ultralytics-segment"][0](source)
     assert convert(source, tmp_path / "coco").exit_code == 0
-    truth = COCO(tmp_path / "coco" / "annotations" / "instances_val2017.json")
+    truth = COCO(tmp_path / "coco" / "annotations" / "instances_val.json")
     assert [(c["id"], c["name"]) for c in truth.loadCats(truth.getCatIds())] == [*enumerate(CLASSES, start=1)]
     assert coco_mask.area(truth.annToRLE(truth.loadAnns(1)[0])) == 20 * 16
     assert isinstance(truth.loadAnns(1)[0]["segmentation"], list)  # as it was drawn
@@ -76,4 +76,4 @@ def test_images_can_be_left_out(tmp_path: Path) -> None:
     LAYOUTS["voc"][0](source)
     assert convert(source, out, "--no-images").exit_code == 0
     assert [path.name for path in out.iterdir()] == ["annotations"]
-    assert len(json.loads((out / "annotations" / "instances_train2017.json").read_text())["images"]) == 3
+    assert len(json.loads((out / "annotations" / "instances_train.json").read_text())["images"]) == 3

@@ -68,10 +68,10 @@ def _convert_data_set(
             click.echo(packed.layout)
         for note in notes_of_reading(packed, split):
             click.echo(note)
-        written[f"{split}2017"], left_out = coco_split(packed, split, read_outlines(run, source, split))
+        written[split], left_out = coco_split(packed, split, read_outlines(run, source, split))
         if left_out:
             click.echo(f"{split}: {left_out} images without a label are left out.")
-    write_coco(out, written, "{split}" if images else "")
+    write_coco(out, written, "images/{split}" if images else "")
     for name, one in written.items():
         click.echo(f"{name}: {len(one.images)} images, {len(one.annotations)} objects.")
     click.echo(f"Train on it: mtvit-train --data {out}")
