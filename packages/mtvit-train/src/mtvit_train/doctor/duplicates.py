@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from mtvit_train.data.formats.documents.look_alikes import ALIKE
 from mtvit_train.doctor.finding import Finding, listing
 from mtvit_train.doctor.images import Print
 
-#: Two images look alike where at most this many of the 128 bits of their dHash differ.
-ALIKE = 6
 #: Images of one side that are compared at a time.
 _ROWS = 2048
 

@@ -1,23 +1,17 @@
-"""Every image file is read once: whether it can be, whether its size is right, and what it looks like.
-
-    dHash    grey, shrunk to 8 rows x 9 columns: bit (i, j) = g(i, j + 1) > g(i, j); the same with rows and
-             columns swapped: 128 bits in all
-
-Source: the difference hash of Krawetz 2013 ("Kind of Like That"), here along both axes.
-"""
+"""Every image file is read once: whether it can be, whether its size is right, and what it looks like."""
 
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.structures.framing import Letterbox
+from mtvit_train.data.formats.documents.look_alikes import bits_of
 from mtvit_train.data.formats.faults import Faults
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.samples.images import ImageDataset
@@ -42,13 +36,13 @@ class Print:
 
 
 def look_at(image: UInt8[Tensor, "3 H W"]) -> Bool[ndarray, " bits"]:
-    """Return the dHash of an image, 128 bits."""
+    """Return the dHash of an image, 128 bits; see ``look_alikes``."""
     grey = image.float().mean(0)[None, None]
-    bits = []
-    for upright in (grey, grey.transpose(2, 3)):
-        small = F.interpolate(upright, size=(8, 9), mode="area")[0, 0].numpy()
-        bits.append((small[:, 1:] > small[:, :-1]).ravel())
-    return np.concatenate(bits)
+    across, down = (
+        F.interpolate(upright, size=(8, 9), mode="area")[0, 0].numpy()
+        for upright in (grey, grey.transpose(2, 3))
+    )
+    return bits_of(across, down)
 
 
 def read_images(

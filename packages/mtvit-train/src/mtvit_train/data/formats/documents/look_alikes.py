@@ -6,12 +6,12 @@
 Source: the difference hash of Krawetz 2013 ("Kind of Like That"), here along both axes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64, Real
 from numpy import ndarray
 from PIL import Image
 
@@ -42,7 +42,7 @@ def look_alikes(folder: Path, images: Mapping[int, ImageEntry], notes: list[str]
     if not seen:
         return {}
     firsts = _groups(np.stack([look for _, look in seen]))
-    groups = {seen[i][0]: seen[first][0] for i, first in enumerate(firsts)}
+    groups = {seen[i][0]: seen[first][0] for i, first in enumerate(firsts.tolist())}
     sizes = np.bincount(firsts)
     together = int(sizes[sizes > 1].sum())
     if sizes.max() > max(1.0, _MOST * len(images)):
@@ -66,31 +66,31 @@ def _look(path: Path) -> Bool[ndarray, " bits"] | None:
             down = np.asarray(grey.resize((8, 9), Image.Resampling.BOX)).astype(np.int16).T
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None  # it is told where images are read in earnest
+    return bits_of(across, down)
+
+
+def bits_of(across: Real[ndarray, "8 9"], down: Real[ndarray, "8 9"]) -> Bool[ndarray, " bits"]:
+    """Return the 128 bits of two shrunk images, the second one of the columns as rows."""
     return np.concatenate([(small[:, 1:] > small[:, :-1]).ravel() for small in (across, down)])
 
 
-def _groups(looks: Bool[ndarray, "I bits"]) -> Sequence[int]:
+def _groups(looks: Bool[ndarray, "I bits"]) -> Int64[ndarray, " I"]:
     """Return the first image of the group of each image.
 
     Of ``ALIKE + 1`` parts of two hashes that differ in ``ALIKE`` bits, one is equal, so only images with an
     equal part are compared.
     """
-    first = list(range(len(looks)))
-
-    def root(i: int) -> int:
-        while first[i] != i:
-            first[i] = first[first[i]]
-            i = first[i]
-        return i
-
+    first = np.arange(len(looks))
     for part in np.array_split(np.arange(looks.shape[1]), ALIKE + 1):
         buckets: dict[bytes, list[int]] = {}
         for i, look in enumerate(np.packbits(looks[:, part], axis=1)):
             buckets.setdefault(look.tobytes(), []).append(i)
-        for members in buckets.values():
-            for place, i in enumerate(members[:-1]):
-                others = np.array(members[place + 1 :])
-                for j in others[(looks[others] != looks[i]).sum(1) <= ALIKE].tolist():
-                    a, b = sorted((root(i), root(j)))
-                    first[b] = a
-    return [root(i) for i in range(len(looks))]
+        for members in map(np.array, buckets.values()):
+            for place, i in enumerate(members.tolist()):
+                others = members[place + 1 :]
+                others = others[first[others] != first[i]]
+                near = others[(looks[others] != looks[i]).sum(1) <= ALIKE]
+                if len(near):
+                    joined = np.append(first[near], first[i])
+                    first[np.isin(first, joined)] = joined.min()
+    return first
