@@ -64,7 +64,7 @@ def _all_parts(entry: _Entry) -> Any:
     for name, count in _PARTS:
         part = entry.get(f"{name}_kpts")
         given = isinstance(part, list) and part and entry.get(f"{name}_valid", True)
-        points = points + (part if given else [0] * 3 * count)
+        points = points + (list(part or ()) if given else [0] * 3 * count)
     return points
 
 
