@@ -1,4 +1,4 @@
-"""The five packages of the repository, their files and their imports."""
+"""The packages of the repository, their files and their imports."""
 
 import ast
 from collections.abc import Iterator

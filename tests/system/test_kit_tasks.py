@@ -69,3 +69,22 @@ class TestEomtMaps(TaskSuite):
     task = "seg"
     settings = {"variant": "eomt", "queries": 8, "sampling": "dense", "results": ["panoptic", "semantic"]}
     best = {"RQ": 1.0, "mIoU": 1.0}
+
+
+class TestCls(TaskSuite):
+    task = "cls"
+    best = {"top1": 1.0, "mAP": 1.0}
+
+
+class TestClsOfMany(TaskSuite):
+    """Independent labels, from the class token."""
+
+    task = "cls"
+    settings = {"labels": "many", "pooling": "token", "smoothing": 0.1}
+    best = {"mAP": 1.0}
+
+
+class TestClsByAttention(TaskSuite):
+    task = "cls"
+    settings = {"pooling": "attention", "loss": "bce", "dropout": 0.1}
+    best = {"top1": 1.0, "mAP": 1.0}

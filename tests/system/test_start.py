@@ -26,5 +26,5 @@ def test_every_task_of_ours_is_found_and_none_is_broken() -> None:
     from mtvit_core.model.trial import broken_plugins
     from mtvit_core.plugins.registry import installed_tasks
 
-    assert list(installed_tasks()) == ["det", "pose", "seg"]
+    assert list(installed_tasks()) == ["cls", "det", "pose", "seg"]
     assert [str(plugin) for plugin in broken_plugins()] == []

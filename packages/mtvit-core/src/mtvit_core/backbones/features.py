@@ -77,12 +77,15 @@ class Features:
         depth: Number of blocks; ``layers[depth]`` is always there.
         picks: Proposals of the groups that were picked from context, by group name.
         canvas: Rows H and columns W of the input in pixels.
+        class_tokens: Class tokens of the output after their norm, as ``BackboneSpec.class_tokens`` has them;
+            none where no task reads patches.
     """
 
     layers: Mapping[int, LayerFeatures]
     depth: int
     picks: Mapping[str, Pick]
     canvas: tuple[int, int]
+    class_tokens: tuple[Float[Tensor, "B _"], ...] = ()
 
     def under(self, group: str, name: str, columns: Sequence[int]) -> "Features":
         """Return the depths at which a group is there, with the group under another name as well.
@@ -113,4 +116,5 @@ class Features:
 
     def queries_only(self, task: str) -> "Features":
         """Return the same without patches and prefix at the output, for a task that denies reading them."""
-        return replace(self, layers={**self.layers, self.depth: QueriesOnly(self.last, task)})
+        layers = {**self.layers, self.depth: QueriesOnly(self.last, task)}
+        return replace(self, layers=layers, class_tokens=())

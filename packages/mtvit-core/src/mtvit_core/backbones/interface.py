@@ -26,6 +26,8 @@ class BackboneSpec:
         patch: Rows and columns of a patch in pixels.
         canvas: Rows H and columns W that the model is built for.
         heads: Attention heads of a block.
+        class_tokens: Width of each class token of the output; none where the backbone has no class token,
+            several where it has several branches.
     """
 
     width: int
@@ -33,6 +35,7 @@ class BackboneSpec:
     patch: tuple[int, int]
     canvas: tuple[int, int]
     heads: int
+    class_tokens: tuple[int, ...] = ()
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -73,7 +73,9 @@ def through_blocks(
         state.layout, state.grid = state.layout.without_context(), (0, 0)
     layers[depth] = state.read(norm, dtype)
     canvas = (grid[0] * backbone.spec.patch[0], grid[1] * backbone.spec.patch[1])
-    return Features(layers, depth, state.picks, canvas)
+    prefix = layers[depth].prefix
+    single = (prefix[:, 0],) if backbone.spec.class_tokens and request.patches else ()
+    return Features(layers, depth, state.picks, canvas, single)
 
 
 class _Tokens:

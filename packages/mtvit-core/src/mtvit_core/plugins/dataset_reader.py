@@ -57,6 +57,8 @@ class LabelledImage:
         width: Columns.
         objects: What it shows.
         has: Which of ``LABEL_KINDS`` are labelled, whether or not there is an object.
+        image_labels: Ids of the classes of the whole image, of ``Categories.images``; None where it has no
+            such label.
     """
 
     file_name: str
@@ -65,6 +67,7 @@ class LabelledImage:
     width: int
     objects: tuple[LabelledObject, ...]
     has: frozenset[str]
+    image_labels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from mtvit_core.structures.categories import Categories
 
 #: The kinds of label that objects can have; a task names those it learns from in ``needs``, and dense labels.
 LABEL_KINDS = ("boxes", "masks", "keypoints")
+#: The kind of label that says which classes a whole image shows.
+IMAGE_LABELS = "image_labels"
 #: The splits of a data set.
 SplitName = Literal["train", "val"]
 #: Pixels of which nobody knows what they belong to, as in COCO's panoptic files.
@@ -41,6 +43,19 @@ class TrueSegments:
 
 
 @dataclass(frozen=True)
+class TrueImageLabels:
+    """Which classes of ``Categories.of_images`` a whole image shows.
+
+    Attributes:
+        present: Share of the image that shows each class: 1 and 0, and between them where images are mixed.
+        known: Classes that somebody looked for; of others nobody knows whether they are there.
+    """
+
+    present: Float[Tensor, " C"]
+    known: Bool[Tensor, " C"]
+
+
+@dataclass(frozen=True)
 class Annotations:
     """The annotated instances of one image, in pixels of the canvas the model sees.
 
@@ -57,13 +72,15 @@ class Annotations:
         is_crowd: Whether an annotation stands for a group of objects; losses leave crowds out.
         areas: Area of each instance in square pixels: of its mask where known, else as annotated.
         ids: Annotation ids of the data set.
-        has: Which of ``LABEL_KINDS`` are labelled in this image, and which dense labels.
+        has: Which of ``LABEL_KINDS`` are labelled in this image, ``IMAGE_LABELS`` where its classes are, and
+            names of dense labels.
         maps: Dense labels by name, one number per pixel of the image, NaN where a pixel is not labelled. The
             names are those of the data set: core knows none.
         annotated: Categories whose objects are annotated in this image; objects of others may be there
             unseen. None: all are.
         segments: What every pixel of the original image belongs to, where the data set says so and an
             evaluator asks; None otherwise, and in training.
+        image_labels: Classes of the whole image; None where they are not labelled.
     """
 
     boxes: Float[Tensor, "M 4"]
@@ -77,6 +94,7 @@ class Annotations:
     maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
     annotated: Bool[Tensor, " C"] | None = None
     segments: TrueSegments | None = None
+    image_labels: TrueImageLabels | None = None
 
     def __len__(self) -> int:
         """Return the number of instances."""

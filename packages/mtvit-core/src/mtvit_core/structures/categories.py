@@ -1,6 +1,7 @@
 """Categories: original ids and names, kept from the data set through checkpoints to results."""
 
 import operator
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,18 +47,25 @@ class Category:
 
 @dataclass(frozen=True)
 class Categories:
-    """All classes of a data set in order; a *label* is an index into it, an *id* is the data set's own."""
+    """All classes of a data set in order; a *label* is an index into it, an *id* is the data set's own.
+
+    Attributes:
+        items: Classes of objects.
+        images: Classes of whole images, with labels and ids of their own; none where no image has a class.
+    """
 
     items: tuple[Category, ...]
+    images: tuple[Category, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an empty list and ids that are listed twice."""
         if not self.items:
             raise DataError("categories: the list is empty; a data set needs at least one category.")
-        ids = [category.id for category in self.items]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
-        if twice:
-            raise DataError(f"categories: id {twice[0]} is listed more than once; ids must be unique.")
+        for listed in (self.items, self.images):
+            counts = Counter(category.id for category in listed)
+            twice = sorted(i for i, count in counts.items() if count > 1)
+            if twice:
+                raise DataError(f"categories: id {twice[0]} is listed more than once; ids must be unique.")
 
     def __len__(self) -> int:
         """Return the number of categories."""
@@ -76,6 +84,11 @@ class Categories:
         """Label (index) of each original id."""
         return {category.id: label for label, category in enumerate(self.items)}
 
+    @cached_property
+    def of_images(self) -> "Categories":
+        """Classes of whole images as a list of their own; those of objects where no image has a class."""
+        return Categories(self.images) if self.images else self
+
     @property
     def keypoint_labels(self) -> tuple[int, ...]:
         """Labels of the categories that have keypoints."""
@@ -88,24 +101,23 @@ class Categories:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return plain data that ``from_json`` reads back."""
-        return [
+        objects = [
             {"id": c.id, "name": c.name, "keypoints": None if c.keypoints is None else c.keypoints.to_json()}
             for c in self.items
         ]
+        images = [{"id": c.id, "name": c.name, "keypoints": None, "of": "images"} for c in self.images]
+        return objects + images
 
     @classmethod
     def from_json(cls, data: list[dict[str, Any]]) -> "Categories":
         """Build categories from what ``to_json`` returned."""
-        return cls(
-            tuple(
-                Category(
-                    int(c["id"]),
-                    str(c["name"]),
-                    None if c["keypoints"] is None else KeypointSchema.from_json(c["keypoints"]),
-                )
-                for c in data
-            )
-        )
+        listed: dict[bool, list[Category]] = {False: [], True: []}
+        for entry in data:
+            points = entry["keypoints"]
+            schema = None if points is None else KeypointSchema.from_json(points)
+            category = Category(int(entry["id"]), str(entry["name"]), schema)
+            listed[entry.get("of") == "images"].append(category)
+        return cls(tuple(listed[False]), tuple(listed[True]))
 
 
 _NAMES = (

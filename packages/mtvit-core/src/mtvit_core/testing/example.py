@@ -7,13 +7,17 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.annotations import IMAGE_LABELS, LABEL_KINDS, Annotations, TrueImageLabels
 from mtvit_core.structures.boxes import box_area
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON
 
-#: One kind of object with keypoints and two without; ids are neither places in the list nor in order.
-CATEGORIES = Categories((Category(7, "crate"), Category(1, "person", COCO_PERSON), Category(90, "panel")))
+#: One kind of object with keypoints and two without; ids are neither places in the list nor in order. An
+#: image shows two objects or three, which is its class.
+CATEGORIES = Categories(
+    (Category(7, "crate"), Category(1, "person", COCO_PERSON), Category(90, "panel")),
+    (Category(5, "two"), Category(2, "three")),
+)
 
 #: Rows and columns of each image, and its objects: category, and x0 y0 x1 y1. All are multiples of 16 pixels,
 #: which are 8 on a canvas of half the size: a mask of one pixel in four still has them exactly.
@@ -82,7 +86,10 @@ def _draw(
         is_crowd=torch.zeros(len(objects), dtype=torch.bool),
         areas=box_area(boxes),
         ids=torch.arange(1, len(objects) + 1),
-        has=frozenset({"boxes", "masks", "keypoints"}),
+        has=frozenset({*LABEL_KINDS, IMAGE_LABELS}),
+        image_labels=TrueImageLabels(
+            torch.tensor([len(objects) == 2, len(objects) == 3]).float(), torch.ones(2, dtype=torch.bool)
+        ),
     )
     return Example((image + noise).clamp(0, 255).to(torch.uint8), truth)
 

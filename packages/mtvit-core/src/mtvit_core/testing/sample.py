@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.annotations import IMAGE_LABELS, Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
@@ -105,6 +105,7 @@ def _without(annotations: Annotations, kind: str) -> Annotations:
         masks=None if kind == "masks" else annotations.masks,
         keypoints=None if kind == "keypoints" else annotations.keypoints,
         has=annotations.has - {kind},
+        image_labels=None if kind == IMAGE_LABELS else annotations.image_labels,
         maps={name: values for name, values in annotations.maps.items() if name != kind},
     )
 

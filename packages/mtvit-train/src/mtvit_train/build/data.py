@@ -10,14 +10,14 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.plugins.registry import make_extension
 from mtvit_core.plugins.registry import tasks as tasks_by_name
 from mtvit_core.structures.annotations import SplitName
-from mtvit_core.structures.categories import Categories
+from mtvit_core.structures.categories import Categories, Category
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.coco import read_coco, read_plan
 from mtvit_train.data.formats.documents.document import load_json
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.plugin_reader import read_with
 from mtvit_train.data.layouts.layout import TOOLS, find_layout
-from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite
+from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite, unite_images
 from mtvit_train.data.merging.concatenation import pool
 from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
 from mtvit_train.data.merging.stated_keypoints import notes_of_mirrors, stated, with_every_sigma
@@ -127,7 +127,7 @@ def read_data(config: RunConfig, root: Path, known: Categories | None = None) ->
         train, val = (read_split(config, root, split, needs=needs) for split in ("train", "val"))
         _check_same_categories(train, val, root)
         where, own = f"data {root}", train.categories
-        every, notes = with_every_sigma(own) if known is None else (known, ())
+        every, notes = with_every_sigma(own) if known is None else (_with_images(known, own.images), ())
         merge = "id" if known is None else config.merge  # a data set is like itself by id
         return RunData(
             fit(train, every, merge, where),
@@ -153,7 +153,10 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
             _check_same_categories(train, val, Path(table.path))
         read[table.title] = train, val
     own = {name: train.categories for name, (train, _) in read.items()}
-    every, said = (known, ()) if known is not None else with_every_sigma(unite(own, config.merge))
+    if known is None:
+        every, said = with_every_sigma(unite(own, config.merge))
+    else:
+        every, said = _with_images(known, unite_images(own, config.merge)), ()
     trains, vals, notes = [], [], [*notes_of_mirrors(every), *said]
     for name, (train, val) in read.items():
         where = f"data set {name!r}"
@@ -166,6 +169,11 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
         notes += notes_of_ids(own[name], every, config.merge, where)
         notes += notes_of_keypoints(own[name], every, config.merge, where)
     return RunData(pool(trains), pool(vals), tuple(notes))
+
+
+def _with_images(known: Categories, images: tuple[Category, ...]) -> Categories:
+    """Return the categories of a model, with the data's classes of whole images where it has none."""
+    return known if known.images else replace(known, images=images)
 
 
 def _named(packed: PackedAnnotations, name: str) -> PackedAnnotations:

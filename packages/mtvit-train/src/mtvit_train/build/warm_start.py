@@ -46,9 +46,10 @@ def continued(
         ConfigError: a setting of a task does not fit its weights.
         PluginError: a task is not installed or broken.
     """
-    if categories != start.categories:  # no head is kept, else the data would have been fitted to these
+    if categories.items != start.categories.items:  # no head is kept, else the data had been fitted to these
         person, framing = start.canvases["person"], start.framing
         start = MultiTaskViT(start.backbone, [], categories, person, framing)
+    start.categories = categories  # it may have got classes of whole images, of which no head of it knew
     settings = {name: config.tasks.get(name, {}) for name in tasks}
     return with_tasks(start, settings, config.model.queries)
 

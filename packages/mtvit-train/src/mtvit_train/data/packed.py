@@ -13,11 +13,18 @@ from jaxtyping import Bool, Float32, Int32, Int64, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from mtvit_core.structures.annotations import LABEL_KINDS, Annotations, TrueSegments
+from mtvit_core.structures.annotations import (
+    IMAGE_LABELS,
+    LABEL_KINDS,
+    Annotations,
+    TrueImageLabels,
+    TrueSegments,
+)
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.masks import Rle, decode_rle
 from mtvit_train.data.dense_maps import PackedMaps
+from mtvit_train.data.image_labels import PackedImageLabels
 from mtvit_train.data.segment_files import SegmentFiles
 
 #: Every kind of label, for callers that need them all.
@@ -38,7 +45,7 @@ class ImageRecord:
         image_id: Its id in the annotation files.
         height: Rows, as the annotation files state them.
         width: Columns.
-        has: Which of ``LABEL_KINDS`` are labelled, and which dense labels.
+        has: Which of ``LABEL_KINDS`` are labelled, whether ``IMAGE_LABELS`` are, and which dense labels.
     """
 
     path: Path
@@ -62,6 +69,7 @@ class Member:
             do not.
         maps: Dense labels by name, of its images.
         segments: What every pixel of its images belongs to; None where it does not say.
+        image_labels: Classes of its whole images; None where it does not say.
     """
 
     name: str
@@ -71,6 +79,18 @@ class Member:
     judged: UInt8[ndarray, "I bytes"] | None = None
     maps: Mapping[str, PackedMaps] = field(default_factory=dict)
     segments: SegmentFiles | None = None
+    image_labels: PackedImageLabels | None = None
+
+    def has(self, index: int) -> set[str]:
+        """Return the kinds of label that its image ``index`` has, beside those of objects."""
+        found = {name for name, maps in self.maps.items() if maps.there[index]}
+        labelled = self.image_labels is not None and bool(self.image_labels.there[index])
+        return found | {IMAGE_LABELS} if labelled else found
+
+    def there(self, name: str, size: int) -> Bool[ndarray, " I"]:
+        """Tell which of its images have a label of this name; ``size`` is their number."""
+        found = self.image_labels if name == IMAGE_LABELS else self.maps.get(name)
+        return np.zeros(size, bool) if found is None else found.there
 
 
 def annotated_of(categories: Categories, listed: Categories) -> Bool[ndarray, " C"] | None:
@@ -162,10 +182,9 @@ class PackedAnnotations:
         return None if known is None else torch.from_numpy(known.copy())
 
     def mapped(self, name: str) -> Bool[ndarray, " I"]:
-        """Tell which images have a dense label."""
+        """Tell which images have a dense label, or ``IMAGE_LABELS``."""
         parts = [
-            member.maps[name].there if name in member.maps else np.zeros(size, bool)
-            for member, size in zip(self.members, self.sizes_of_members, strict=True)
+            member.there(name, size) for member, size in zip(self.members, self.sizes_of_members, strict=True)
         ]
         return np.concatenate(parts)
 
@@ -193,7 +212,7 @@ class PackedAnnotations:
             height=int(self.sizes[index, 0]),
             width=int(self.sizes[index, 1]),
             has=frozenset(kind for bit, kind in enumerate(LABEL_KINDS) if bits >> bit & 1)
-            | {name for name, maps in member.maps.items() if maps.there[index - member.first]},
+            | member.has(index - member.first),
         )
 
     def meta(self, index: int) -> ImageMeta:
@@ -239,6 +258,13 @@ class PackedAnnotations:
         size = (record.height, record.width)
         return None if files is None else files.read(record.file_name, size, self.categories)
 
+    def image_labels(self, index: int) -> TrueImageLabels | None:
+        """Return the classes of the whole image ``index``; None where they are not labelled."""
+        member = self.member(index)
+        if member.image_labels is None or IMAGE_LABELS not in member.has(index - member.first):
+            return None
+        return member.image_labels.read(index - member.first)
+
     def check_segments(self) -> None:
         """Look for the files of segments of all images.
 
@@ -278,6 +304,7 @@ class PackedAnnotations:
             maps={name: torch.from_numpy(values) for name, values in self.dense(index, needs).items()},
             annotated=self.annotated(index),
             segments=self.segments(index) if "segments" in needs else None,
+            image_labels=self.image_labels(index) if IMAGE_LABELS in has else None,
         )
 
 

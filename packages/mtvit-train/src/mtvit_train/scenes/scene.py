@@ -15,7 +15,7 @@ from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import Figure
 from mtvit_train.scenes.layout import PERSON_ID, SHAPE_IDS, Layout, Placed, random_layout
 from mtvit_train.scenes.paint import SUPERSAMPLING, Print, paint_image, print_figure
-from mtvit_train.scenes.texture import Array
+from mtvit_train.scenes.texture import PATTERNS, Array
 
 STREAMS: dict[SplitName, int] = {"train": 0, "val": 1}
 SMALLEST_SIZE, LARGEST_SIZE = 64, 1024
@@ -31,6 +31,11 @@ CATEGORIES: tuple[dict[str, Any], ...] = (
     *({"id": number, "name": name, "supercategory": "shape"} for name, number in SHAPE_IDS.items()),
 )
 """COCO category entries of all classes."""
+WALLS = PATTERNS[1:]
+IMAGE_CATEGORIES: tuple[dict[str, Any], ...] = tuple(
+    {"id": number, "name": name, "supercategory": "wall"} for number, name in enumerate(WALLS, start=1)
+)
+"""COCO category entries of the classes of a whole scene: the texture of the wall behind everything."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Scene:
             joint's pixel shows the limb it belongs to, 1 where something is in the way, 0 (and x = y = 0)
             outside the image and for other classes.
         depth: distance from the viewer, 0 near to 1 far.
+        wall: id of `IMAGE_CATEGORIES`.
     """
 
     image: UInt8[ndarray, "H W 3"]
@@ -54,6 +60,7 @@ class Scene:
     masks: Bool[ndarray, "M H W"]
     keypoints: Float32[ndarray, "M K 3"]
     depth: Float32[ndarray, "H W"]
+    wall: Int64[ndarray, ""]
 
 
 def _own_pixels(mark: Print, point: Array, owners: frozenset[str], figure: Figure) -> bool:
@@ -121,6 +128,7 @@ def _label(layout: Layout, size: int, rng: Generator) -> Scene:
         masks=masks,
         keypoints=np.stack(points),
         depth=_depth(layout, masks),
+        wall=np.array(1 + WALLS.index(layout.background.layers[0].texture.pattern)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Scenes on disk, in COCO's layout: PNG images, `instances`, `person_keypoints`; depth as a dense label."""
+"""Scenes on disk in COCO's layout: PNG images, `instances`, `person_keypoints`, `labels`; depth as a map."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from mtvit_core.files import whole_folder
 from mtvit_core.structures.annotations import SplitName
 from mtvit_core.structures.masks import encode_rle
 from mtvit_train.scenes.layout import PERSON_ID
-from mtvit_train.scenes.scene import CATEGORIES, Scene, check_numbers, render_scene
+from mtvit_train.scenes.scene import CATEGORIES, IMAGE_CATEGORIES, Scene, check_numbers, render_scene
 
 Entry = dict[str, Any]
 #: Name of the dense label, and of its folder.
@@ -46,13 +46,16 @@ def _annotations(scene: Scene) -> list[Entry]:
     return entries
 
 
-def _write_scene(index: int, *, folder: Path, seed: int, size: int, split: SplitName) -> list[Entry]:
+def _write_scene(
+    index: int, *, folder: Path, seed: int, size: int, split: SplitName
+) -> tuple[list[Entry], int]:
+    """Write the images of one scene; return its annotations and its class."""
     scene = render_scene(seed, index, size, split)
     name = _file_name(index)
     Image.fromarray(scene.image).save(folder / name, compress_level=1)
     grey = np.rint(scene.depth / DEPTH_SCALE).clip(1, 65535).astype(np.uint16)  # 0 would mean: not labelled
     Image.fromarray(grey).save(folder.parent / DEPTH / folder.name / name, compress_level=1)
-    return _annotations(scene)
+    return _annotations(scene), int(scene.wall)
 
 
 def _file_name(index: int) -> str:
@@ -61,7 +64,7 @@ def _file_name(index: int) -> str:
 
 def _write_images(
     folder: Path, count: int, seed: int, size: int, split: SplitName, workers: int
-) -> Iterator[list[Entry]]:
+) -> Iterator[tuple[list[Entry], int]]:
     folder.mkdir()
     (folder.parent / DEPTH / folder.name).mkdir(parents=True)
     write = partial(_write_scene, folder=folder, seed=seed, size=size, split=split)
@@ -83,6 +86,13 @@ def _coco(split: SplitName, size: int, per_image: list[list[Entry]]) -> tuple[En
     people = [entry for entry in numbered if entry["category_id"] == PERSON_ID]
     person = [category for category in CATEGORIES if category["id"] == PERSON_ID]
     return instances, {"info": info, "images": images, "annotations": people, "categories": person}
+
+
+def _labels(instances: Entry, walls: list[int]) -> Entry:
+    """The contents of the `labels` file: the class of each image of the `instances` file."""
+    shown = [{"id": i, "image_id": i, "category_id": wall} for i, wall in enumerate(walls, start=1)]
+    shared = {key: instances[key] for key in ("info", "images")}
+    return {**shared, "annotations": shown, "categories": list(IMAGE_CATEGORIES)}
 
 
 def _check_empty(out: Path) -> None:
@@ -125,9 +135,10 @@ def write_scenes(
     files: dict[str, Entry] = {}
     done = 0
     for split, count in counts.items():
-        per_image = []
-        for entries in _write_images(out / f"{split}2017", count, seed, size, split, workers):
+        per_image, walls = [], []
+        for entries, wall in _write_images(out / f"{split}2017", count, seed, size, split, workers):
             per_image.append(entries)
+            walls.append(wall)
             done += 1
             if progress is not None:
                 progress(done, train + val)
@@ -135,6 +146,7 @@ def write_scenes(
         files |= {
             f"instances_{split}2017.json": instances,
             f"person_keypoints_{split}2017.json": people,
+            f"labels_{split}2017.json": _labels(instances, walls),
             f"maps_{split}2017.json": {
                 "maps": [{"name": DEPTH, "folder": f"{DEPTH}/{split}2017", "scale": DEPTH_SCALE}]
             },

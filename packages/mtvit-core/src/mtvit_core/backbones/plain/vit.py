@@ -74,7 +74,8 @@ class PlainBackbone(Backbone):
         variation = validate(PlainOptions, split_options(options)[0], f"backbone {name}: options")
         rows, columns = plain.patch_embed.patch_size
         heads = plain.blocks[0].attn.num_heads
-        spec = BackboneSpec(plain.embed_dim, len(plain.blocks), (rows, columns), canvas, heads)
+        tokens = () if plain.cls_token is None else (plain.embed_dim,)
+        spec = BackboneSpec(plain.embed_dim, len(plain.blocks), (rows, columns), canvas, heads, tokens)
         normalisation = plain.pretrained_cfg
         super().__init__(name, options, spec, normalisation["mean"], normalisation["std"])
         self.vit = plain

@@ -1,6 +1,7 @@
 """Data sets in COCO's layout: image folders beside annotation files, read into packed arrays."""
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from mtvit_train.data.formats.coco_share import split_by_share
 from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.documents.look_alikes import look_alikes
 from mtvit_train.data.formats.faults import STOP, Faults
+from mtvit_train.data.formats.labels.coco_labels import CocoLabels, read_coco_labels
 from mtvit_train.data.formats.panoptic import find_panoptic
 from mtvit_train.data.formats.tools.translation import Plan
 from mtvit_train.data.near_names import near_path
@@ -44,6 +46,7 @@ class CocoConfig(BaseModel):
         keypoints: File of keypoints; empty where there is none, or where ``instances`` holds the keypoints
             too.
         maps: File that lists dense labels, below the data folder; a split without it has none.
+        labels: File of classes of whole images, below the data folder; a split without it has none.
         panoptic: File of panoptic annotations, for evaluation; a split without it has none.
         panoptic_maps: Folder of their PNG files.
         only: Ids of the images to use, of both splits; all where empty.
@@ -62,6 +65,7 @@ class CocoConfig(BaseModel):
     instances: str = "annotations/instances_{split}.json"
     keypoints: str = "annotations/person_keypoints_{split}.json"
     maps: str = "annotations/maps_{split}.json"
+    labels: str = "annotations/labels_{split}.json"
     panoptic: str = "annotations/panoptic_{split}.json"
     panoptic_maps: str = "annotations/panoptic_{split}"
     only: tuple[int, ...] = ()
@@ -107,8 +111,10 @@ def read_coco(
     config, root = config or CocoConfig(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such data folder; check the path.{near_path(root)}")
-    files = _read_files(root, split, config, faults, needs)
-    return _packed(root, split, config, files, config.path(root, config.images, split), categories, faults)
+    labels = _read_labels(root, split, config, faults)
+    files = _read_files(root, split, config, faults, needs, labels)
+    folder = config.path(root, config.images, split)
+    return _packed(root, split, config, files, folder, categories, faults, labels)
 
 
 def read_plan(
@@ -139,6 +145,7 @@ def _packed(
     folder: Path,
     categories: Categories | None,
     faults: Faults,
+    labels: CocoLabels | None = None,
 ) -> PackedAnnotations:
     images = _keep_only(merge_images(files, faults), config.only, files[0].path)
     if config.val_share and config.train == config.val:
@@ -147,7 +154,8 @@ def _packed(
     images = found_images(folder, images, faults, files[0].notes)
     if not images:
         raise DataError(f"{folder}: no image of the {split} split is left; fix the faults above first.")
-    own = merge_categories(files, faults)
+    own = merge_categories([file for file in files if file.objects] or files, faults)
+    own = replace(own, images=() if labels is None else labels.classes)
     if categories is not None:
         check_known(own, categories, str(files[0].path))
     instances = [instance for instance in merge_instances(files, faults) if instance.image_id in images]
@@ -159,7 +167,16 @@ def _packed(
     segments = find_panoptic(listed, drawn, ids, own)
     categories = categories or own
     judged = _judged(list(images.values()), categories)
-    member = Member(root.name, folder, annotated=known, judged=judged, maps=maps, segments=segments)
+    shown = None if labels is None else labels.pack(images.values())
+    member = Member(
+        root.name,
+        folder,
+        annotated=known,
+        judged=judged,
+        maps=maps,
+        segments=segments,
+        image_labels=shown,
+    )
     return _pack(member, files, list(images.values()), instances, categories)
 
 
@@ -188,17 +205,32 @@ def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) ->
     return {id_: image for id_, image in images.items() if id_ in ids or not ids}
 
 
+def _read_labels(root: Path, split: SplitName, config: CocoConfig, faults: Faults) -> CocoLabels | None:
+    """Read the classes of whole images; None where there is no such file."""
+    path = config.path(root, config.labels, split)
+    if config.labels and path.is_file():
+        return read_coco_labels(path, faults)
+    if config.labels in ("", CocoConfig.model_fields["labels"].default):
+        return None
+    raise DataError(f"{path}: no such file of image labels; correct coco.labels, or leave it out.")
+
+
 def _read_files(
-    root: Path, split: SplitName, config: CocoConfig, faults: Faults, needs: Set[str]
+    root: Path,
+    split: SplitName,
+    config: CocoConfig,
+    faults: Faults,
+    needs: Set[str],
+    labels: CocoLabels | None,
 ) -> list[CocoFile]:
     files: list[CocoFile] = []
     fields: dict[FileField, str] = {"instances": config.instances, "keypoints": config.keypoints}
     named = {field: config.path(root, name, split) for field, name in fields.items() if name}
-    if not named:
+    if not named and labels is None:
         raise DataError(
             "coco.instances and coco.keypoints are both empty; name at least one annotation file."
         )
-    there = any(path.is_file() for path in named.values())
+    there = labels is not None or any(path.is_file() for path in named.values())
     for field, path in named.items():
         default = fields[field] == CocoConfig.model_fields[field].default
         if there and default and not needs & _GIVES[field] and not path.is_file():
@@ -208,6 +240,7 @@ def _read_files(
                 raise DataError(f"{path}: no such annotation file; {_advice(root, split, config, field)}")
             known = files[0].instances.keys() | files[0].dropped.keys() if files else set[int]()
             files.append(read_coco_file(path, config.degenerate, known, faults))
+    files += [] if labels is None else [labels.file]
     if not files:
         raise DataError(f"{root}: no annotation file of the {split} split can be read; fix them first.")
     return files
@@ -283,7 +316,7 @@ def _pack_has(
     lost = {image_id for file in files for image_id in file.dropped.values()}
     has = np.zeros((len(images), len(LABEL_KINDS)), bool)
     for place, image in enumerate(images):
-        boxes = image.id in first.images
+        boxes = first.objects and image.id in first.images
         masks = boxes and first.masked and image.id not in maskless
         keypoints = any(file.has_keypoints and image.id in file.images for file in files)
         has[place] = [boxes, masks, keypoints] if image.id not in lost else False

@@ -60,6 +60,7 @@ class CocoFile:
         dropped: The image of each annotation that was left out as degenerate.
         unmasked: Annotations whose mask was left out as degenerate; their boxes stay.
         notes: What was read otherwise than it is written, a line each.
+        objects: Whether the file lists objects, not classes of whole images.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class CocoFile:
     dropped: dict[int, int] = field(default_factory=dict)
     unmasked: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    objects: bool = True
 
     @property
     def listed(self) -> tuple[tuple[str, Mapping[int, object]], ...]:
@@ -119,7 +121,7 @@ def read_document(
         raise DataError(f"{path}: holds a {type(content).__name__}; a COCO file holds one object.")
     listed = entries(content, "annotations", f"{path}", faults)
     notes = [*document.notes]
-    categories = _categories(content, path, faults, notes)
+    categories = listed_categories(content, path, faults, notes)
     file = CocoFile(
         path=path,
         categories=categories,
@@ -173,7 +175,8 @@ def _note_areas(file: CocoFile, listed: list[Entry]) -> None:
         )
 
 
-def _categories(document: Entry, path: Path, faults: Faults, notes: list[str]) -> dict[int, Category]:
+def listed_categories(document: Entry, path: Path, faults: Faults, notes: list[str]) -> dict[int, Category]:
+    """Read the list ``categories``: each category by its id."""
     found: dict[int, Category] = {}
     for place, entry in entries(document, "categories", f"{path}", faults):
         with faults:

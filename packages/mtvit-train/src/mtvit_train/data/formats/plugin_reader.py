@@ -13,6 +13,7 @@ from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import rle_area
 from mtvit_train.data.dense_maps import pack_maps
 from mtvit_train.data.formats.faults import STOP, Faults
+from mtvit_train.data.image_labels import PackedImageLabels
 from mtvit_train.data.packed import Member, PackedAnnotations
 
 
@@ -48,7 +49,7 @@ def read_with(reader: Reader[Any], root: Path, split: SplitName, faults: Faults 
     maps = {n: pack_maps(where, n, m.folder, m.scale, names) for n, m in found.maps.items()}
     return PackedAnnotations(
         categories=categories,
-        members=(Member(root.name, found.folder, maps=maps),),
+        members=(Member(root.name, found.folder, maps=maps, image_labels=_shown(images, categories)),),
         file_names=np.array([name.encode() for name in names]),
         image_ids=np.array([image.image_id for image in images], np.int64),
         sizes=np.array([(image.height, image.width) for image in images], np.int32),
@@ -85,6 +86,10 @@ def _check(image: LabelledImage, folder: Path, categories: Categories, where: st
     unknown = sorted(image.has - {*LABEL_KINDS})
     if unknown:
         raise DataError(f"{here}: {unknown[0]!r} is no kind of label; allowed: {', '.join(LABEL_KINDS)}.")
+    ids = {category.id for category in categories.images}
+    strange = sorted(set(image.image_labels or ()) - ids)
+    if strange:
+        raise DataError(f"{here}: class {strange[0]} is not among the categories' images.")
     for number, one in enumerate(image.objects):
         fault = _fault(one, image, categories)
         if fault:
@@ -107,6 +112,18 @@ def _fault(one: LabelledObject, image: LabelledImage, categories: Categories) ->
     if one.keypoints is not None and one.keypoints.shape != expected:
         return f"its keypoints have shape {one.keypoints.shape}, its category {expected}"
     return ""
+
+
+def _shown(images: Sequence[LabelledImage], categories: Categories) -> PackedImageLabels | None:
+    """Classes of whole images; None where no image has any label of this kind."""
+    if not any(image.image_labels is not None for image in images):
+        return None
+    label_of = categories.of_images.label_of_id
+    shown = [
+        None if image.image_labels is None else [label_of[number] for number in image.image_labels]
+        for image in images
+    ]
+    return PackedImageLabels.of(shown, len(label_of))
 
 
 def _area(one: LabelledObject) -> float:

@@ -44,7 +44,14 @@ def unite(sets: Mapping[str, Categories], merge: Merge) -> Categories:
                 free += taken
             else:
                 found[category.name] = replace(first, keypoints=first.keypoints or category.keypoints)
-    return Categories(tuple(sorted(found.values(), key=lambda category: category.id)))
+    items = tuple(sorted(found.values(), key=lambda category: category.id))
+    return Categories(items, unite_images(sets, merge))
+
+
+def unite_images(sets: Mapping[str, Categories], merge: Merge) -> tuple[Category, ...]:
+    """Return every class of whole images once, as ``unite`` does those of objects; arguments as there."""
+    labelled = {name: categories.of_images for name, categories in sets.items() if categories.images}
+    return unite(labelled, merge).items if labelled else ()
 
 
 def _check_names(name: str, categories: Categories) -> None:
@@ -78,6 +85,11 @@ def _check_same(
 
 def first_difference(train: Categories, val: Categories) -> str:
     """Say where the categories of two splits differ first; empty where they do not."""
+    both = train.images and val.images
+    return _difference(train, val) or (_difference(train.of_images, val.of_images) if both else "")
+
+
+def _difference(train: Categories, val: Categories) -> str:
     ours, theirs = ({category.id: category for category in split} for split in (train, val))
     for number in sorted(ours.keys() | theirs.keys()):
         mine, other = ours.get(number), theirs.get(number)

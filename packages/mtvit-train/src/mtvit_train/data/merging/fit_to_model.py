@@ -8,9 +8,10 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from mtvit_core.errors import DataError
-from mtvit_core.structures.annotations import LABEL_KINDS, UNASKED
+from mtvit_core.structures.annotations import IMAGE_LABELS, LABEL_KINDS, UNASKED
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import KeypointSchema
+from mtvit_train.data.image_labels import PackedImageLabels
 from mtvit_train.data.merging.categories import Merge, place
 from mtvit_train.data.packed import PackedAnnotations
 
@@ -34,6 +35,7 @@ def fit(packed: PackedAnnotations, known: Categories, merge: Merge, where: str) 
     annotated = np.zeros(len(known), bool)
     annotated[labels] = True
     (member,) = packed.members
+    shown = _moved_image_labels(packed, known, merge, where)
     points, rows = _moved(packed, known, labels, where), packed.keypoint_rows
     posed = np.append(np.asarray((points[:, :, 2] > 0).any(1)), False)  # the last for rows of -1
     return replace(
@@ -44,6 +46,7 @@ def fit(packed: PackedAnnotations, known: Categories, merge: Merge, where: str) 
                 member,
                 annotated=None if annotated.all() else annotated,
                 judged=_judged(member.judged, labels, len(packed.categories), len(known)),
+                image_labels=shown,
             ),
         ),
         labels=np.array(labels, np.int32)[packed.labels],
@@ -61,6 +64,18 @@ def _judged(
     known = np.zeros((len(bits), classes), bool)
     known[:, labels] = np.unpackbits(bits, axis=1, count=own) > 0
     return np.packbits(known, axis=1)
+
+
+def _moved_image_labels(
+    packed: PackedAnnotations, known: Categories, merge: Merge, where: str
+) -> PackedImageLabels | None:
+    """Return the classes of whole images as those of the model; None where it knows none."""
+    (member,) = packed.members
+    if member.image_labels is None or not known.images:
+        return None
+    ours = known.of_images
+    labels = [place(category, ours, merge, where) for category in packed.categories.of_images]
+    return member.image_labels.moved(labels, len(ours))
 
 
 def _moved(
@@ -127,21 +142,27 @@ def keep_labels(packed: PackedAnnotations, labels: Sequence[str], where: str) ->
         return packed
     there = {kind for bit, kind in enumerate(LABEL_KINDS) if (packed.has >> bit & 1).any()}
     (member,) = packed.members
+    there |= set() if member.image_labels is None else {IMAGE_LABELS}
     for kind in labels:
         if kind not in there | set(member.maps):
-            found = ", ".join([*(k for k in LABEL_KINDS if k in there), *member.maps])
+            kinds = (*LABEL_KINDS, IMAGE_LABELS)
+            found = ", ".join([*(k for k in kinds if k in there), *member.maps])
             raise DataError(f"{where}: labels names {kind!r}, but no image has it; it has {found or 'none'}.")
     bits = sum(1 << bit for bit, kind in enumerate(LABEL_KINDS) if kind in labels)
     maps = {name: entry for name, entry in member.maps.items() if name in labels}
     segments = member.segments if "masks" in labels else None
-    members = (replace(member, maps=maps, segments=segments),)
+    shown = member.image_labels if IMAGE_LABELS in labels else None
+    members = (replace(member, maps=maps, segments=segments, image_labels=shown),)
     kept = replace(packed, has=packed.has & np.uint8(bits), members=members)
+    if shown is None:
+        kept = replace(kept, categories=replace(kept.categories, images=()))
     return kept if "keypoints" in labels else _without_keypoints(kept)
 
 
 def _without_keypoints(packed: PackedAnnotations) -> PackedAnnotations:
     """Return a data set whose categories have no keypoints."""
-    categories = Categories(tuple(replace(category, keypoints=None) for category in packed.categories))
+    items = tuple(replace(category, keypoints=None) for category in packed.categories)
+    categories = replace(packed.categories, items=items)
     return replace(
         packed,
         categories=categories,

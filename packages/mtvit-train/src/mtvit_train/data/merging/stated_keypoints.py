@@ -53,7 +53,8 @@ def stated(packed: PackedAnnotations, settings: Mapping[str, KeypointsConfig]) -
         by_name[name] = replace(category, keypoints=_with_pairs(schema, setting.flip_pairs, where))
     if not settings:
         return packed
-    return replace(packed, categories=Categories(tuple(by_name[c.name] for c in packed.categories)))
+    items = tuple(by_name[category.name] for category in packed.categories)
+    return replace(packed, categories=replace(packed.categories, items=items))
 
 
 def _with_sigmas(schema: KeypointSchema, sigmas: tuple[float, ...], where: str) -> KeypointSchema:
@@ -95,7 +96,7 @@ def with_every_sigma(categories: Categories) -> tuple[Categories, tuple[str, ...
                 f"keypoints.{category.name}.sigmas."
             )
         settled.append(replace(category, keypoints=schema))
-    return Categories(tuple(settled)), tuple(notes)
+    return replace(categories, items=tuple(settled)), tuple(notes)
 
 
 def notes_of_mirrors(categories: Categories) -> tuple[str, ...]:

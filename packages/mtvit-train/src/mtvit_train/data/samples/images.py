@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from mtvit_core.errors import DataError
 from mtvit_core.plugins.sample_transform import Transform
-from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.annotations import Annotations, TrueImageLabels
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import Framing, ImageMeta
 from mtvit_core.structures.image_files import MAX_PIXELS, read_image
@@ -171,6 +171,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
         [part.has for part in parts],
         _joined_maps([part.maps for part in parts]),
         _joined_where([part.annotated for part in parts]),
+        [None for _ in parts],  # segments are for evaluation, which is given none of these
+        _joined_image_labels([part.image_labels for part in parts]),
         strict=True,
     )
     return Batch(
@@ -194,6 +196,15 @@ def _joined_maps(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor
     return [
         {name: values for name in names if (values := columns[name][row]) is not None}
         for row in range(len(parts))
+    ]
+
+
+def _joined_image_labels(parts: Sequence[TrueImageLabels | None]) -> list[TrueImageLabels | None]:
+    """Return the same labels of images, each field as parts of one tensor."""
+    present = _joined_where([None if part is None else part.present for part in parts])
+    known = _joined_where([None if part is None else part.known for part in parts])
+    return [
+        None if a is None or b is None else TrueImageLabels(a, b) for a, b in zip(present, known, strict=True)
     ]
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mtvit_core.structures.annotations import UNASKED, Annotations, swap_sides
+from mtvit_core.structures.annotations import IMAGE_LABELS, UNASKED, Annotations, swap_sides
 from mtvit_core.structures.boxes import box_area
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import Rle
@@ -66,6 +66,7 @@ def place_annotations(
         has=has,
         maps={name: placement.dense(values) for name, values in packed.dense(index, needs).items()},
         annotated=packed.annotated(index),
+        image_labels=packed.image_labels(index) if IMAGE_LABELS in has else None,
     )
 
 

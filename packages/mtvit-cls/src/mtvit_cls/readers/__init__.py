@@ -1,0 +1,1 @@
+"""Readers of data sets whose images have classes, a layout per file."""

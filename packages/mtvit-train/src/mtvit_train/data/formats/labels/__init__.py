@@ -1,0 +1,1 @@
+"""Labels of whole images, a format per file."""
