@@ -19,6 +19,7 @@ from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.samples.detected_persons import DetectedPersons
 from mtvit_train.data.samples.images import ImageDataset
+from mtvit_train.data.samples.mixing import check_mixing
 from mtvit_train.data.samples.persons import PersonDataset
 
 AnyDataset = ImageDataset | PersonDataset | DetectedPersons
@@ -59,6 +60,8 @@ def make_split(
     for view in model.views:
         needs = frozenset(kind for task in model.of_view(view) for kind in task.needs if training)
         person = view == "person"
+        if training and not person:
+            check_mixing(augment, needs)
         canvas: Framing = Letterbox(*model.canvases[view]) if person or training else model.framing
         taught = training and any(config.distill.teaches(task.name) for task in model.of_view(view))
         kind: Callable[..., ImageDataset | PersonDataset] = (

@@ -25,6 +25,9 @@ class AugmentConfig(BaseModel):
         contrast: The same for contrast.
         saturation: The same for saturation.
         hue: Largest shift of hue, as a share of the colour circle, at most 0.5.
+        mixup: Alpha of Mixup, for tasks that learn classes of whole images alone; 0: none.
+        cutmix: Alpha of CutMix, likewise. Where both are set, each is drawn as often as the other.
+        mix_share: Share of the images that are mixed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +39,9 @@ class AugmentConfig(BaseModel):
     contrast: Share = 0.2
     saturation: Share = 0.2
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.03
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+    mix_share: Share = 1.0
 
     @model_validator(mode="after")
     def _check_scale(self) -> "AugmentConfig":

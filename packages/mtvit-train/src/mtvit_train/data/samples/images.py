@@ -13,18 +13,21 @@ from torch.utils.data import Dataset
 
 from mtvit_core.errors import DataError
 from mtvit_core.plugins.sample_transform import Transform
-from mtvit_core.structures.annotations import Annotations, TrueImageLabels
+from mtvit_core.structures.annotations import IMAGE_LABELS, Annotations, TrueImageLabels
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import Framing, ImageMeta
 from mtvit_core.structures.image_files import MAX_PIXELS, read_image
 from mtvit_train.data.packed import ALL_KINDS, Key, PackedAnnotations
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_placement
 from mtvit_train.data.samples.colour import jitter_colour
+from mtvit_train.data.samples.mixing import draw_mix, mix_images, mix_labels
 from mtvit_train.data.samples.placed_annotations import may_flip, place_annotations
 from mtvit_train.data.samples.plugin_transforms import change
 
 # Keeps the streams of random numbers for augmentation apart from those for the order.
 _AUGMENT_STREAM = 2
+# Keeps them apart for mixing two images too.
+_MIX_STREAM = 8
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class ImageDataset(Dataset[Sample]):
             max_pixels,
             tuple(transforms),
         )
+        mixes = augment.enabled and (augment.mixup or augment.cutmix)
+        self._partners = np.flatnonzero(packed.mapped(IMAGE_LABELS)) if mixes else np.zeros(0, np.int64)
         self.cache_bytes, self._cached_bytes = cache_bytes, 0
         self._cache: dict[int, UInt8[Tensor, "3 H W"]] = {}
 
@@ -101,6 +106,21 @@ class ImageDataset(Dataset[Sample]):
         Raises:
             DataError: The image cannot be read, or is not of the size that the annotations state.
         """
+        epoch, index = key
+        sample = self._alone(key)
+        if not len(self._partners) or sample.annotations.image_labels is None:
+            return sample
+        rng = np.random.default_rng([_MIX_STREAM, self.seed, epoch, index])
+        rows, columns = sample.image.shape[1:]
+        mix = draw_mix(rng, self.augment, (rows, columns), len(self._partners))
+        if mix is None:
+            return sample
+        other = self._alone((epoch, int(self._partners[mix.partner])))
+        image = mix_images(sample.image, other.image, mix)
+        return Sample(image, mix_labels(sample.annotations, other.annotations, mix), sample.meta)
+
+    def _alone(self, key: Key) -> Sample:
+        """Load one sample of one image."""
         epoch, index = key
         record = self.packed.image(index)
         image = self.image(index)
