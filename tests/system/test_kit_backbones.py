@@ -23,3 +23,26 @@ class TestPositionsBetween(BackboneSuite):
 
     backbone = "vit_tiny_patch16_224"
     options = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "positions_between": True}
+
+
+class TestCrossViT(BackboneSuite):
+    """Two branches whose class tokens exchange; tasks read the large patches."""
+
+    backbone = "crossvit:custom"
+    options = {"widths": [24, 36], "depths": [1, 2], "stages": 2, "stem": "convs", "drop_path_rate": 0.2}
+
+
+class TestCrossViTPatches(BackboneSuite):
+    """All tokens exchange; tasks read the sum of both branches at the small patches."""
+
+    backbone = "crossvit:custom"
+    options = {
+        "patches": [12, 16],
+        "widths": [24, 36],
+        "depths": [2, 1],
+        "stages": 1,
+        "exchange": "patches",
+        "read": "small",
+        "join": True,
+    }
+    canvas = (48, 96)

@@ -21,7 +21,14 @@ def mtvit_commands() -> "list[click.Command]":
 @hookimpl
 def mtvit_weightings() -> "list[type[Weighting[Any]]]":
     """Return what ``train.weighting`` may name beside ``fixed``."""
+    from mtvit_train.weighting.aligned_mtl import AlignedMTL
+    from mtvit_train.weighting.cagrad import CAGrad
+    from mtvit_train.weighting.dwa import DWA
+    from mtvit_train.weighting.famo import FAMO
     from mtvit_train.weighting.gradnorm import GradNorm
+    from mtvit_train.weighting.imtl_l import IMTLL
+    from mtvit_train.weighting.nash_mtl import NashMTL
+    from mtvit_train.weighting.pcgrad import PCGrad
     from mtvit_train.weighting.uncertainty import Uncertainty
 
-    return [GradNorm, Uncertainty]
+    return [GradNorm, Uncertainty, DWA, PCGrad, CAGrad, IMTLL, NashMTL, FAMO, AlignedMTL]

@@ -1,4 +1,4 @@
-"""What core itself brings by the hooks of plugins: the family of plain ViTs."""
+"""What core itself brings by the hooks of plugins: families of backbones."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtvit_backbones() -> "list[type[BackboneFamily]]":
-    """Return the plain ViTs of timm."""
+    """Return the plain ViTs of timm, and the ViTs of two branches."""
+    from mtvit_core.backbones.crossvit.family import CrossFamily
     from mtvit_core.backbones.plain.family import PlainFamily
 
-    return [PlainFamily]
+    return [PlainFamily, CrossFamily]

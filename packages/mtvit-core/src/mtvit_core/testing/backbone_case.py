@@ -124,7 +124,7 @@ def tensors(features: Features) -> dict[str, Tensor]:
         where = "the output" if depth == features.depth else f"depth {depth}"
         found |= {f"the patches at {where}": layer.patches, f"the prefix tokens at {where}": layer.prefix}
         found |= {f"the queries of {name!r} at {where}": value for name, value in layer.queries.items()}
-    return found
+    return found | {f"class token {i}": token for i, token in enumerate(features.class_tokens)}
 
 
 def gap(a: Tensor, b: Tensor) -> float:

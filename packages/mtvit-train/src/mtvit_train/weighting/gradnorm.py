@@ -15,10 +15,10 @@ from jaxtyping import Float, Int64
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.tasks.task import TaskConfig
 from mtvit_train.distributed.ranks import mean_over_ranks
+from mtvit_train.weighting.gram import check_shared, shared_gradient
 
 
 class GradNormConfig(TaskConfig):
@@ -69,11 +69,7 @@ class GradNorm(Weighting[GradNormConfig]):
         Raises:
             ConfigError: they are frozen.
         """
-        if not shared:
-            raise ConfigError(
-                "config: train.weighting is 'gradnorm', but the backbone's last block is not trained, so the "
-                "tasks share no gradient; take 'fixed' or 'uncertainty', or raise train.backbone_lr."
-            )
+        check_shared(self.name, shared)
         self._shared = tuple(shared)
 
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
@@ -103,16 +99,8 @@ class GradNorm(Weighting[GradNormConfig]):
 
     def _norm(self, index: int, total: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """The norm of dL_t/dW, of the batch of all processes."""
-        if not total.requires_grad:  # no term at all
-            return torch.zeros_like(total)
-        parts = torch.autograd.grad(total, self._shared, retain_graph=True, allow_unused=True)
-        found = [part.flatten() for part in parts if part is not None]
-        if not found:
-            raise PluginError(
-                f"weighting 'gradnorm': the loss of task {self.tasks[index]!r} does not read the backbone's "
-                "last block, so there is no shared gradient to balance; take another train.weighting."
-            )
-        norm: Tensor = torch.linalg.vector_norm(mean_over_ranks(torch.cat(found)))
+        gradient = shared_gradient(self.name, self.tasks[index], total, self._shared)
+        norm: Tensor = torch.linalg.vector_norm(gradient)
         return norm
 
     @torch.no_grad()
