@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 
 from mtvit_core.errors import DataError, MtvitError
 from mtvit_core.serving.answer import Question, answer
@@ -65,6 +66,8 @@ class Service:
             raise HTTPException(
                 504 if read else 408, f"time: the image was not {late} within {limits.seconds:g} seconds."
             ) from None
+        except ClientDisconnect:  # nobody reads this, but it is counted
+            raise HTTPException(400, "body: the client left before its end.") from None
         except DataError as error:
             raise HTTPException(422, str(error)) from None
         except MtvitError as error:

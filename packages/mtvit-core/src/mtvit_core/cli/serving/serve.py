@@ -120,7 +120,8 @@ def _served(
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     settings = apply_set({}, assignments)
     loaded = load(model, names, settings).to(place)
-    told = f"{place}, {torch.get_num_threads()} threads" if place.type == "cpu" else str(place)
+    count = torch.get_num_threads()
+    told = f"{place}, {count} thread{'s' * (count > 1)}" if place.type == "cpu" else str(place)
     name = str(Path(model).absolute()) if Path(model).exists() else model
     changed = {"tasks": names, "settings": settings or None}
     extra = "".join(f", {key}={value!r}" for key, value in changed.items() if value is not None)
