@@ -102,6 +102,18 @@ export class Panel {
   }
 
   listObjects(objects, colourOf) {
+    const listed = JSON.stringify(objects.map((object) => [object.id, colourOf(object)]));
+    if (listed !== this.listed || this.answer !== this.listedOf) {
+      this.listed = listed;
+      this.listedOf = this.answer;
+      this.makeRows(objects, colourOf);
+    }
+    for (const button of $("objects").querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", this.chosen?.id === Number(button.dataset.id));
+    }
+  }
+
+  makeRows(objects, colourOf) {
     const rows = objects.map((object) => {
       const swatch = made("span", { className: "swatch" });
       swatch.style.setProperty("--of", colourOf(object));
@@ -110,15 +122,12 @@ export class Panel {
         made("span", { className: "by", textContent: object.task }),
         made("span", { className: "value", textContent: object.score.toFixed(2) }));
       button.dataset.id = object.id;
-      button.setAttribute("aria-pressed", object === this.chosen);
       button.addEventListener("click", () => this.choose(object === this.chosen ? null : object));
       return made("li", {}, button);
     });
-    const kept = document.activeElement?.closest("#objects") ? document.activeElement.dataset.id : null;
     const none = made("li", { className: "quiet", textContent: "None of this score" });
     $("objects").replaceChildren(...(rows.length ? rows : [none]));
     $("objects-title").textContent = `Objects (${objects.length})`;
-    if (kept) $("objects").querySelector(`[data-id="${kept}"]`)?.focus();
   }
 
   listLabels(minScore) {
