@@ -25,6 +25,7 @@ CORE = (
     ("plugins", "inference"),
     ("model",),
     ("deploy",),
+    ("serving", "video"),
     ("cli",),
     ("testing", "__init__", "__main__"),
 )

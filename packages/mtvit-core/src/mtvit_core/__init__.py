@@ -108,6 +108,9 @@ if TYPE_CHECKING:
     from mtvit_core.tasks.task import Task as Task
     from mtvit_core.tasks.task import TaskConfig as TaskConfig
     from mtvit_core.tasks.variant_task import VariantTask as VariantTask
+    from mtvit_core.video.predict import FrameResult as FrameResult
+    from mtvit_core.video.predict import predict_video as predict_video
+    from mtvit_core.video.tracking import Tracker as Tracker
 
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
@@ -256,6 +259,11 @@ _MODULES = {
         "TaskConfig",
     ),
     "tasks.variant_task": ("VariantTask",),
+    "video.predict": (
+        "FrameResult",
+        "predict_video",
+    ),
+    "video.tracking": ("Tracker",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

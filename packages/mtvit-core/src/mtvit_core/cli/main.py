@@ -9,6 +9,7 @@ from mtvit_core.cli.new_plugin import new_plugin_command
 from mtvit_core.cli.options import require_sound_plugins, strict_option
 from mtvit_core.cli.plugins import plugins_command
 from mtvit_core.cli.predict import predict_command
+from mtvit_core.cli.serving.serve import serve_command
 from mtvit_core.plugins.registry import registry
 from mtvit_core.threads import wait_passively
 
@@ -59,3 +60,4 @@ main.add_command(models_command)
 main.add_command(new_plugin_command)
 main.add_command(plugins_command)
 main.add_command(predict_command)
+main.add_command(serve_command)

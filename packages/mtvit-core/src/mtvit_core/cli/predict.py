@@ -9,6 +9,7 @@ import click
 
 from mtvit_core.cli.errors import verbose_option
 from mtvit_core.cli.stopping import STOPPED, stopped_by_signals
+from mtvit_core.cli.video.options import VideoOptions, free_files, one_video, video_options
 from mtvit_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.model.multitask_vit import MultiTaskViT
     from mtvit_core.results.image_result import ImageResult
+    from mtvit_core.video.predict import People
 
 _JSON, _FINISHED = "predictions.json", "predictions.partial.jsonl"
 
 
 @click.command("predict", short_help="Run a model on images; write pictures and JSON.")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--min-score", default=0.3, show_default=True, help="Leave out results with lower scores.")
 @click.option(
@@ -76,10 +78,11 @@ _JSON, _FINISHED = "predictions.json", "predictions.partial.jsonl"
     help="Lowest agreement of results that are linked.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped in the folder of --out.")
+@video_options
 @verbose_option
 def predict_command(
     model: Path,
-    images: tuple[Path, ...],
+    images: tuple[str, ...],
     out: Path,
     min_score: float,
     part_score: float | None,
@@ -94,8 +97,12 @@ def predict_command(
     link: bool,
     min_link: float,
     resume: bool,
+    video: VideoOptions,
 ) -> None:
     """Run MODEL on IMAGES (files or folders): one picture each, and all results in predictions.json.
+
+    IMAGES may also be one video: a file, an address as rtsp://camera/stream, or 0 for the first camera. It
+    gives a drawn video and a line of JSON for each frame.
 
     Folders are searched with all folders below them, which the pictures keep. The headers of all images are
     checked before the work starts. An image whose pixels then turn out to be damaged is named at the end,
@@ -103,15 +110,12 @@ def predict_command(
     SIGTERM or a full disk; --resume goes on with it.
     """
     from mtvit_core.cli.image_tree import image_tree, pictures_of, writable
+    from mtvit_core.cli.video.predict import predict_film
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.inference.people import PERSON_SCORE
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out {out}: is a file; give a folder.")
-    tree = image_tree(images, out)
-    pictures = pictures_of(tree, out)
-    _check_free(out, pictures, resume)
-    _check_headers(tree.images)
     options = PredictOptions(
         min_score=min_score,
         part_score=part_score,
@@ -121,6 +125,18 @@ def predict_command(
         min_link=min_link,
     )
     source = PeopleFrom(boxes, annotations, detector)
+    images_only = {"resume": resume, "boxes": boxes is not None, "annotations": annotations is not None}
+    film = one_video(images, video, images_only, link)
+    if film is not None:
+        free_files(out, film)
+        with writable(out):
+            finder = _finder(model, tasks, assignments, device, (), source, options)
+            predict_film(finder.model, finder.of_frames, film, out, video, options)
+        return
+    tree = image_tree([Path(image) for image in images], out)
+    pictures = pictures_of(tree, out)
+    _check_free(out, pictures, resume)
+    _check_headers(tree.images)
     with writable(out):
         finder = _finder(model, tasks, assignments, device, tree.images, source, options)
         settings = _settings(model, tasks, assignments, source, options)
@@ -269,6 +285,12 @@ class _Finder:
     model: "MultiTaskViT"
     people: "PersonSource | None"
     options: "PredictOptions"
+
+    @property
+    def of_frames(self) -> "People | None":
+        """Finds people in images that come as they come."""
+        source = self.people
+        return None if source is None else lambda images: source(range(len(images)), images)
 
     def __call__(self, rows: Sequence[int], images: "list[Tensor]") -> "list[ImageResult]":
         boxes = None if self.people is None else self.people(rows, images)

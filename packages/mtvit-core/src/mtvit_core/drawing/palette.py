@@ -23,6 +23,8 @@ _FIRST: tuple[Colour, ...] = (
 LEFT: Colour = (255, 140, 26)
 RIGHT: Colour = (40, 214, 255)
 MIDDLE: Colour = (240, 240, 232)
+#: Objects of a video that have no number.
+UNTRACKED: Colour = (165, 165, 172)
 
 
 def class_colour(label: int) -> Colour:

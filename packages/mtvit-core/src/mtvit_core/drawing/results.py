@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtvit_core.drawing.contact_sheet import contact_sheet
 from mtvit_core.drawing.overlay import Overlay, Rectangle
-from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, Colour, class_colour
+from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, UNTRACKED, Colour, class_colour
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.instances import Instances
@@ -49,6 +49,7 @@ def draw_instances(
     instances: Instances,
     min_keypoint_score: float = 0.3,
     by_object: bool = False,
+    tracks: Sequence[int | None] = (),
 ) -> Image.Image:
     """Draw what a model found: every row with its box, name, mask and skeleton.
 
@@ -58,6 +59,8 @@ def draw_instances(
         min_keypoint_score: Keypoints below it are left out.
         by_object: Give each object a colour of its own, its limbs too, in place of the colours of classes and
             sides.
+        tracks: Number of each object through a video, None where it has none. It stands behind the name, and
+            an object keeps its colour as long as its number; those without are grey.
 
     Returns:
         A picture of the image's size, or a whole multiple of it where the image is small.
@@ -66,13 +69,15 @@ def draw_instances(
     for i, rle in enumerate(instances.rles):
         label = int(instances.labels[i])
         category = instances.categories[label]
+        track = tracks[i] if tracks else None
+        own = class_colour(i) if not tracks else UNTRACKED if track is None else class_colour(track - 1)
         points = instances.keypoints[i].numpy(force=True).copy()
         points[:, 2] = np.where(points[:, 2] >= min_keypoint_score, 2, 0)
         things.append(
             _Thing(
-                name=f"{category.name} {float(instances.scores[i]):.2f}",
-                colour=class_colour(i if by_object else label),
-                limbs=class_colour(i) if by_object else None,
+                name=f"{_called(category.name, track)} {float(instances.scores[i]):.2f}",
+                colour=own if by_object else class_colour(label),
+                limbs=own if by_object else None,
                 box=_rectangle(instances.boxes[i]),
                 mask=None if rle is None else decode_rle(rle),
                 points=None if np.isnan(points).any() else points,
@@ -110,6 +115,10 @@ def draw_annotations(
             )
         )
     return _draw(image, things)
+
+
+def _called(name: str, track: int | None) -> str:
+    return name if track is None else f"{name} #{track}"
 
 
 def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing]) -> Image.Image:

@@ -1,0 +1,1 @@
+"""Parts of ``mtvit predict`` that are about videos."""
