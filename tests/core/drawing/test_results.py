@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, class_colour, text_colour
+from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, UNTRACKED, class_colour, text_colour
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.errors import DataError
 from mtvit_core.results.linking import link
@@ -157,6 +157,16 @@ def test_each_object_can_have_a_colour_of_its_own():
     assert near(pictures[1], (350, 350), class_colour(1))
     assert near(pictures[1], (150, 350), class_colour(0))
     assert near(pictures[1], (450, 350), class_colour(1))
+
+
+def test_an_object_of_a_video_keeps_its_colour_while_it_keeps_its_number():
+    image = torch.zeros(3, 512, 512, dtype=torch.uint8)
+    first, second = found([20.0, 100.0, 120.0, 200.0]), found([300.0, 100.0, 400.0, 200.0])
+    for objects, tracks in ((both(first, second), (2, None)), (both(second, first), (None, 2))):
+        picture = draw_instances(image, objects, by_object=True, tracks=tracks)
+        left, right = picture.crop((0, 0, 256, 512)), picture.crop((256, 0, 512, 512))
+        assert count(left, class_colour(1)) > 100 > count(right, class_colour(1))
+        assert count(right, UNTRACKED) > 100 > count(left, UNTRACKED)
 
 
 def test_nothing_found_leaves_the_image_as_it_is():
