@@ -15,7 +15,7 @@ from mtvit_core.structures.categories import Categories
 from mtvit_train.build.data import read_data
 from mtvit_train.build.model import make_model
 from mtvit_train.build.tasks import task_names
-from mtvit_train.build.warm_start import known_categories, read_start
+from mtvit_train.build.warm_start import known_categories, notes_of_heads, read_start, telling_of_heads
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.formats.coco import read_coco
@@ -52,7 +52,8 @@ def started(config: RunConfig) -> MultiTaskViT:
     """The model of a run, as training begins."""
     tasks = task_names(config)
     start = read_start(config, tasks)
-    data = read_data(config, Path(str(config.data)), known_categories(start, tasks))
+    with telling_of_heads():
+        data = read_data(config, Path(str(config.data)), known_categories(start, tasks, config.model.heads))
     return make_model(config, data.train.categories, start)
 
 
@@ -139,8 +140,47 @@ def test_another_category_is_refused(saved: Path, scenes: Path, tmp_path: Path) 
     data = other_categories(scenes, tmp_path / "other", {"heart": "spade"})
     assert complaint(settings(saved, data), DataError) == (
         f"data {data}: category 8 is called 'spade', but the model knows it as 'heart'; ids and names must "
-        'agree, or merge by name: merge = "name".'
+        'agree, or merge by name: merge = "name". To train for the categories of the data, set model.heads = '
+        '"by-name", which keeps what the model knows by name, or "fresh".'
     )
+
+
+def test_heads_by_name_keep_what_the_model_knows(saved: Path, scenes: Path, tmp_path: Path) -> None:
+    data = other_categories(scenes, tmp_path / "other", {"heart": "spade"})
+    config = settings(saved, data, "model.heads=by-name", plugins=("det",))
+    model, source = started(config), mtvit_core.load(saved)
+    assert [category.name for category in model.categories][-1] == "spade"
+    new, old = (m.modules_of("det").tokens["det"].score.weight for m in (model, source))
+    assert torch.equal(new[:7], old[:7])
+    assert not torch.equal(new[7], old[7])
+    known = ", ".join(category.name for category in list(source.categories)[:7])
+    assert notes_of_heads(source, config.model, model.categories) == [
+        f"model.heads: categories of {saved} by name, kept: {known}; fresh: spade; dropped: heart."
+    ]
+
+
+def test_fresh_heads_are_those_of_a_new_model(saved: Path, scenes: Path, tmp_path: Path) -> None:
+    data = other_categories(scenes, tmp_path / "other", {"heart": "spade"})
+    config = settings(saved, data, "model.heads=fresh", "tasks.det.queries=3", plugins=("det",))
+    model = started(config)
+    assert same(model.backbone, mtvit_core.load(saved).backbone)
+    assert model.task_list[0].config.model_dump()["queries"] == 3
+    assert not same(model.modules_of("det"), mtvit_core.load(saved).modules_of("det"))
+    assert same(model.modules_of("det"), started(config).modules_of("det"))
+
+
+def test_heads_without_a_model_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^model.heads is 'fresh', but there is no model whose heads it "):
+        read_start(read_run(None, {}, ("model.heads=fresh",)), ("det",))
+
+
+def test_a_run_with_one_category_more(saved: Path, scenes: Path, tmp_path: Path) -> None:
+    data = other_categories(scenes, tmp_path / "other", {"heart": "spade"})
+    more = ("--out", str(tmp_path / "run"), "--set", "model.heads=by-name")
+    result = train("--data", str(data), *more, start=saved)
+    assert result.exit_code == 0, result.output
+    assert "fresh: spade; dropped: heart." in result.output
+    assert mtvit_core.load(tmp_path / "run").categories[7].name == "spade"
 
 
 def test_settings_that_do_not_fit_the_weights_are_refused(saved: Path, scenes: Path) -> None:

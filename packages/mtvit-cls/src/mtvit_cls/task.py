@@ -1,6 +1,6 @@
 """Which class, or which classes, a whole image shows."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -52,6 +52,10 @@ class Classification(Task[ClsConfig, ImageLogits, ClsTargets]):
     def head(self, backbone: BackboneSpec) -> nn.Module:
         """Return the head of the wanted pooling, fresh."""
         return make_head(self.config, backbone, self.classes)
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """Columns of the classes of images."""
+        return {"head.classify": [category.name for category in self.categories.of_images]}
 
     def targets(self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any) -> ClsTargets:
         """Stack the labels of the images.

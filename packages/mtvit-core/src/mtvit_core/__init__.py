@@ -62,9 +62,11 @@ if TYPE_CHECKING:
     from mtvit_core.model.add_tasks import add_tasks as add_tasks
     from mtvit_core.model.backbone import create_backbone as create_backbone
     from mtvit_core.model.build import build as build
+    from mtvit_core.model.categories.with_categories import with_categories as with_categories
     from mtvit_core.model.checkpoint import load as load
     from mtvit_core.model.checkpoint import save as save
     from mtvit_core.model.convert import convert as convert
+    from mtvit_core.model.hub.card import About as About
     from mtvit_core.model.multitask_vit import MultiTaskViT as MultiTaskViT
     from mtvit_core.plugins.dataset_reader import LabelledImage as LabelledImage
     from mtvit_core.plugins.dataset_reader import LabelledObject as LabelledObject
@@ -196,7 +198,9 @@ _MODULES = {
         "save",
     ),
     "model.convert": ("convert",),
+    "model.hub.card": ("About",),
     "model.multitask_vit": ("MultiTaskViT",),
+    "model.categories.with_categories": ("with_categories",),
     "plugins.dataset_reader": (
         "LabelledImage",
         "LabelledObject",

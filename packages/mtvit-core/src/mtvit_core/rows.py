@@ -26,7 +26,10 @@ def places(rows: object, count: int) -> Int64[Tensor, " chosen"]:
         ShapeError: it is something else.
     """
     if isinstance(rows, slice):
-        return torch.arange(count)[list(range(count))[rows]]
+        try:
+            return torch.arange(count)[list(range(count))[rows]]
+        except (TypeError, ValueError):
+            raise ShapeError(_no_index(rows)) from None
     if isinstance(rows, str | bytes):
         raise ShapeError(_no_index(rows))
     try:

@@ -1,8 +1,35 @@
-"""How the keys and shapes of two state dicts differ, in one line."""
+"""Weights by key: how the keys and shapes of two models differ, and what they are before one is built."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from mtvit_core.errors import MtvitError
+
+
+def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights that building gives, without memory for them.
+
+    So the sizes that a damaged or hostile file states are compared with the weights that it holds, before
+    they take all memory of the machine.
+
+    Args:
+        build: Makes the model.
+
+    Returns:
+        Shapes by key; none where something computes with real numbers while it is built.
+
+    Raises:
+        MtvitError: building refuses.
+    """
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            return {key: tuple(value.shape) for key, value in build().state_dict().items()}
+    except MtvitError:
+        raise
+    except (NotImplementedError, RuntimeError):
+        return {}
 
 
 def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

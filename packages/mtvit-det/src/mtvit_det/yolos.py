@@ -1,6 +1,6 @@
 """The variant of Fang et al. 2021: learned tokens from block 0, softmax with a class "no object"."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -69,6 +69,17 @@ class YolosDetection(DetVariant):
     def head(self, backbone: BackboneSpec) -> YolosHead:
         """Two perceptrons on the tokens."""
         return YolosHead(backbone.width, self.count)
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """Class columns, of which some may be of no category, and "no object"."""
+        names: list[Hashable] = [None] * self.count
+        for column, category in zip(self.columns.tolist(), self.categories, strict=True):
+            names[column] = category.name
+        return {"head.class_embed.layers.2": [*names, 0]}
+
+    def config_for(self, categories: Categories) -> DetConfig:
+        """Columns by id are of the categories that the weights were trained for; others are in order."""
+        return self.config.model_copy(update={"id_columns": None})
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any C2"]:
         """Softmax over all columns, those of the categories alone."""

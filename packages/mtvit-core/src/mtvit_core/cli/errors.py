@@ -1,5 +1,7 @@
 """Commands whose deliberate errors are one line; ``-v`` shows where they come from."""
 
+import os
+import sys
 import traceback
 from typing import Any
 
@@ -31,22 +33,48 @@ verbose_option = click.option(
 
 
 class OneLineErrors(click.Group):
-    """A group of commands that end with exit code 2 and one line on stderr where mtvit raises an error."""
+    """A group of commands that end with exit code 2 and one line on stderr where mtvit raises an error.
+
+    So they do where the system refuses: a full disk, a folder that may not be written, a file that is gone.
+    """
 
     def make_context(self, *arguments: Any, **keywords: Any) -> click.Context:
         """Read the command line; ``--help`` is answered here."""
         try:
             return super().make_context(*arguments, **keywords)
-        except MtvitError as error:
-            click.echo(f"error: {error}", err=True)
+        except BrokenPipeError:
+            raise
+        except (MtvitError, OSError) as error:
+            _tell(error)
             raise click.exceptions.Exit(2) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command, and see that what it prints arrives."""
         try:
-            return super().invoke(ctx)
-        except MtvitError as error:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+            return done
+        except BrokenPipeError:
+            raise  # whoever read the output has seen enough; click ends without a word
+        except (MtvitError, OSError) as error:
             if is_verbose(ctx):
                 traceback.print_exception(error)
-            click.echo(f"error: {error}", err=True)
+            _tell(error)
             ctx.exit(2)
+
+
+def _refusal(error: OSError) -> str:
+    """Say in one line what the system refused."""
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{where}the system refuses ({error.strerror or error}); free the disk, or correct path and rights."
+    )
+
+
+def _tell(error: Exception) -> None:
+    """Print the line, and drop other output that cannot be printed, which would be tried again at the end."""
+    click.echo(f"error: {_refusal(error) if isinstance(error, OSError) else error}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

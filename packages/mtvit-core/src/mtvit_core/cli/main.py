@@ -4,6 +4,7 @@ import click
 
 from mtvit_core.cli.convert import convert_command
 from mtvit_core.cli.errors import OneLineErrors, verbose_option
+from mtvit_core.cli.hub.push import push_command
 from mtvit_core.cli.models import models_command
 from mtvit_core.cli.new_plugin import new_plugin_command
 from mtvit_core.cli.options import require_sound_plugins, strict_option
@@ -60,4 +61,5 @@ main.add_command(models_command)
 main.add_command(new_plugin_command)
 main.add_command(plugins_command)
 main.add_command(predict_command)
+main.add_command(push_command)
 main.add_command(serve_command)

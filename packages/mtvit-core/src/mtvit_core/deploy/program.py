@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from mtvit_core.arguments import require, shown
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.modes import keeping_modes
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -50,9 +51,14 @@ def export(model: MultiTaskViT, view: View = "image", images: int = 1) -> Export
     Raises:
         ConfigError: no task has this view, or one of them does not say that it can be exported.
     """
+    require("export: model", model, MultiTaskViT, "a model of mtvit")
+    if not isinstance(images, int) or isinstance(images, bool) or images < 1:
+        raise ConfigError(f"export: images is {shown(images)}; give a whole number from 1 up.")
     tasks = model.of_view(view)
     if not tasks:
-        raise ConfigError(f"export: no task looks at {view!r}; the model looks at {', '.join(model.views)}.")
+        raise ConfigError(
+            f"export: no task looks at {shown(view)}; the model looks at {', '.join(model.views)}."
+        )
     for task in tasks:
         if not task.exportable:
             raise ConfigError(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
+from mtvit_core.arguments import refuse, shown
 from mtvit_core.drawing.overlay import typeface
 from mtvit_core.errors import DataError
 
@@ -25,6 +26,13 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int, captions: Seque
     Raises:
         DataError: there is no picture, or captions and pictures differ in number.
     """
+    for argument, given, kind in (("pictures", pictures, Image.Image), ("captions", captions, str)):
+        if not isinstance(given, Sequence) or not all(isinstance(one, kind) for one in given):
+            raise refuse(f"contact sheet: {argument}", given, f"a list of {kind.__name__}", DataError)
+    if not isinstance(columns, int) or isinstance(columns, bool) or columns < 1:
+        raise DataError(f"contact sheet: columns is {shown(columns)}; give a whole number from 1 up.")
+    if any(0 in picture.size for picture in pictures):
+        raise DataError("contact sheet: a picture has no pixels; leave it out.")
     if not pictures:
         raise DataError("contact sheet: there is no picture to show; choose at least one image.")
     if captions and len(captions) != len(pictures):

@@ -6,7 +6,9 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
+from mtvit_core.arguments import require
 from mtvit_core.drawing.palette import Colour, class_colour
+from mtvit_core.errors import DataError
 from mtvit_core.structures.pixel_maps import VOID, CategoryMap, DenseMap, PixelMap
 
 #: Pixels that belong to no category, and numbers that are not known.
@@ -23,6 +25,7 @@ def draw_map(values: PixelMap, image: UInt8[Tensor, "3 H W"] | None = None) -> I
             of any other number the first is drawn. Categories get their colours, segments an outline.
         image: The original, which shines through categories; None for flat colours.
     """
+    require("draw_map: values", values, (DenseMap, CategoryMap), "a map, as result.maps['seg']", DataError)
     if isinstance(values, DenseMap):
         return Image.fromarray(_dense(values))
     return Image.fromarray(_categories(values, image))

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
+from mtvit_core.arguments import NUMBER, refuse, require
 from mtvit_core.drawing.contact_sheet import contact_sheet
 from mtvit_core.drawing.overlay import Overlay, Rectangle
 from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, UNTRACKED, Colour, class_colour
+from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.instances import Instances
@@ -65,6 +68,9 @@ def draw_instances(
     Returns:
         A picture of the image's size, or a whole multiple of it where the image is small.
     """
+    require("draw_instances: instances", instances, Instances, "Instances, as result.instances", DataError)
+    require("draw_instances: min_keypoint_score", min_keypoint_score, NUMBER, "a number from 0 to 1")
+    require("draw_instances: by_object", by_object, (bool, np.bool_), "True or False")
     things = []
     for i, rle in enumerate(instances.rles):
         label = int(instances.labels[i])
@@ -100,6 +106,8 @@ def draw_annotations(
     Returns:
         A picture of the image's size, or a whole multiple of it where the image is small.
     """
+    require("draw_annotations: annotations", annotations, Annotations, "Annotations", DataError)
+    require("draw_annotations: categories", categories, Categories, "Categories", DataError)
     things = []
     for i, label in enumerate(annotations.labels.tolist()):
         crowd = bool(annotations.is_crowd[i])
@@ -122,6 +130,8 @@ def _called(name: str, track: int | None) -> str:
 
 
 def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing]) -> Image.Image:
+    if not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3:
+        raise refuse("draw: image", image, "a uint8 tensor 3 x H x W", ShapeError)
     overlay = Overlay(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy(force=True)))
     # Large ones first, so that small ones stay in sight.
     things = sorted(things, key=lambda thing: -(thing.box[2] - thing.box[0]) * (thing.box[3] - thing.box[1]))

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from mtvit_core.arguments import NUMBER, require, shown
 from mtvit_core.errors import ConfigError
 from mtvit_core.inference.people import PERSON_SCORE
 from mtvit_core.results.linking import MIN_LINK
@@ -41,7 +44,16 @@ class PredictOptions:
             value = getattr(self, name)
             if name == "part_score" and value is None:
                 continue
-            if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"predict: {name} is {value!r}; give a number from 0 to 1.")
+            if not (
+                isinstance(value, NUMBER)
+                and not isinstance(value, bool)
+                and math.isfinite(value)
+                and 0 <= value <= 1
+            ):
+                raise ConfigError(f"predict: {name} is {shown(value)}; give a number from 0 to 1.")
+        for name in ("link", "bgr"):
+            require(f"predict: {name}", getattr(self, name), (bool, np.bool_), "True or False")
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise ConfigError(f"predict: batch_size is {self.batch_size!r}; give a whole number from 1 up.")
+            raise ConfigError(
+                f"predict: batch_size is {shown(self.batch_size)}; give a whole number from 1 up."
+            )

@@ -5,10 +5,12 @@ from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtvit_core.arguments import require
 from mtvit_core.errors import ShapeError
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import people_of, posed_names
@@ -85,7 +87,8 @@ def predict_stream(
         ShapeError: as ``predict``, when the image is reached.
         DataError: likewise.
     """
-    options = options or PredictOptions()
+    options = PredictOptions() if options is None else options
+    require("predict: options", options, PredictOptions, "mtvit_core.PredictOptions(...)")
     apart = [task.name for task in model.task_list if not task.linkable]
     pairs = _paired(image_items(images), boxes)
     while chunk := list(islice(pairs, options.batch_size)):
@@ -107,12 +110,17 @@ def _finished(result: ImageResult, options: PredictOptions, apart: Collection[st
 
 
 def _listed(boxes: Boxes) -> list[ImageBoxes]:
-    if isinstance(boxes, str | bytes | Mapping) or not isinstance(boxes, Iterable):
+    _check_boxes(boxes)
+    return list(boxes)
+
+
+def _check_boxes(boxes: object) -> None:
+    single = isinstance(boxes, Tensor | np.ndarray) and boxes.ndim == 0
+    if single or isinstance(boxes, str | bytes | Mapping) or not isinstance(boxes, Iterable):
         raise ShapeError(
             f"predict: boxes is a {type(boxes).__name__}; give one list of boxes per image, each M x 4 or "
             "M x 5."
         )
-    return list(boxes)
 
 
 def _paired(images: Iterable[ImageLike], boxes: Boxes | None) -> Iterator[tuple[ImageLike, Any]]:
@@ -121,6 +129,7 @@ def _paired(images: Iterable[ImageLike], boxes: Boxes | None) -> Iterator[tuple[
         yield from ((image, None) for image in images)
         return
     lacking = object()
+    _check_boxes(boxes)
     pairs: Iterable[Any] = zip_longest(images, boxes, fillvalue=lacking)
     for i, (image, people) in enumerate(pairs):
         if image is lacking or people is lacking:

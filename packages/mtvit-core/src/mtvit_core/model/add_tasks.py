@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtvit_core.arguments import require
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -23,6 +24,7 @@ def add_tasks(model: MultiTaskViT, tasks: Sequence[str] | Mapping[str, Any]) -> 
         PluginError: a task is there already, not installed or broken.
         ConfigError: a setting is unknown or does not fit.
     """
+    require("add_tasks: model", model, MultiTaskViT, "a model of mtvit")
     every = [*model.task_list, *make_tasks(tasks, model.categories)]
     person = model.canvases["person"]
     more = MultiTaskViT(model.backbone, every, model.categories, person, model.framing, model.queries)

@@ -9,7 +9,7 @@ from torch import nn
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.config import validate
-from mtvit_core.errors import MtvitError, PluginError
+from mtvit_core.errors import ConfigError, MtvitError, PluginError
 from mtvit_core.plugins.origin import BrokenPlugin
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.instances import belongs
@@ -115,6 +115,33 @@ def check_views(tasks: Sequence[AnyTask]) -> None:
                 f"task {task.name!r}: its view is {task.view!r}, but it declares "
                 f"{', '.join(sorted(task.views))}; add the view to `views`."
             )
+
+
+def check_task_names(tasks: Sequence[AnyTask]) -> None:
+    """Refuse tasks of the same name.
+
+    Raises:
+        PluginError: naming it.
+    """
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise PluginError(f"model: task {name!r} is listed twice; name each task once.")
+
+
+def check_crops(tasks: Sequence[AnyTask]) -> None:
+    """Refuse tasks that look at persons on different kinds of crops.
+
+    Raises:
+        ConfigError: naming two of them.
+    """
+    rules = {task.crop: task.name for task in tasks if task.view == "person"}
+    if len(rules) > 1:
+        (first, one), (second, other), *_ = rules.items()
+        raise ConfigError(
+            f"model: task {one!r} looks at {first!r} crops and task {other!r} at {second!r} ones; a model "
+            "cuts one kind of crops, so make two models."
+        )
 
 
 def check_group_names(owned: Sequence[tuple[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mtvit_core.arguments import require, require_size, require_table
 from mtvit_core.backbones.family import family_of
 from mtvit_core.backbones.interface import Backbone, Option
 from mtvit_core.errors import MtvitError, PluginError
@@ -34,8 +35,11 @@ def create_backbone(
         CheckpointError: the file does not hold the weights of this model.
         PluginError: no plugin brings the family, or the family's own code raises or makes something else.
     """
+    require("backbone: name", name, str, "a text, as 'vit_small_patch16_224'")
+    require_size(f"backbone {name!r}: canvas", canvas)
+    require(f"backbone {name!r}: pretrained", pretrained, (bool, str, Path), "True, False or a path")
+    given = dict(require_table(f"backbone {name!r}: options", options or {}, "options by name"))
     found = registry().family(family_of(name), name)
-    given = dict(options or {})
     try:
         backbone = found.cls().create(name, canvas, pretrained, dict(given))
     except MtvitError:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtvit_core.arguments import listed, refuse, require, require_size, shown
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.assembly import make_task
@@ -13,7 +14,7 @@ from mtvit_core.model.trial import require_sound_plugins
 from mtvit_core.plugins.registry import registry
 from mtvit_core.plugins.registry import tasks as installed
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
-from mtvit_core.tasks.instance_group import Queries
+from mtvit_core.tasks.instance_group import GroupPlan, Queries
 from mtvit_core.tasks.task import Task
 
 
@@ -31,10 +32,8 @@ def make_tasks(tasks: Sequence[str] | Mapping[str, Any], categories: Categories)
     """
     check_names("tasks", tasks)
     if not isinstance(categories, Categories):
-        raise ConfigError(
-            f"categories: {categories!r:.60} is a {type(categories).__name__}; give Categories, as "
-            "Categories((Category(1, 'cat'), Category(2, 'dog')))."
-        )
+        wanted = "Categories, as Categories((Category(1, 'cat'), Category(2, 'dog')))"
+        raise refuse("categories", categories, wanted)
     if registry().strict:
         require_sound_plugins()
     settings: Mapping[str, Any] = tasks if isinstance(tasks, Mapping) else {}
@@ -51,14 +50,12 @@ def check_names(argument: str, names: object) -> None:
     """
     if isinstance(names, str):
         raise ConfigError(f"{argument}: {names!r} is one text; give a list of names, as [{names!r}].")
-    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{argument}: {names!r:.60} is no list of names; give names, or settings by name.")
-
-
-def _check_size(argument: str, size: object) -> None:
-    whole = isinstance(size, Sequence) and all(isinstance(n, int) and n > 0 for n in size)
-    if not whole or not isinstance(size, Sequence) or len(size) != 2:
-        raise ConfigError(f"{argument}: {size!r:.60} is no size; give rows and columns, as (640, 640).")
+    if (
+        not listed(names)
+        or not isinstance(names, Iterable)
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise ConfigError(f"{argument}: {shown(names)} is no list of names; give names, or settings by name.")
 
 
 def build(
@@ -86,7 +83,10 @@ def build(
         ConfigError: the backbone or a setting is unknown or does not fit.
         PluginError: a task is not installed or broken.
     """
-    _check_size("canvas", canvas)
-    _check_size("person_canvas", person_canvas)
+    require("backbone", backbone, (str, Backbone), "the name of one, or a mtvit_core.Backbone")
+    require_size("canvas", canvas)
+    require_size("person_canvas", person_canvas)
+    if not isinstance(queries, GroupPlan) and queries not in ("task", "instance"):
+        raise ConfigError(f"queries: {shown(queries)} is none of the choices; give 'task' or 'instance'.")
     made = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, canvas, pretrained)
     return MultiTaskViT(made, make_tasks(tasks, categories), categories, person_canvas, queries=queries)

@@ -6,25 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mtvit_core.__about__ import __version__
-from mtvit_core.errors import CheckpointError, ConfigError, PluginError
-from mtvit_core.files import whole_file
+from mtvit_core.arguments import as_path, require_table
+from mtvit_core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MtvitError,
+    PluginError,
+    making_sense_of,
+)
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import check_names, make_tasks
 from mtvit_core.model.convert import convert
 from mtvit_core.model.model_file import check_target, own_file, unwrapped, what_else
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_core.published.source import PICKLES, is_hub_id
-from mtvit_core.state_dicts import differences
+from mtvit_core.model.writing import FORMAT, write_model
+from mtvit_core.published.source import PICKLES, fetch, is_hub_id
+from mtvit_core.state_dicts import differences, shapes_of
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.framing import framing_from_json, framing_to_json
-from mtvit_core.tasks.instance_group import queries_from_json, queries_to_json
+from mtvit_core.structures.framing import framing_from_json
+from mtvit_core.tasks.instance_group import queries_from_json
 
-#: Version of the file's layout; readers refuse others.
-FORMAT = "mtvit-1"
 #: What every header holds.
 HEADER = ("backbone", "canvases", "tasks", "categories")
 
@@ -41,36 +45,10 @@ def save(model: nn.Module, path: str | Path, extra: Mapping[str, Any] | None = N
         CheckpointError: it is no model, the folder does not exist, the name does not end in
             ``.safetensors``, ``extra`` is no plain data, or the file cannot be written.
     """
-    target = Path(path)
+    target = as_path("save: path", path, CheckpointError)
+    require_table("save: extra", {} if extra is None else extra, "plain data by name")
     check_target(target)
-    inside = unwrapped(model)
-    try:
-        header = json.dumps(_header(inside, extra or {}))
-    except (TypeError, ValueError) as cause:
-        raise CheckpointError(f"checkpoint {target}: extra is no plain data ({cause}).") from None
-    weights = {
-        key.replace("_orig_mod.", ""): value.detach().cpu().contiguous()  # where only a part is compiled
-        for key, value in inside.state_dict().items()
-    }
-    try:
-        with whole_file(target) as partial:
-            save_file(weights, partial, metadata={"mtvit": header})
-    except (OSError, SafetensorError) as cause:
-        raise CheckpointError(f"checkpoint {target}: it cannot be written ({cause}).") from cause
-
-
-def _header(model: MultiTaskViT, extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": __version__,
-        "backbone": {"name": model.backbone.name, "options": model.backbone.options},
-        "canvases": model.canvases,
-        "framing": framing_to_json(model.framing),
-        "queries": queries_to_json(model.queries),
-        "tasks": {task.name: task.config.model_dump(mode="json") for task in model.task_list},
-        "categories": model.categories.to_json(),
-        "extra": dict(extra),
-    }
+    write_model(unwrapped(model), target, extra or {})
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -99,6 +77,9 @@ def read_header(path: str | Path) -> dict[str, Any]:
     missing = [key for key in HEADER if key not in header]
     if missing:
         raise CheckpointError(f"checkpoint {source}: its header lacks {missing[0]!r}; write it again.")
+    tasks = header["tasks"]
+    if not isinstance(tasks, dict) or not all(isinstance(settings, dict) for settings in tasks.values()):
+        raise CheckpointError(f"checkpoint {source}: its header holds no settings of tasks; write it again.")
     return header
 
 
@@ -118,8 +99,8 @@ def load(
     """Read a model that ``save`` wrote, or convert a published checkpoint.
 
     Args:
-        path: The file, or the folder of a run that holds it; or a published checkpoint: a folder, a hub id or
-            an official file, see ``mtvit_core.convert``.
+        path: The file, the folder of a run that holds it, or the hub id of a model that was pushed; or a
+            published checkpoint: a folder, a hub id or an official file, see ``mtvit_core.convert``.
         tasks: Which of its tasks to load; all by default.
         settings: By task, settings to use in place of those it was saved with, as
             ``{"seg": {"results": ["panoptic"]}}``; its weights must still fit.
@@ -133,20 +114,36 @@ def load(
         ConfigError: what it was built with is unknown here, such as a setting of another version of a plugin;
             or a setting that was given is unknown or has a wrong value.
     """
+    as_path("load: path", path, CheckpointError)
+    require_table("load: settings", {} if settings is None else settings, "tables of settings by task")
+    path = _fetched(path)
     if is_published(path):
         return _load_published(path, tasks, settings or {})
     header = read_header(path)
     _check_held(path, tasks, list(header["tasks"]))
     own = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
     try:
-        model = _rebuild(header, _changed(path, own, settings or {}))
-    except (PluginError, ConfigError) as cause:
-        raise type(cause)(f"checkpoint {path}: {cause}") from None
+        with making_sense_of("its header", "the file is damaged: fetch or write it again", CheckpointError):
+            table = _changed(path, own, settings or {})
+            _check_sizes(header, table, own_file(path) or Path(path))
+            model = _rebuild(header, table)
+    except MtvitError as cause:
+        kinds = (PluginError, ConfigError, CheckpointError, DataError, MtvitError)
+        kind = next(kind for kind in kinds if isinstance(cause, kind))
+        raise kind(f"checkpoint {path}: {cause}") from cause.__cause__
     left_out = [f"tasks.{name}." for name in header["tasks"] if name not in own]
     if model.instance_group is None:
         left_out.append("instance_group.")
     load_weights(model, own_file(path) or Path(path), skip=tuple(left_out))
     return model.eval()
+
+
+def _fetched(path: str | Path) -> str | Path:
+    """Return the folder of a model of ours that a hub id names; anything else stays as it is."""
+    if Path(path).exists() or not is_hub_id(str(path)):
+        return path
+    folder = fetch(str(path))
+    return path if own_file(folder) is None else folder
 
 
 def is_published(path: str | Path) -> bool:
@@ -193,12 +190,27 @@ def _changed(path: str | Path, held: Mapping[str, Any], given: Mapping[str, Any]
 
 
 def _check_held(path: str | Path, tasks: Sequence[str] | None, held: Sequence[str]) -> None:
-    check_names("tasks", tasks or ())
+    check_names("tasks", () if tasks is None else tasks)
     unknown = sorted(set(tasks or ()) - set(held))
     if unknown:
         raise CheckpointError(
             f"checkpoint {path}: it has no task {unknown[0]!r}; it holds {', '.join(held) or 'none'}."
         )
+
+
+def _check_sizes(header: Mapping[str, Any], settings: Mapping[str, Any], file: Path) -> None:
+    """Refuse a header of other sizes than the weights beside it, which could take all memory.
+
+    Raises:
+        CheckpointError: naming the first key.
+    """
+    with safe_open(file, framework="pt") as opened:
+        found = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
+    for key, shape in shapes_of(lambda: _rebuild(header, settings)).items():
+        if key in found and found[key] != shape:
+            raise CheckpointError(
+                f"its weights do not fit the model: {key} is {found[key]} instead of {shape}."
+            )
 
 
 def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:

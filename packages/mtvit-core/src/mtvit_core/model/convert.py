@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from mtvit_core.errors import CheckpointError, ConfigError
+from mtvit_core.arguments import as_path, require, require_size
+from mtvit_core.errors import CheckpointError, ConfigError, making_sense_of
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.model_file import own_file
@@ -14,7 +15,7 @@ from mtvit_core.plugins.registry import published_formats
 from mtvit_core.published.format import BASE, Blueprint, Choices, PublishedFormat
 from mtvit_core.published.recipe import Shape
 from mtvit_core.published.source import Source, Stored, open_source
-from mtvit_core.state_dicts import listed
+from mtvit_core.state_dicts import listed, shapes_of
 
 #: How all keys of our models begin.
 OWN = ("backbone.", "tasks.", "instance_group.")
@@ -42,6 +43,12 @@ def convert(
             shapes are not exactly those of its kind.
         ConfigError: an argument means nothing to this kind of source.
     """
+    for argument, given in (("source", source), ("base", base)):
+        if given is not None or argument == "source":
+            as_path(f"convert: {argument}", given, CheckpointError)
+    require("convert: dataset", dataset, (str, type(None)), "the name of a data set")
+    if image_size is not None:
+        require_size("convert: image_size", image_size)
     formats = published_formats()
     allowed = [cls for format_ in formats for cls in format_.pickles]
     found = open_source(source, allowed)
@@ -50,7 +57,11 @@ def convert(
     for name in ("base", "dataset", "image_size"):
         if getattr(choices, name) is not None and name not in format_.takes:
             raise ConfigError(f"source {source}: {format_.name} does not use {name}; leave it out.")
-    plan = format_.blueprint(found, choices)
+    with making_sense_of(f"source {source}: it", f"{format_.name} writes otherwise", CheckpointError):
+        plan = format_.blueprint(found, choices)
+    planned = shapes_of(lambda: build_model(plan))
+    if planned:
+        _check_fits(planned, plan, _tensors(found, choices.base), found.where, format_.name)
     return fill(build_model(plan), plan, found, format_.name, choices.base).eval()
 
 
@@ -112,18 +123,31 @@ def fill(
     Raises:
         CheckpointError: listing the keys that are missing, unexpected or of another shape.
     """
-    tensors = dict(source.tensors)
-    if base is not None:
-        tensors |= {BASE + key: stored for key, stored in base.tensors.items()}
-    own = model.state_dict()
-    assert own.keys() == plan.recipes.keys(), own.keys() ^ plan.recipes.keys()
-    problems = _misfits({key: tuple(value.shape) for key, value in own.items()}, plan, tensors)
-    if problems:
-        raise CheckpointError(f"source {source.where}: its weights are not those of {name}: {problems}.")
+    own, tensors = model.state_dict(), _tensors(source, base)
+    shapes = {key: tuple(value.shape) for key, value in own.items()}
+    _check_fits(shapes, plan, tensors, source.where, name)
     for key, value in own.items():
         recipe = plan.recipes[key]
         value.copy_(recipe.make([tensors[part].read() for part in recipe.keys]).view(value.shape))
     return model
+
+
+def _tensors(source: Source, base: Source | None) -> dict[str, Stored]:
+    added = {} if base is None else {BASE + key: stored for key, stored in base.tensors.items()}
+    return {**source.tensors, **added}
+
+
+def _check_fits(
+    own: Mapping[str, Shape], plan: Blueprint, tensors: Mapping[str, Stored], where: str, name: str
+) -> None:
+    odd = sorted(own.keys() ^ plan.recipes.keys())
+    if odd:
+        raise CheckpointError(
+            f"source {where}: its settings or its weights lack {odd[0]!r}, so it is no {name}."
+        )
+    problems = _misfits(own, plan, tensors)
+    if problems:
+        raise CheckpointError(f"source {where}: its weights are not those of {name}: {problems}.")
 
 
 def _misfits(own: Mapping[str, Shape], plan: Blueprint, tensors: Mapping[str, Stored]) -> str:

@@ -12,18 +12,21 @@ from torch import Tensor, nn
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
-from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import PERSON_SCORE
 from mtvit_core.inference.predict import predict, predict_stream
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
     TaskModules,
+    check_crops,
     check_group_names,
+    check_task_names,
     check_views,
     check_weights,
 )
 from mtvit_core.model.finite import blaming_weights
+from mtvit_core.model.hub.card import About
+from mtvit_core.model.hub.push import push
 from mtvit_core.model.modes import evaluating
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.results.linking import MIN_LINK
@@ -80,10 +83,10 @@ class MultiTaskViT(nn.Module):
                 tasks look at persons on different kinds of crops; or no task can share queries.
         """
         super().__init__()
-        _check_names(tasks)
+        check_task_names(tasks)
         check_views(tasks)
         if any(task.view == "person" for task in tasks):
-            _check_crops(tasks)
+            check_crops(tasks)
             check_divides(person_canvas, backbone.spec.patch, "person canvas")
         self.backbone = backbone
         self.task_list = tuple(tasks)
@@ -248,6 +251,19 @@ class MultiTaskViT(nn.Module):
         """Yield the results of any number of images, holding those of one pass at a time."""
         return predict_stream(self, images, boxes, options)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        about: About | None = None,
+        private: bool = False,
+        token: str | None = None,
+    ) -> str:
+        """Upload the weights and a model card to the hub; ``mtvit_core.load(repo_id)`` reads them back.
+
+        See ``mtvit_core.model.hub.push.push``, and ``mtvit_core.About`` for what the card tells.
+        """
+        return push(self, repo_id, about, private, token)
+
     def losses(
         self, batch: Batch, view: View = "image", lessons: Mapping[str, Any] = NO_LESSONS
     ) -> dict[str, Float[Tensor, ""]]:
@@ -292,20 +308,3 @@ class MultiTaskViT(nn.Module):
 
 def _distilled(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"distill_{name}": value for name, value in terms.items()}
-
-
-def _check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
-    names = [task.name for task in tasks]
-    for name in names:
-        if names.count(name) > 1:
-            raise PluginError(f"model: task {name!r} is listed twice; name each task once.")
-
-
-def _check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:
-    rules = {task.crop: task.name for task in tasks if task.view == "person"}
-    if len(rules) > 1:
-        (first, one), (second, other), *_ = rules.items()
-        raise ConfigError(
-            f"model: task {one!r} looks at {first!r} crops and task {other!r} at {second!r} ones; a model "
-            "cuts one kind of crops, so make two models."
-        )

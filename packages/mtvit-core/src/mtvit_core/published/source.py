@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mtvit_core.errors import CheckpointError
+from mtvit_core.errors import CheckpointError, one_line
 
 #: Keys under which training scripts nest the weights in a file of ``torch.save``.
 NESTS = ("model", "state_dict")
@@ -114,7 +114,7 @@ def open_source(where: str | Path, allowed: Iterable[type] = ()) -> Source:
     """
     path, name = Path(where), str(where)
     if not path.exists() and is_hub_id(name):
-        path = _download(name)
+        path = fetch(name)
     if path.is_dir():
         return _open_folder(path, name, allowed)
     if not path.is_file():
@@ -122,7 +122,15 @@ def open_source(where: str | Path, allowed: Iterable[type] = ()) -> Source:
     return Source(name, _tensors_of(path, name, allowed))
 
 
-def _download(name: str) -> Path:
+def fetch(name: str) -> Path:
+    """Download a model from the hub, or find it in the cache.
+
+    Args:
+        name: Its hub id.
+
+    Raises:
+        CheckpointError: it cannot be had.
+    """
     from huggingface_hub import snapshot_download
 
     try:
@@ -227,10 +235,9 @@ def _pickled(path: Path, name: str, allowed: Iterable[type]) -> dict[str, Stored
             f"source {name}: its pickle {what} mtvit runs nothing that a file names; "
             "where you trust it, save its weights alone as safetensors."
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as cause:
-        words = " ".join(str(cause).split())
+    except Exception as cause:  # a damaged pickle makes torch raise anything
         raise CheckpointError(
-            f"source {name}: damaged, or not written by torch.save ({words:.200})."
+            f"source {name}: damaged, or not written by torch.save ({one_line(cause)})."
         ) from None
     weights = _nested(found)
     odd = [key for key, value in weights.items() if not isinstance(value, Tensor)]
@@ -253,7 +260,7 @@ def _unpickle(path: Path) -> Any:
 def _refused_globals(path: Path, classes: Iterable[type]) -> str:
     try:
         found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (ValueError, RuntimeError, OSError):  # files of torch before 1.6
+    except Exception:  # files of torch before 1.6, and damaged ones
         return ""
     known = {f"{c.__module__}.{c.__name__}" for c in classes}
     return ", ".join(sorted(set(found) - known))

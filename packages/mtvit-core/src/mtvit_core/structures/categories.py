@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from mtvit_core.errors import DataError
+from mtvit_core.arguments import as_tuple, require, shown
+from mtvit_core.errors import DataError, making_sense_of
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 
 if TYPE_CHECKING:
@@ -38,10 +39,19 @@ class Category:
             DataError: the id is no whole number, or the name no text.
         """
         if isinstance(self.id, bool) or not isinstance(self.id, SupportsIndex):
-            raise DataError(f"category {self.name!r}: its id is {self.id!r}; give a whole number.")
+            raise DataError(f"category {shown(self.name)}: its id is {shown(self.id)}; give a whole number.")
         if not isinstance(self.name, str):
-            raise DataError(f"category {self.id}: its name is {self.name!r}; give a text.")
-        object.__setattr__(self, "id", operator.index(self.id))  # numpy's numbers are not JSON's
+            raise DataError(f"category {self.id}: its name is {shown(self.name)}; give a text.")
+        kinds = (KeypointSchema, type(None))
+        require(
+            f"category {self.id}: keypoints", self.keypoints, kinds, "a KeypointSchema or None", DataError
+        )
+        try:
+            object.__setattr__(self, "id", operator.index(self.id))  # numpy's numbers are not JSON's
+        except TypeError:  # an array of several
+            raise DataError(
+                f"category {shown(self.name)}: its id is {shown(self.id)}; give a whole number."
+            ) from None
         object.__setattr__(self, "name", str(self.name))
 
 
@@ -59,6 +69,9 @@ class Categories:
 
     def __post_init__(self) -> None:
         """Refuse an empty list and ids that are listed twice."""
+        for name in ("items", "images"):
+            given = as_tuple(f"categories: {name}", getattr(self, name), Category)
+            object.__setattr__(self, name, given)
         if not self.items:
             raise DataError("categories: the list is empty; a data set needs at least one category.")
         for listed in (self.items, self.images):
@@ -110,14 +123,19 @@ class Categories:
 
     @classmethod
     def from_json(cls, data: list[dict[str, Any]]) -> "Categories":
-        """Build categories from what ``to_json`` returned."""
-        listed: dict[bool, list[Category]] = {False: [], True: []}
-        for entry in data:
-            points = entry["keypoints"]
-            schema = None if points is None else KeypointSchema.from_json(points)
-            category = Category(int(entry["id"]), str(entry["name"]), schema)
-            listed[entry.get("of") == "images"].append(category)
-        return cls(tuple(listed[False]), tuple(listed[True]))
+        """Build categories from what ``to_json`` returned.
+
+        Raises:
+            DataError: it is something else.
+        """
+        with making_sense_of("categories: the list", "give what Categories.to_json returns"):
+            listed: dict[bool, list[Category]] = {False: [], True: []}
+            for entry in data:
+                points = entry["keypoints"]
+                schema = None if points is None else KeypointSchema.from_json(points)
+                category = Category(entry["id"], entry["name"], schema)
+                listed[entry.get("of") == "images"].append(category)
+            return cls(tuple(listed[False]), tuple(listed[True]))
 
 
 _NAMES = (

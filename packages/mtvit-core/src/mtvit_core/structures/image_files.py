@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from mtvit_core.arguments import as_path, require
 from mtvit_core.errors import DataError
 
 #: Most pixels an image may have unless a caller says otherwise: 256 MiB once decoded to RGB.
@@ -58,7 +59,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
         DataError: The file is missing, empty, a folder, not an image, damaged, over ``max_pixels``, or holds
             values whose range is unknown (32-bit integers and floats).
     """
-    path = Path(path)
+    path = as_path("read_image: path", path, DataError)
+    require("read_image: max_pixels", max_pixels, int, "a whole number")
     _check_file(path)
     with _quiet(), _open(path, str(path), max_pixels) as image:
         return _pixels(image, str(path))
@@ -121,7 +123,7 @@ def upright_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
         return (image.width, image.height) if lying else (image.height, image.width)
 
 
-def find_images(paths: Iterable[str | Path]) -> list[Path]:
+def find_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     """List image files: files as given, folders by their image files sorted by name.
 
     Folders within folders and files whose names start with a dot are left out.
@@ -129,8 +131,11 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     Raises:
         DataError: A path does not exist, or a folder holds no image.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    require("find_images: paths", paths, Iterable, "paths of files or folders", DataError)
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in (as_path("find_images: a path", path, DataError) for path in paths):
         if path.is_dir():
             found += _images_of(path)
         elif path.exists():

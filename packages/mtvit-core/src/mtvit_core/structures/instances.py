@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from mtvit_core.arguments import NUMBER, require
 from mtvit_core.rows import Rows, places
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.masks import Rle, decode_rle
@@ -203,6 +204,7 @@ class Instances:
 
     def above(self, score: float) -> "Instances":
         """Select objects whose score, the largest of rows of one query and class, is at least ``score``."""
+        require("result: score", score, NUMBER, "a number from 0 to 1")
         return self[self._of_objects(self.scores) >= score]
 
     def _of_objects(self, scores: Float[Tensor, " M"]) -> Float[Tensor, " M"]:

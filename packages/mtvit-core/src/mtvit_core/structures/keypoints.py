@@ -1,10 +1,14 @@
 """Keypoint schemas: what the keypoints of a category are called, how they connect, mirror and score."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtvit_core.errors import DataError
+import numpy as np
+
+from mtvit_core.arguments import as_tuple, shown
+from mtvit_core.errors import DataError, making_sense_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,16 @@ class KeypointSchema:
         Raises:
             DataError: one does not, a keypoint has two mirror images, or a sigma is not positive.
         """
+        for name, kind in (
+            ("names", str),
+            ("skeleton", Sequence),
+            ("flip_pairs", Sequence),
+            ("sigmas", float),
+        ):
+            given = as_tuple(f"keypoint schema: {name}", getattr(self, name), kind)
+            object.__setattr__(self, name, given)
+        for name in ("skeleton", "flip_pairs"):
+            object.__setattr__(self, name, tuple(_pair(name, pair) for pair in getattr(self, name)))
         count = len(self.names)
         for field, pairs in (("skeleton", self.skeleton), ("flip_pairs", self.flip_pairs)):
             bad = [pair for pair in pairs if not all(0 <= i < count for i in pair)]
@@ -73,13 +87,24 @@ class KeypointSchema:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "KeypointSchema":
-        """Build a schema from what ``to_json`` returned."""
-        return cls(
-            names=tuple(data["names"]),
-            skeleton=tuple((int(a), int(b)) for a, b in data["skeleton"]),
-            flip_pairs=tuple((int(a), int(b)) for a, b in data["flip_pairs"]),
-            sigmas=tuple(float(s) for s in data["sigmas"]),
-        )
+        """Build a schema from what ``to_json`` returned.
+
+        Raises:
+            DataError: it is something else.
+        """
+        with making_sense_of("keypoint schema: it", "give what KeypointSchema.to_json returns"):
+            return cls(
+                names=tuple(data["names"]),
+                skeleton=tuple((int(a), int(b)) for a, b in data["skeleton"]),
+                flip_pairs=tuple((int(a), int(b)) for a, b in data["flip_pairs"]),
+                sigmas=tuple(float(s) for s in data["sigmas"]),
+            )
+
+
+def _pair(name: str, pair: Sequence[Any]) -> tuple[int, int]:
+    if len(pair) != 2 or not all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in pair):
+        raise DataError(f"keypoint schema: {name} holds {shown(pair)}; give pairs of whole numbers.")
+    return int(pair[0]), int(pair[1])
 
 
 _SIDES = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")

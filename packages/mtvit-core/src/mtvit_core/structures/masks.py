@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int64
 from numpy import ndarray
 from pycocotools import mask as coco_mask
 
-from mtvit_core.errors import DataError
+from mtvit_core.arguments import refuse, require, shown
+from mtvit_core.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,26 @@ class Rle:
     size: tuple[int, int]
     counts: str
 
+    def __post_init__(self) -> None:
+        """Refuse what is no size or no text.
+
+        Raises:
+            DataError: naming it.
+        """
+        whole = isinstance(self.size, Sequence) and all(isinstance(n, int | np.integer) for n in self.size)
+        if not whole or len(self.size) != 2 or min(self.size) < 0:
+            raise DataError(f"mask: its size is {shown(self.size)}; give rows and columns.")
+        require("mask: its counts", self.counts, str, "COCO's compressed run lengths as a text", DataError)
+
 
 def encode_rle(mask: Bool[ndarray, "H W"]) -> Rle:
-    """Compress a mask."""
+    """Compress a mask.
+
+    Raises:
+        ShapeError: it is no array of truth values or numbers, H x W.
+    """
+    if not isinstance(mask, ndarray) or mask.ndim != 2 or mask.dtype.kind not in "bui":
+        raise refuse("encode_rle: mask", mask, "a numpy array H x W of truth values", ShapeError)
     coded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return Rle(tuple(coded["size"]), coded["counts"].decode("ascii"))
 
@@ -37,6 +55,7 @@ def decode_rle(rle: Rle) -> Bool[ndarray, "H W"]:
     Raises:
         DataError: The text is not COCO's form, or its runs do not fill the size.
     """
+    require("decode_rle: rle", rle, Rle, "mtvit_core.Rle(size, counts)", DataError)
     height, width = rle.size
     ends = np.cumsum(run_lengths(rle.counts))
     if (ends[-1] if len(ends) else 0) != height * width:

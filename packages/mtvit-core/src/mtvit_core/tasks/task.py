@@ -1,7 +1,7 @@
 """The task contract: everything a plugin provides, from tokens to evaluation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
@@ -168,6 +168,24 @@ class Task(ABC, Generic[C, P, T]):
     @abstractmethod
     def head(self, backbone: BackboneSpec) -> nn.Module:
         """Return a module ``forward(features: Features) -> predictions``, a frozen dataclass of tensors."""
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """Return what the rows of weights stand for, where that is not a category each.
+
+        A model that goes on with other categories keeps rows of names that it knew, and draws the others, see
+        ``mtvit_core.with_categories``. Weights with one row more for each category need no entry, if their
+        first rows are the categories in order.
+
+        Returns:
+            By module below ``head`` or ``tokens.<group>``, such as ``head.classify``, a name for each row of
+            its weights; the name of its category or of its keypoint, None for a row that is always drawn,
+            anything else for one that stands for no category.
+        """
+        return {}
+
+    def config_for(self, categories: Categories) -> C:
+        """Return the settings with which the task goes on for other categories; its own by default."""
+        return self.config
 
     @abstractmethod
     def targets(self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any) -> T:

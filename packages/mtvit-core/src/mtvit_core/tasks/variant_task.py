@@ -1,6 +1,6 @@
 """A task of several variants: one name and one table of settings, an object for each variant behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Generic
 
 from jaxtyping import Float
@@ -94,6 +94,14 @@ class VariantTask(Task[C, P, T], Generic[C, P, T]):
     def head(self, backbone: BackboneSpec) -> nn.Module:
         """Return the variant's head."""
         return self.variant.head(backbone)
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """Return what the rows of the variant's weights stand for."""
+        return self.variant.named_rows()
+
+    def config_for(self, categories: Categories) -> C:
+        """Return the variant's settings for other categories."""
+        return self.variant.config_for(categories)
 
     def targets(self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any) -> T:
         """Return what the variant's cost and loss read."""

@@ -60,6 +60,12 @@ class PoseTargets:
         return self.known.any(-1)
 
 
+def keypoint_names(categories: Categories) -> list[str]:
+    """Return a name for each place of a keypoint: that of the first category that has one there."""
+    schemas = [category.keypoints.names for category in categories if category.keypoints is not None]
+    return [next(names[k] for names in schemas if k < len(names)) for k in range(categories.max_keypoints)]
+
+
 def schema_table(categories: Categories) -> tuple[Float[Tensor, "C K"], Bool[Tensor, "C K"]]:
     """Sigmas and existence of the keypoints of every category that has some, padded to the most keypoints."""
     labels = categories.keypoint_labels

@@ -1,6 +1,6 @@
 """The one-pass pose task: people and their keypoints from the whole image."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.distill import PoseLesson, pose_distillation, pose_lesson
 from mtvit_pose.onepass.head import OnePassHead, PosePredictions, take
 from mtvit_pose.onepass.loss import match_cost, pose_losses
-from mtvit_pose.onepass.targets import NEEDS, PoseTargets, pose_targets, schema_table
+from mtvit_pose.onepass.targets import NEEDS, PoseTargets, keypoint_names, pose_targets, schema_table
 
 
 class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
@@ -58,6 +58,24 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         """Return the head."""
         sizes = len(self.categories.keypoint_labels), self.categories.max_keypoints
         return OnePassHead(backbone.width, self.config, self.query_request(backbone).layers, *sizes)
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """Classes of the categories with keypoints, and numbers of each keypoint."""
+        classes = [self.categories[label].name for label in self.categories.keypoint_labels]
+        points = keypoint_names(self.categories)
+        offsets = [(point, axis) for point in points for axis in "xy"]
+        judged = [*((point, "seen") for point in points), "quality"]
+        named: dict[str, Sequence[Hashable]] = {
+            f"tokens.{self.name}.score": classes,
+            "head.classify": classes,
+            "head.offset.layers.2": offsets,
+            "head.reader.say.say": [*offsets, *classes, *judged],
+            "head.judge": judged,
+        }
+        if self.config.refine:
+            named["head.embed"] = [(point, i) for point in points for i in range(self.config.embedding)]
+            named["head.rarity"] = points
+        return named
 
     def targets(
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: Any

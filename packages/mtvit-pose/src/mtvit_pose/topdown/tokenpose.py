@@ -1,11 +1,12 @@
 """TokenPose: a learned token for each keypoint becomes its heatmap (Li et al. 2021)."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import ClassVar
 
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
 from mtvit_core.structures.crops import CropRule
+from mtvit_pose.onepass.targets import keypoint_names
 from mtvit_pose.topdown.codec import TOKENPOSE, Codec
 from mtvit_pose.topdown.keypoint_token import TokenPoseHead
 from mtvit_pose.topdown.task import TopDownPose
@@ -32,6 +33,10 @@ class TokenPose(TopDownPose):
         count = self.categories.max_keypoints
         source = LearnedQueries(count, backbone.width)
         return [TokenGroup(self.name, count, 0, source, "joint", (backbone.depth,))]
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """A token per keypoint."""
+        return {f"tokens.{self.name}": keypoint_names(self.categories)}
 
     def head(self, backbone: BackboneSpec) -> TokenPoseHead:
         """A perceptron from token to heatmap."""

@@ -1,11 +1,12 @@
 """ViTPose: a decoder turns the patches of a crop into heatmaps (Xu et al. 2022)."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import ClassVar
 
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.heads.knowledge_tokens import KnowledgeTokens
+from mtvit_pose.onepass.targets import keypoint_names
 from mtvit_pose.topdown.codec import VITPOSE, Codec
 from mtvit_pose.topdown.decoder import ClassicDecoder, SimpleDecoder
 from mtvit_pose.topdown.task import TopDownPose
@@ -22,6 +23,10 @@ class VitPose(TopDownPose):
         if not self.config.knowledge:
             return []
         return [TokenGroup("pose-knowledge", 1, 0, KnowledgeTokens(1, backbone.width), "joint")]
+
+    def named_rows(self) -> Mapping[str, Sequence[Hashable]]:
+        """A heatmap per keypoint."""
+        return {"head.final_layer": keypoint_names(self.categories)}
 
     def head(self, backbone: BackboneSpec) -> ClassicDecoder | SimpleDecoder:
         """The decoder."""

@@ -21,6 +21,8 @@ from mtvit_train.data.samples.augment import AugmentConfig
 
 Size = tuple[PositiveInt, PositiveInt]
 Share = Field(ge=0, le=1)
+#: What becomes of the heads of a model to start from.
+Heads = Literal["keep", "by-name", "fresh"]
 
 
 class Table(BaseModel):
@@ -45,6 +47,9 @@ class ModelConfig(Table):
             queries are one object each for all of them.
         start: A model to start from, which brings all of the above: a file of mtvit, or what
             ``mtvit_core.load`` takes. Empty: none.
+        heads: What becomes of its heads. ``keep``: they stay, and so do its categories. ``by-name``: the
+            categories are those of the data; columns of names that the model knows stay, others are fresh.
+            ``fresh``: all heads are as in a new model, only the backbone stays.
     """
 
     backbone: str = "vit_small_patch16_224"
@@ -55,6 +60,7 @@ class ModelConfig(Table):
     person_size: Size = (256, 192)
     queries: Literal["task", "instance"] = "task"
     start: str = ""
+    heads: Heads = "keep"
 
 
 class ScenesConfig(Table):

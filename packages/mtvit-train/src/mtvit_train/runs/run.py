@@ -22,7 +22,7 @@ from mtvit_train.build.label_counts import exposures, show_exposures
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import DataSplit, make_split
 from mtvit_train.build.tasks import check_tasks, notes_of_crowding, task_names
-from mtvit_train.build.warm_start import known_categories, read_start
+from mtvit_train.build.warm_start import known_categories, notes_of_heads, read_start, telling_of_heads
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.knowledge_token import give_tokens
 from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
@@ -143,7 +143,8 @@ class _Parts:
         check_sharding(config.train)
         tasks = task_names(config)
         start = read_start(config, tasks)
-        found = read_data(config, data, known_categories(start, tasks))
+        with telling_of_heads():
+            found = read_data(config, data, known_categories(start, tasks, config.model.heads))
         config = fitted(config, found.train)
         model = make_model(config, found.train.categories, start)
         give_tokens(config.distill.token, model)
@@ -156,6 +157,7 @@ class _Parts:
             open_teacher(config.distill, model),
             (
                 *found.notes,
+                *notes_of_heads(start, config.model, found.train.categories),
                 *notes_of_crowding(config, found.train, "train"),
                 *notes_of_crowding(config, found.val, "val"),
             ),

@@ -16,6 +16,10 @@ Merge = Literal["id", "name"]
 _BY_NAME = 'make them equal, or merge by name: merge = "name"'
 
 
+class UnknownCategoryError(DataError):
+    """A data set has a category that a model does not know."""
+
+
 def unite(sets: Mapping[str, Categories], merge: Merge) -> Categories:
     """Return every category of the data sets once, in the order of the ids.
 
@@ -108,19 +112,19 @@ def place(category: Category, known: Categories, merge: Merge, where: str) -> in
     """Return the label of a data set's category among those that a model knows.
 
     Raises:
-        DataError: it is none of them, or its id stands for another one there.
+        UnknownCategoryError: it is none of them, or its id stands for another one there.
     """
     for label, other in enumerate(known):
         if other.name == category.name and (merge == "name" or other.id == category.id):
             return label
     taken = known.label_of_id.get(category.id)
     if merge == "id" and taken is not None:
-        raise DataError(
+        raise UnknownCategoryError(
             f"{where}: category {category.id} is called {category.name!r}, but the model knows it as "
             f'{known[taken].name!r}; ids and names must agree, or merge by name: merge = "name".'
         )
     near = did_you_mean(category.name, (other.name for other in known))
-    raise DataError(
+    raise UnknownCategoryError(
         f"{where}: category {category.id} ({category.name!r}) is none of the {len(known)} that the model "
         f"knows.{near}"
     )

@@ -1,0 +1,1 @@
+"""Commands that hand models to the hub."""

@@ -1,0 +1,1 @@
+"""A model for other categories than those it was trained for."""

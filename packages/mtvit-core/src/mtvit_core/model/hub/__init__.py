@@ -1,0 +1,1 @@
+"""A model on the hub: its card, and how it gets there."""
