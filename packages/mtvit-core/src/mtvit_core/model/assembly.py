@@ -9,7 +9,7 @@ from torch import nn
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.config import validate
-from mtvit_core.errors import MtvitError, PluginError
+from mtvit_core.errors import ConfigError, MtvitError, PluginError
 from mtvit_core.plugins.origin import BrokenPlugin
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.instances import belongs
@@ -202,3 +202,41 @@ def read_settings(cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any]) -
     with building(cls, "Config"):
         cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
         return validate(cls.Config, settings, f"tasks.{cls.name}")
+
+
+def maskers_of(modules: Sequence[TaskModules]) -> dict[str, QueryMasker]:
+    """Return the heads that supply attention masks, by the groups that are masked."""
+    return {
+        group.name: each.head
+        for each in modules
+        if isinstance(each.head, QueryMasker)
+        for group in each.groups
+        if group.masked
+    }
+
+
+def check_names(tasks: Sequence[Task[Any, Any, Any]]) -> None:
+    """Refuse a task that is there twice.
+
+    Raises:
+        PluginError: naming it.
+    """
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise PluginError(f"model: task {name!r} is listed twice; name each task once.")
+
+
+def check_crops(tasks: Sequence[Task[Any, Any, Any]]) -> None:
+    """Refuse tasks that look at persons on different kinds of crops.
+
+    Raises:
+        ConfigError: naming two of them.
+    """
+    rules = {task.crop: task.name for task in tasks if task.view == "person"}
+    if len(rules) > 1:
+        (first, one), (second, other), *_ = rules.items()
+        raise ConfigError(
+            f"model: task {one!r} looks at {first!r} crops and task {other!r} at {second!r} ones; a model "
+            "cuts one kind of crops, so make two models."
+        )
