@@ -90,7 +90,8 @@ class Trainer(Generic[Net]):
         self.config = config
         self.ranks = Ranks.current()
         self.device = self.ranks.device(config.device)
-        self.model = model.to(self.device).train()
+        model.to(self.device).train()
+        self.model = model
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema, config.ema_start)
         if config.compile:  # the average is only evaluated, with batches of other sizes
