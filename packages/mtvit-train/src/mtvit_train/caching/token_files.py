@@ -25,6 +25,8 @@ from mtvit_train.state.stored_tensors import TensorFile
 PASS = 8
 #: Most bytes of a file, if it holds one pass at least.
 FILE_BYTES = 2**26
+#: What the header holds, key and checksum; two entries would come in any order.
+STAMP = "cache"
 
 
 class TokenFiles:
@@ -81,11 +83,11 @@ class TokenFiles:
         """Tell whether a file is there, belongs to this cache, and is as it was written."""
         try:
             with safe_open(self.path(file), framework="pt") as stored:
-                told: Mapping[str, str] = stored.metadata() or {}
-                if told.get("key") != self.plan.key:
+                stamp: str = (stored.metadata() or {}).get(STAMP, "")
+                key, _, found = stamp.partition(" ")
+                if key != self.plan.key:
                     return False
-                tokens = {depth: stored.get_tensor(str(depth)) for depth in self.plan.depths}
-                return told.get("sum") == checksum(tokens)
+                return found == checksum({d: stored.get_tensor(str(d)) for d in self.plan.depths})
         except (OSError, SafetensorError):
             return False
 
@@ -100,7 +102,7 @@ class TokenFiles:
             OSError: the disk is full, or refuses; nothing of the attempt is left.
             SafetensorError: the same.
         """
-        told = {"key": self.plan.key, "sum": checksum(tokens)}
+        told = {STAMP: f"{self.plan.key} {checksum(tokens)}"}
         partial = self.folder / f".{file:06d}-{uuid.uuid4().hex}.partial"  # another run may write the same
         try:
             save_file({str(depth): value for depth, value in tokens.items()}, partial, told)
