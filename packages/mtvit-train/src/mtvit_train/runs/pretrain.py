@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.details import Cell, Details, Table
+from mtvit_core.threads import usable_cores
 from mtvit_train.build.data import prepare_data
 from mtvit_train.config.pretraining import PretrainConfig
 from mtvit_train.config.run import RunConfig
