@@ -174,9 +174,8 @@ class _Hooks:
 
     def start(self) -> None:
         """Measure what there is before: the start, and the teacher."""
-        if self.trainer.step or self.folder.measured():
-            return
-        self.measure(0)
+        if not self.trainer.ranks.lead(lambda: self.trainer.step > 0 or self.folder.measured()):
+            self.measure(0)
 
     def report(self, report: Report) -> None:
         if self.trainer.ranks.leads:
