@@ -88,7 +88,8 @@ def test_probes_of_start_end_and_teacher_are_one_table(data: Path, tmp_path: Pat
     (data / "scenes" / "train2017" / "twin.png").write_bytes(
         (data / "scenes" / "val2017" / "000000000002.png").read_bytes()
     )
-    result = go(data, out, "distill", f"probe.data={data / 'scenes'}", "train.evaluate_every=2")
+    more = [f"probe.data={data / 'scenes'}", "train.evaluate_every=2", "distill.image_size=[42, 42]"]
+    result = go(data, out, "distill", *more)
     (data / "scenes" / "train2017" / "twin.png").unlink()
     assert result.exit_code == 0, result.output
     assert "1 images are validation images of probe.data too and are left out: " in result.output

@@ -45,7 +45,9 @@ class LabelledImages:
 
     def shown(self, annotations: Annotations, spec: BackboneSpec) -> Bool[Tensor, "N C"]:
         """Tell which classes cover each patch of an image."""
-        classes, (height, width) = len(self.packed.categories), spec.canvas
+        canvas, classes = self.samples.canvas, len(self.packed.categories)
+        assert isinstance(canvas, Letterbox)
+        height, width = canvas.height, canvas.width
         covered = torch.zeros(classes, height, width)
         if annotations.masks is not None:
             for mask, label in zip(annotations.masks, annotations.labels.tolist(), strict=True):
@@ -54,7 +56,7 @@ class LabelledImages:
             corners = annotations.boxes.round().int().clamp(min=0).tolist()
             for (x0, y0, x1, y1), label in zip(corners, annotations.labels.tolist(), strict=True):
                 covered[label, y0:y1, x0:x1] = 1
-        share: Float[Tensor, "C h w"] = F.avg_pool2d(covered, spec.patch)
+        share: Float[Tensor, "C h w"] = F.adaptive_avg_pool2d(covered, spec.grid)
         return share.flatten(1).T > COVERED
 
 

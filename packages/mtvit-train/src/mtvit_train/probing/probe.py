@@ -17,6 +17,7 @@ from mtvit_core.structures.framing import Letterbox
 from mtvit_core.structures.image_files import read_image
 from mtvit_train.data.loading.loader import load
 from mtvit_train.data.samples.placement import Placement
+from mtvit_train.pretraining.distillation import resized
 from mtvit_train.pretraining.pretext import summary
 from mtvit_train.probing.labelled import LabelledImages
 from mtvit_train.probing.pictures import component_pictures, nearness_pictures
@@ -130,7 +131,8 @@ def _read(backbone: Backbone, split: LabelledImages, check: Callable[[], None]) 
     generator = torch.Generator().manual_seed(0)  # the same patches each time
     with closing(load(split.samples, keys)) as stream:
         for batch in stream:
-            seen = backbone(batch.images.to(backbone.mean.device)).last
+            images = resized(batch.images, backbone.spec.canvas)
+            seen = backbone(images.to(backbone.mean.device)).last
             whole.append(summary(seen).float().cpu())
             tokens = seen.patches.flatten(2).transpose(1, 2).float().cpu()
             for place, annotations in enumerate(batch.annotations):
