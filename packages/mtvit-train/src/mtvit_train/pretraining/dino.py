@@ -26,6 +26,8 @@ from mtvit_train.pretraining.pretext import Crops, Pretext, summary
 
 #: Share of the old centre that is kept at each update (DINO).
 CENTRE_KEPT = 0.9
+#: Least share of the patches that is hidden in a crop, where any is.
+LEAST_HIDDEN = 0.1
 _ROUNDS = 3
 
 
@@ -91,7 +93,7 @@ class SelfDistillation(Pretext):
         truth = by_image(self._targets(lessons["whole"].flatten(0, 1), self.centre), images)
         guess = (self.head(torch.cat(tokens, 1)) / config.student_temperature).log_softmax(-1)
         terms = {"crops": between_crops(truth, guess)}
-        if len(lessons["patches"]):
+        if config.mask > LEAST_HIDDEN:  # also where this process hides none: the others wait for its share
             patches = seen.patches.flatten(2).transpose(1, 2)[hidden.flatten(0, 1)]
             own = (self.head(patches) / config.student_temperature).log_softmax(-1)
             share = 1 / hidden.flatten(0, 1).sum(-1).clamp(min=1)
@@ -105,16 +107,21 @@ class SelfDistillation(Pretext):
         return terms
 
     def _targets(self, logits: Float[Tensor, "S K"], centre: Float[Tensor, " K"]) -> Float[Tensor, "S K"]:
-        sharp = (logits - centre * (self.config.centring == "centre")) / self.config.teacher_temperature
-        return sinkhorn(sharp) if self.config.centring == "sinkhorn" else sharp.softmax(-1)
+        temperature = self.config.teacher_temperature
+        if self.config.centring == "sinkhorn":
+            return sinkhorn((logits - 1) / temperature)  # cosines: at most 0
+        return ((logits - centre) / temperature).softmax(-1)
 
     @torch.no_grad()
     def _move(self, lessons: Mapping[str, Any]) -> None:
         """Move the centres towards what the teacher said, in all processes alike."""
+        if not self.training:
+            return
         for centre, logits in ((self.centre, lessons["whole"]), (self.patch_centre, lessons["patches"])):
-            if self.training and len(logits):
-                mean = mean_over_ranks(logits.flatten(0, -2).mean(0))
-                centre.lerp_(mean, 1 - CENTRE_KEPT)
+            flat = logits.flatten(0, -2)
+            total = mean_over_ranks(torch.cat([flat.sum(0), flat.new_full((1,), len(flat))]))
+            if total[-1] > 0:
+                centre.lerp_(total[:-1] / total[-1], 1 - CENTRE_KEPT)
 
 
 class OwnAverage:
@@ -172,7 +179,7 @@ def koleo(tokens: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
 
 def sinkhorn(logits: Float[Tensor, "S K"]) -> Float[Tensor, "S K"]:
     """Balance samples and prototypes, over the processes of a run."""
-    q = (logits - logits.max()).exp()
+    q = logits.exp()
     for _ in range(_ROUNDS):
         q = q / mean_over_ranks(q.sum(0)).clamp(min=1e-12)
         q = q / q.sum(1, keepdim=True).clamp(min=1e-12)
@@ -183,12 +190,12 @@ def draw_hidden(crops: tuple[int, ...], grid: tuple[int, int], most: float) -> B
     """Hide blocks of patches in half of the crops, up to a share that is drawn from 0.1 to ``most``."""
     rows, columns = grid
     hidden = torch.zeros(*crops, rows, columns, dtype=torch.bool)
-    if most <= 0.1:
+    if most <= LEAST_HIDDEN:
         return hidden.flatten(2)
     for image in range(crops[0]):
         for g in range(crops[1]):
             if torch.rand(()) < 0.5:
-                _hide(hidden[image, g], float(torch.empty(()).uniform_(0.1, most)))
+                _hide(hidden[image, g], float(torch.empty(()).uniform_(LEAST_HIDDEN, most)))
     return hidden.flatten(2)
 
 
