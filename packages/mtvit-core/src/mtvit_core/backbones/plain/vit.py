@@ -145,7 +145,8 @@ class PlainBackbone(Backbone):
     def _run(self, ropes: tuple[Tensor, ...] | None) -> RunBlock:
         def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
             rope = None if ropes is None else ropes[i]
-            return self.recomputed(self.vit.blocks[i].run, tokens, rope, layout, masks, first)
+            found: Tensor = self.recomputed(self.vit.blocks[i].run, tokens, rope, layout, masks, first)
+            return found
 
         return run
 
