@@ -163,9 +163,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--plugins", default="det,pose")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="of every run")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     options = parser.parse_args()
     options.out.mkdir(parents=True)
+    SETTINGS.update(setting.split("=", 1) for setting in options.set)
     data, whole = options.out / "scenes", options.out / "whole"
     write_scenes(data, train=13, val=6, seed=3, size=64)
     began = time.perf_counter()

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 import mtvit_core
 from mtvit_core.model.backbone import create_backbone
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig
@@ -57,7 +58,7 @@ def run(*given: str) -> Result:
     return CliRunner().invoke(main, list(given))
 
 
-def trainer(data: Path, tasks: dict[str, dict[str, Any]], **settings: Any) -> Trainer:
+def trainer(data: Path, tasks: dict[str, dict[str, Any]], **settings: Any) -> Trainer[MultiTaskViT]:
     """A fresh trainer of a small model."""
     torch.manual_seed(0)
     table = {

@@ -9,6 +9,7 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from mtvit_core.model import checkpoint
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.data import read_data
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
@@ -27,7 +28,7 @@ BATCH = 6
 BEFORE, AFTER = 2, 2
 
 
-def make_trainer(data: Path, model: dict[str, Any] = rank_worker.MODEL) -> tuple[Trainer, Any]:
+def make_trainer(data: Path, model: dict[str, Any] = rank_worker.MODEL) -> tuple[Trainer[MultiTaskViT], Any]:
     """A trainer of two tasks, and what it is evaluated on."""
     train = {
         "batch_size": BATCH,
@@ -49,7 +50,7 @@ def make_trainer(data: Path, model: dict[str, Any] = rank_worker.MODEL) -> tuple
     return trainer, make_split(config, fresh, val, training=False)
 
 
-def updates(trainer: Trainer, number: int) -> list[float]:
+def updates(trainer: Trainer[MultiTaskViT], number: int) -> list[float]:
     """Make some updates and return their losses."""
     streams = {view: trainer._batches(view) for view in trainer.model.views}
     batches = [{view: next(stream) for view, stream in streams.items()} for _ in range(number)]

@@ -14,7 +14,7 @@ def signal_at(step: int) -> None:
     """Send SIGUSR1 to the second process once so many updates are made."""
     update = Trainer.update
 
-    def updating(self: Trainer, *given: Any) -> Any:
+    def updating(self: Trainer[Any], *given: Any) -> Any:
         found = update(self, *given)
         if self.step == step and self.ranks.rank == 1:
             os.kill(os.getpid(), signal.SIGUSR1)

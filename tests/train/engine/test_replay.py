@@ -46,7 +46,7 @@ def spoil(kind: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     update = Trainer.update
     now = [False]
 
-    def updating(self: Trainer, *given: Any) -> Any:
+    def updating(self: Trainer[Any], *given: Any) -> Any:
         now[0] = self.step == at
         return update(self, *given)
 
@@ -143,7 +143,7 @@ def test_buffers_and_weights_are_those_before_the_step(scenes: Path, monkeypatch
     before: dict[str, Tensor] = {}
     update = Trainer.update
 
-    def updating(self: Trainer, *given: Any) -> Any:
+    def updating(self: Trainer[Any], *given: Any) -> Any:
         if self.step == 2:
             before.update({name: value.clone() for name, value in self.model.state_dict().items()})
         return update(self, *given)

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from mtvit_core.model.backbone import create_backbone
-from mtvit_train.pretraining import composition_pool as pools
 from mtvit_train.pretraining.composition import FIGURES, compose
-from mtvit_train.pretraining.composition_pool import Pool, mirrored, recoloured
+from mtvit_train.pretraining.composition_views import mirrored, recoloured, shown_again
 from mtvit_train.pretraining.figure_finder import FigureFinder, by_patch, figure_boxes, owners, rasters
 from mtvit_train.pretraining.limbs import BARS, draw_figures
 from mtvit_train.pretraining.outline import ANGLES, SPECTRUM, _between_corners, draw_outlines
@@ -111,17 +110,12 @@ def test_exchanged_colours_are_the_same_values(scenes: torch.Tensor) -> None:
         assert int(after.sum()) in sums
 
 
-def test_a_full_pool_forgets_the_oldest(scenes: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    monkeypatch.setattr(pools, "KEPT", 516)
-    pool = Pool(scenes)
-    oldest = pool.kept.images[:2].clone()
-    pool.draw(16)
-    assert len(pool.kept) == 516
-    assert torch.equal(pool.kept.images[:2], oldest)
-    pool.draw(16)
-    assert len(pool.kept) == 516
-    assert not torch.equal(pool.kept.images[:2], oldest)
+def test_each_composition_is_shown_several_times(scenes: torch.Tensor) -> None:
+    batch = shown_again(scenes, 6)
+    assert len(batch) == 6
+    sizes = [sorted((batch.owner[i] == f).sum().item() for f in range(1, FIGURES + 1)) for i in range(6)]
+    assert sizes[0] == sizes[2] == sizes[4] != sizes[1] == sizes[3] == sizes[5]
+    assert not torch.equal(batch.images[0], batch.images[2])
 
 
 def test_boxes_are_tight_around_what_is_visible() -> None:
@@ -166,7 +160,7 @@ def test_a_few_steps_lower_the_loss(scenes: torch.Tensor) -> None:
         "num_heads": 2,
     }
     model = FigureFinder(create_backbone("vit_tiny_patch16_224", (64, 64), options=options))
-    batch = model.batches(scenes)(8)
+    batch = shown_again(scenes, 8)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []
     for _ in range(40):

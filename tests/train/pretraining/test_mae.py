@@ -1,17 +1,16 @@
-"""The masked autoencoder and the command that pre-trains a backbone."""
+"""The masked autoencoder."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.backbone import create_backbone
-from mtvit_train.config.run import ModelConfig
+from mtvit_train.config.pretraining import MaeConfig
+from mtvit_train.pretraining import mae
 from mtvit_train.pretraining.mae import MaskedAutoencoder, normalised_patches, take
-from mtvit_train.pretraining.pretrain import pretrain
 from support import broken_backbones
 
 OPTIONS: dict[str, bool | int | float | str] = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -37,7 +36,7 @@ def test_take_selects_tokens_of_each_image() -> None:
 
 def test_hidden_patches_do_not_reach_the_encoder() -> None:
     torch.manual_seed(3)
-    model = MaskedAutoencoder(tiny()).eval()
+    model = MaskedAutoencoder(tiny(), MaeConfig()).eval()
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     torch.manual_seed(11)
     order = torch.rand(1, 64).argsort(1)
@@ -58,7 +57,7 @@ def test_hidden_patches_do_not_reach_the_encoder() -> None:
 
 def test_a_few_steps_lower_the_loss() -> None:
     torch.manual_seed(0)
-    model = MaskedAutoencoder(tiny(), width=24, heads=2)
+    model = MaskedAutoencoder(tiny(), MaeConfig(width=24, heads=2))
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
     images = images.repeat_interleave(8, 2).repeat_interleave(8, 3)
     images[:, :, ::4] //= 2  # stripes that every patch shares
@@ -74,32 +73,43 @@ def test_a_few_steps_lower_the_loss() -> None:
     assert sum(losses[-5:]) / 5 < 0.8  # a patch of one value would give 1
 
 
-def test_pretrained_weights_load_into_the_backbone(tmp_path: Path) -> None:
-    table = ModelConfig(backbone="vit_tiny_patch16_224", options=OPTIONS, image_size=(64, 64))
-    out = tmp_path / "weights" / "vit.safetensors"
-    loss = pretrain(
-        table, out, images=6, steps=3, batch_size=2, seed=1, method="mae", console=Console(quiet=True)
-    )
-    assert 0 < loss < 10
-    loaded = create_backbone("vit_tiny_patch16_224", (64, 64), pretrained=out, options=OPTIONS)
-    assert loaded.vit.pos_embed.std() > 0
-    again = tmp_path / "again.safetensors"
-    pretrain(table, again, images=6, steps=3, batch_size=2, seed=1, method="mae", console=Console(quiet=True))
-    assert out.read_bytes() == again.read_bytes()
-
-
 def test_backbones_of_other_families_are_refused() -> None:
     other = broken_backbones.Whole("broken:Whole", (64, 64), {}, broken_backbones.example.NanoOptions())
     with pytest.raises(ConfigError) as error:
-        MaskedAutoencoder(other)
+        MaskedAutoencoder(other, MaeConfig())
     assert str(error.value) == (
         "backbone 'broken:Whole': masked autoencoding runs the blocks of timm's plain ViTs on the patches "
-        "that are seen; take one of those, or --method figures."
+        "that are seen; take one of those, or --method distill."
     )
 
 
-def test_rotary_positions_are_refused() -> None:
-    options: dict[str, bool | int | float | str] = {"depth": 1}
-    model = MaskedAutoencoder(create_backbone("vit_small_patch16_dinov3", (64, 64), options=options))
-    with pytest.raises(ConfigError, match=r"rotary positions would no longer fit the rest; .* figures"):
-        model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+def test_blocks_of_the_decoder_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+    block = mae.Block
+
+    def counted(*given: Any, **named: Any) -> Any:
+        built.append(1)
+        return block(*given, **named)
+
+    monkeypatch.setattr(mae, "Block", counted)
+    assert len(MaskedAutoencoder(tiny(), MaeConfig(depth=3)).blocks) == len(built) == 3
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch16_dinov3", "vit_small_patch16_rope_mixed_224"])
+def test_rotary_positions_are_those_of_the_patches_seen(name: str) -> None:
+    """All patches in another order are the same image: attention sees where each lies, not its place."""
+    backbone = create_backbone(name, (32, 64), options={"depth": 2})
+    for weight in backbone.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    model = MaskedAutoencoder(backbone, MaeConfig()).eval()
+    images = torch.randint(0, 256, (2, 3, 32, 64), dtype=torch.uint8)
+    embedded = mae.timm_blocks.embed(backbone.vit, backbone.normalise(images))
+    start, tokens = backbone.prefix, embedded.tokens
+    order = torch.stack([torch.randperm(8), torch.randperm(8)])
+    turned = torch.cat([tokens[:, :start], take(tokens[:, start:], order)], 1)
+    found = model._encode(turned, embedded.rope, order)[:, start:]
+    truth = backbone(images).last.patches.flatten(2).transpose(1, 2)
+    torch.testing.assert_close(found, take(truth, order), atol=1e-4, rtol=1e-4)
+    loss = model(images)
+    loss.backward()
+    assert loss.isfinite()

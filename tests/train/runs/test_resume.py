@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.results.image_result import ImageResult
 from mtvit_train.distributed.stop_signals import STOPPED, StopAsked, StopRequest
 from mtvit_train.engine import evaluate
@@ -42,7 +43,7 @@ def told(report: Report) -> dict[str, Any]:
     return found
 
 
-def go(run: Trainer, until: int | None = None) -> list[Any]:
+def go(run: Trainer[MultiTaskViT], until: int | None = None) -> list[Any]:
     """Train, up to a step; return what was said. Evaluations draw numbers, which must not matter."""
     said: list[Any] = []
     stop = StopRequest()
@@ -70,7 +71,7 @@ def go(run: Trainer, until: int | None = None) -> list[Any]:
     return said
 
 
-def equal(one: Trainer, other: Trainer) -> bool:
+def equal(one: Trainer[MultiTaskViT], other: Trainer[MultiTaskViT]) -> bool:
     (ours, plain), (theirs, rest) = split(one.state_dict()), split(other.state_dict())
     del plain["random"]["python"], rest["random"]["python"]  # checks of shapes draw from it
     return (

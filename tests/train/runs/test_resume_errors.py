@@ -30,7 +30,7 @@ def stopped(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     out = tmp_path / "stopped"
     update = Trainer.update
 
-    def updating(self: Trainer, *given: Any) -> Any:
+    def updating(self: Trainer[Any], *given: Any) -> Any:
         found = update(self, *given)
         if self.step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -146,7 +146,7 @@ def test_a_damaged_image_met_late_saves_the_run_which_goes_on_once_it_is_mended(
     sound = {path: path.read_bytes() for path in (data / "train2017").iterdir()}
     update = Trainer.update
 
-    def updating(self: Trainer, *given: Any) -> Any:
+    def updating(self: Trainer[Any], *given: Any) -> Any:
         found = update(self, *given)
         if self.step == 2:
             for path, content in sound.items():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.backbone import create_backbone
+from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.splits import make_split
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, TrainConfig, read_run
@@ -262,7 +263,7 @@ def test_a_missing_data_folder_is_refused(tmp_path: Path) -> None:
     assert f"{tmp_path / 'nowhere'}: no such data folder; check the path." in result.output
 
 
-def trainer(scenes: Path, config: TrainConfig, tasks: dict[str, dict[str, object]]) -> Trainer:
+def trainer(scenes: Path, config: TrainConfig, tasks: dict[str, dict[str, object]]) -> Trainer[MultiTaskViT]:
     torch.manual_seed(0)
     packed = read_coco(scenes, "train")
     options = {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2}

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mtvit_core.backbones.features import Features
+from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, MtvitError
 
@@ -151,6 +152,65 @@ class Backbone(nn.Module, ABC):
         Args:
             parameter: Its name in ``named_parameters()`` of the backbone.
         """
+
+    def context(self, images: UInt8[Tensor, "B 3 H W"], depths: Sequence[int]) -> dict[int, Tensor]:
+        """Return prefix and patch tokens B S D at the input of some blocks, with no queries beside them.
+
+        Together with ``forward_known`` this is what a family offers whose frozen blocks can be cached.
+        ``token_pass.known_context`` does it, given what ``forward`` gives ``through_blocks``.
+
+        Args:
+            images: As for ``forward``.
+            depths: Blocks at whose input they are wanted; the number of blocks: the output, before its norm.
+
+        Raises:
+            ConfigError: the family does not offer it.
+        """
+        self._refuse_known()
+
+    def forward_known(
+        self,
+        known: KnownContext,
+        canvas: tuple[int, int],
+        groups: Sequence[TokenGroup] = (),
+        maskers: Mapping[str, QueryMasker] | None = None,
+        patches: bool = True,
+        proposals: bool = True,
+    ) -> Features:
+        """Run as ``forward`` does, from what ``context`` returned, without the images.
+
+        Args:
+            known: Context at the depths that ``known_context.known_depths`` names.
+            canvas: Rows H and columns W of the images.
+            groups: As for ``forward``, as all that follow.
+            maskers: The same.
+            patches: The same.
+            proposals: The same.
+
+        Raises:
+            ConfigError: the family does not offer it.
+        """
+        self._refuse_known()
+
+    def _refuse_known(self) -> NoReturn:
+        raise ConfigError(
+            f"backbone {self.name!r}: its family does not say what the context is before a block, so frozen "
+            "blocks cannot be cached; set cache.views=0, or take a plain ViT of timm."
+        )
+
+    def freeze(self, blocks: int) -> None:
+        """Take embedding and first blocks out of training: no gradients, and nothing is drawn in them.
+
+        Args:
+            blocks: How many; with all of them the final norm is frozen too.
+        """
+        for name, weight in self.named_parameters():
+            if self.depth_of(name) <= blocks or blocks == self.spec.depth:
+                weight.requires_grad = False
+        free = {id(module) for block in self.blocks()[blocks:] for module in block.modules()}
+        for module in self.modules():
+            if module is not self and id(module) not in free:
+                module.training = False
 
     def decays(self, parameter: str) -> bool:
         """Tell whether weight decay may shrink a weight: by default whatever has two axes or more.

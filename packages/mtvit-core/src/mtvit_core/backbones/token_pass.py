@@ -4,7 +4,8 @@
     x_i+1 = block_i([x_i, groups entering at i])
     features_i = norm(x_i)
 
-The final norm of the backbone applies at every depth that is read.
+The final norm of the backbone applies at every depth that is read. Where the context is known before a pass,
+blocks run on the queries alone, see ``known_context``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from mtvit_core.backbones.attention import Layout
 from mtvit_core.backbones.features import Features, LayerFeatures
 from mtvit_core.backbones.interface import Backbone
+from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
 
 #: Runs one block: its index, tokens B S D of context and groups, where each group is (``attend`` follows
@@ -36,7 +38,7 @@ class Request:
 
 def through_blocks(
     backbone: Backbone,
-    context: Float[Tensor, "B S D"],
+    context: Float[Tensor, "B S D"] | KnownContext,
     grid: tuple[int, int],
     request: Request,
     run: RunBlock,
@@ -47,18 +49,23 @@ def through_blocks(
 
     Args:
         backbone: Whose mode, depth, patch and precision hold.
-        context: Prefix and patch tokens at the input of block 0; patches are the last ones, row-major.
+        context: Prefix and patch tokens at the input of block 0; patches are the last ones, row-major. Or
+            those of several blocks, where they are known; nothing is run below the first of them.
         grid: Rows h and columns w of patches.
         request: What is asked for.
         run: Runs a block; it is called in the backbone's precision.
         norm: The final norm.
         tables: What is added to the context before each block; none by default.
     """
-    state = _Tokens(context, Layout(context.shape[1] - grid[0] * grid[1], context.shape[1]), grid)
     training, depth, dtype = backbone.training, backbone.spec.depth, backbone.mean.dtype
+    known = {0: context} if isinstance(context, Tensor) else {i: x.to(dtype) for i, x in context.items()}
+    state, last = _Tokens.at(known[min(known)], grid), max(known)
     wanted = {layer for group in request.groups for layer in group.layers} if training else set()
     layers: dict[int, LayerFeatures] = {}
     for i in range(depth):
+        if i < last and i not in known:
+            continue
+        state.know(known.get(i))
         state.add_positions(tables[i] if tables else None, request.groups, i)
         state.enter([group for group in request.groups if group.enter == i], request.proposals)
         masked = [g for g in request.groups if g.masked and g.enter <= i] if training else []
@@ -66,9 +73,13 @@ def through_blocks(
         if i in wanted or masked:
             layers[i] = state.read(norm, dtype)
         masks = _ask_masks(i, layers[i], masked, request.maskers) if masked else {}
+        if i < last and not state.layout.spans:
+            continue
+        unread = not request.patches and i + 1 == depth
         with backbone.autocast():
-            first = state.layout.context if not request.patches and i + 1 == depth else 0
+            first = state.layout.context if unread or i + 1 in known else 0
             state.tokens = run(i, state.tokens, state.layout, masks, first)
+    state.know(known.get(depth))
     if not request.patches:
         state.layout, state.grid = state.layout.without_context(), (0, 0)
     layers[depth] = state.read(norm, dtype)
@@ -78,12 +89,50 @@ def through_blocks(
     return Features(layers, depth, state.picks, canvas, single)
 
 
+def known_context(
+    context: Float[Tensor, "B S D"],
+    grid: tuple[int, int],
+    depths: Sequence[int],
+    run: RunBlock,
+    tables: Sequence[Float[Tensor, "1 S D"] | None] = (),
+) -> dict[int, Tensor]:
+    """Run blocks on the context alone, and return it at the input of some of them.
+
+    Args:
+        context: As for ``through_blocks``.
+        grid: The same.
+        depths: Blocks at whose input it is wanted, in any order.
+        run: As for ``through_blocks``.
+        tables: The same.
+    """
+    layout = _Tokens.at(context, grid).layout
+    found: dict[int, Tensor] = {}
+    for i in range(max(depths) + 1):
+        if i in depths:
+            found[i] = context
+        if i < max(depths):
+            table = tables[i] if tables else None
+            context = run(i, context if table is None else context + table, layout, {}, 0)
+    return found
+
+
 class _Tokens:
     """The tokens of a pass, and where each group is among them."""
 
     def __init__(self, context: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> None:
         self.tokens, self.layout, self.grid = context, layout, grid
         self.picks: dict[str, Pick] = {}
+
+    @classmethod
+    def at(cls, context: Float[Tensor, "B S D"], grid: tuple[int, int]) -> "_Tokens":
+        """The context alone."""
+        return cls(context, Layout(context.shape[1] - grid[0] * grid[1], context.shape[1]), grid)
+
+    def know(self, context: Float[Tensor, "B S D"] | None) -> None:
+        """Put a known context in front of the queries, which are all that the block before has run on."""
+        if context is not None:
+            queries = self.tokens[:, self.tokens.shape[1] - (self.layout.stop - self.layout.context) :]
+            self.tokens = torch.cat([context, queries], 1) if self.layout.spans else context
 
     def enter(self, groups: Sequence[TokenGroup], proposals: bool) -> None:
         """Let groups join."""

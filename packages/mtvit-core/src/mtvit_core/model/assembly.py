@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from mtvit_core.backbones.interface import BackboneSpec
+from mtvit_core.backbones.interface import BackboneSpec, check_divides
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError, MtvitError, PluginError
@@ -101,6 +101,20 @@ def _check_group(task: str, group: TokenGroup, spec: BackboneSpec) -> None:
         raise PluginError(
             f"{where} is read at depth {bad[0]}; it exists from {group.enter} to {spec.depth} (the output)."
         )
+
+
+def check_tasks(tasks: Sequence[AnyTask], person_canvas: tuple[int, int], spec: BackboneSpec) -> None:
+    """Refuse tasks that do not go together, or not with a canvas of person crops.
+
+    Raises:
+        PluginError: two tasks have the same name, or one looks at something else than it declares.
+        ConfigError: two tasks look at persons on different kinds of crops, or the patch does not divide theirs.
+    """
+    check_task_names(tasks)
+    check_views(tasks)
+    if any(task.view == "person" for task in tasks):
+        check_crops(tasks)
+        check_divides(person_canvas, spec.patch, "person canvas")
 
 
 def check_views(tasks: Sequence[AnyTask]) -> None:
@@ -229,3 +243,14 @@ def read_settings(cls: type[Task[Any, Any, Any]], settings: Mapping[str, Any]) -
     with building(cls, "Config"):
         cls.Config.model_rebuild()  # says which type it lacks, whenever it is asked
         return validate(cls.Config, settings, f"tasks.{cls.name}")
+
+
+def maskers_of(modules: Sequence[TaskModules]) -> dict[str, QueryMasker]:
+    """Return the heads that supply attention masks, by the groups that are masked."""
+    return {
+        group.name: each.head
+        for each in modules
+        if isinstance(each.head, QueryMasker)
+        for group in each.groups
+        if group.masked
+    }

@@ -10,19 +10,19 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.interface import Backbone, check_divides
-from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
+from mtvit_core.backbones.interface import Backbone
+from mtvit_core.backbones.known_context import NOTHING_KNOWN, KnownContext, known_depths
+from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.inference.people import PERSON_SCORE
 from mtvit_core.inference.predict import predict, predict_stream
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
     TaskModules,
-    check_crops,
     check_group_names,
-    check_task_names,
-    check_views,
+    check_tasks,
     check_weights,
+    maskers_of,
 )
 from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.hub.card import About
@@ -83,11 +83,7 @@ class MultiTaskViT(nn.Module):
                 tasks look at persons on different kinds of crops; or no task can share queries.
         """
         super().__init__()
-        check_task_names(tasks)
-        check_views(tasks)
-        if any(task.view == "person" for task in tasks):
-            check_crops(tasks)
-            check_divides(person_canvas, backbone.spec.patch, "person canvas")
+        check_tasks(tasks, person_canvas, backbone.spec)
         self.backbone = backbone
         self.task_list = tuple(tasks)
         self.categories = categories
@@ -143,23 +139,43 @@ class MultiTaskViT(nn.Module):
         return tuple(task for task in self.task_list if task.view == view)
 
     def features(
-        self, images: UInt8[Tensor, "B 3 H W"], view: View = "image", proposals: bool = True
+        self,
+        images: UInt8[Tensor, "B 3 H W"],
+        view: View = "image",
+        proposals: bool = True,
+        known: KnownContext = NOTHING_KNOWN,
     ) -> Features:
         """Run the backbone once with the token groups of every task of this view."""
-        groups: list[TokenGroup] = []
-        maskers: dict[str, QueryMasker] = {}
-        tasks = self.of_view(view)
-        if self.instance_group is not None and view == "image":
-            groups.append(self.instance_group.group)
-        for task in tasks:
-            modules = self.modules_of(task.name)
-            groups += modules.groups
-            if isinstance(modules.head, QueryMasker):
-                maskers.update({group.name: modules.head for group in modules.groups if group.masked})
-        read = not tasks or any(task.reads_patches for task in tasks)
-        return self.backbone(images, groups, maskers, read, proposals)  # type: ignore[no-any-return]  # modules are untyped callables
+        groups, read = self.groups_of(view), self._reads_patches(view)
+        maskers = maskers_of([self.modules_of(task.name) for task in self.of_view(view)])
+        if known:
+            canvas = (int(images.shape[-2]), int(images.shape[-1]))
+            here = {depth: tokens.to(self.device) for depth, tokens in known.items()}
+            return self.backbone.forward_known(here, canvas, groups, maskers, read, proposals)
+        return self.backbone(images.to(self.device), groups, maskers, read, proposals)  # type: ignore[no-any-return]  # modules are untyped callables
 
-    def forward(self, images: Tensor, view: View | None = None, proposals: bool = True) -> dict[str, Any]:
+    def groups_of(self, view: View) -> list[TokenGroup]:
+        """Return the token groups of every task of a view."""
+        shared = self.instance_group
+        groups = [shared.group] if shared is not None and view == "image" else []
+        return [*groups, *(g for task in self.of_view(view) for g in self.modules_of(task.name).groups)]
+
+    def _reads_patches(self, view: View) -> bool:
+        tasks = self.of_view(view)
+        return not tasks or any(task.reads_patches for task in tasks)
+
+    def known_depths(self, view: View, frozen: int) -> tuple[int, ...]:
+        """Return where the context of a view is to be known if so many of the first blocks are frozen."""
+        groups, read = self.groups_of(view), self._reads_patches(view)
+        return known_depths(groups, self.backbone.spec.depth, frozen, read)
+
+    def forward(
+        self,
+        images: Tensor,
+        view: View | None = None,
+        proposals: bool = True,
+        known: KnownContext = NOTHING_KNOWN,
+    ) -> dict[str, Any]:
         """Return raw predictions by task name.
 
         Args:
@@ -168,13 +184,14 @@ class MultiTaskViT(nn.Module):
             view: ``image`` or ``person``; by default the one view that the tasks ask for, images first.
             proposals: Whether anybody reads what is proposed at patches that become no query: a loss or a
                 lesson does, results do not.
+            known: Context at the depths that ``known_depths`` names; the images are then not looked at.
 
         Raises:
             ShapeError: images are of another type or shape, such as normalised floats.
         """
         check_canvases(images)
         shown = view or (self.views[0] if self.views else "image")
-        features = self.features(images.to(self.device), shown, proposals)
+        features = self.features(images, shown, proposals, known)
         predictions: dict[str, Any] = {}
         for task in self.of_view(shown):
             group = self.instance_group if self.shares(task.name) else None
@@ -243,20 +260,13 @@ class MultiTaskViT(nn.Module):
         return predict(self, images, boxes, options)
 
     def predict_stream(
-        self,
-        images: Images,
-        boxes: Boxes | None = None,
-        options: PredictOptions | None = None,
+        self, images: Images, boxes: Boxes | None = None, options: PredictOptions | None = None
     ) -> Iterator[ImageResult]:
         """Yield the results of any number of images, holding those of one pass at a time."""
         return predict_stream(self, images, boxes, options)
 
     def push_to_hub(
-        self,
-        repo_id: str,
-        about: About | None = None,
-        private: bool = False,
-        token: str | None = None,
+        self, repo_id: str, about: About | None = None, private: bool = False, token: str | None = None
     ) -> str:
         """Upload the weights and a model card to the hub; ``mtvit_core.load(repo_id)`` reads them back.
 
@@ -277,7 +287,7 @@ class MultiTaskViT(nn.Module):
         Raises:
             PluginError: a term has no name of its own, or is no scalar.
         """
-        predictions = self(batch.images, view)
+        predictions = self(batch.images, view, known=batch.known)
         canvas = (int(batch.images.shape[-2]), int(batch.images.shape[-1]))
         tasks = self.of_view(view)
         targets = {t.name: t.targets(batch.annotations, canvas, self.device) for t in tasks}

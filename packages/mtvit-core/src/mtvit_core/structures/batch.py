@@ -1,8 +1,9 @@
 """A batch: images of one size, what is annotated on them, and how to get back to the original pixels."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mtvit_core.structures.annotations import Annotations
@@ -17,11 +18,14 @@ class Batch:
         images: Canvases, RGB, 0 to 255.
         annotations: One entry per image; empty at prediction time.
         meta: One entry per image.
+        known: Context tokens at the input of blocks, by block, where they were computed before; of the images
+            only the size then counts.
     """
 
     images: UInt8[Tensor, "B 3 H W"]
     annotations: tuple[Annotations, ...]
     meta: tuple[ImageMeta, ...]
+    known: Mapping[int, Float[Tensor, "B S D"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -29,4 +33,5 @@ class Batch:
 
     def part(self, start: int, stop: int) -> "Batch":
         """Return the images from ``start`` to before ``stop``."""
-        return Batch(self.images[start:stop], self.annotations[start:stop], self.meta[start:stop])
+        known = {depth: tokens[start:stop] for depth, tokens in self.known.items()}
+        return Batch(self.images[start:stop], self.annotations[start:stop], self.meta[start:stop], known)

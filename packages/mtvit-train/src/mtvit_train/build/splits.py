@@ -1,6 +1,6 @@
 """The splits of a run: its annotations as each view of the model sees them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,18 +11,20 @@ from mtvit_core.inference.people import read_person_boxes
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.registry import make_extension
 from mtvit_core.plugins.sample_transform import Transform
+from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import Framing, Letterbox
 from mtvit_core.tasks.task import View
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.loading.mixture import Mixture
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
+from mtvit_train.data.samples.cached import CachedSamples
 from mtvit_train.data.samples.detected_persons import DetectedPersons
-from mtvit_train.data.samples.images import ImageDataset
+from mtvit_train.data.samples.images import ImageDataset, Sample, collate
 from mtvit_train.data.samples.mixing import check_mixing
 from mtvit_train.data.samples.persons import PersonDataset
 
-AnyDataset = ImageDataset | PersonDataset | DetectedPersons
+AnyDataset = ImageDataset | PersonDataset | DetectedPersons | CachedSamples
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class DataSplit:
     packed: PackedAnnotations
     views: dict[View, AnyDataset]
     mixtures: Mapping[View, Mixture] = field(default_factory=dict)
+
+    @property
+    def collate(self) -> Callable[[Sequence[Sample]], Batch]:
+        """Puts samples together."""
+        return collate
 
 
 def make_split(

@@ -1,48 +1,53 @@
-"""``mtvit-train pretrain``: teach a backbone from unlabelled scenes."""
-
-from pathlib import Path
+"""``mtvit-train pretrain``: teach a backbone from images alone."""
 
 import click
 
 
 @click.command()
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="File to write, such as vit.safetensors."
+    "--data",
+    multiple=True,
+    help="A folder of images, in any layout, or 'scenes'; can be repeated. [default: scenes]",
 )
-@click.option(
-    "--config", help="A TOML file or recipe; its [model] table sets the backbone. [default: scenes-demo]"
-)
-@click.option("--images", default=12000, show_default=True, help="Unlabelled scenes to learn from.")
-@click.option("--steps", default=4500, show_default=True, help="Optimiser updates.")
-@click.option("--batch-size", default=32, show_default=True, help="Images per update.")
-@click.option("--seed", default=5, show_default=True, help="Seed of the scenes; runs use other seeds.")
 @click.option(
     "--method",
-    default="figures",
-    show_default=True,
-    type=click.Choice(["figures", "mae"]),
-    help="Pre-training task.",
+    type=click.Choice(["distill", "dino", "mae", "figures"]),
+    help="What is learned. [default: distill]",
 )
+@click.option("--config", help="A TOML file, or 'figures', which made the backbone that ships with mtvit.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="A.B=VALUE", help="Set one value; can be repeated."
+)
+@click.option("--out", help="Run folder; must be empty or new. [default: runs/pretrain]")
+@click.option("--steps", type=click.IntRange(min=1), help="Updates; short for --set train.steps=N.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out from its last checkpoint.")
+@click.pass_context
 def pretrain(
-    out: Path, config: str | None, images: int, steps: int, batch_size: int, seed: int, method: str
+    ctx: click.Context,
+    data: tuple[str, ...],
+    method: str | None,
+    config: str | None,
+    assignments: tuple[str, ...],
+    out: str | None,
+    steps: int | None,
+    resume: bool,
 ) -> None:
-    """Pre-train a backbone on unlabelled scenes: find pasted figures, or reconstruct masked patches.
+    """Teach a backbone from images alone, for model.pretrained of a training.
 
-    The defaults produced the weights that ship with mtvit, model.pretrained="scenes".
+    mtvit-train pretrain --data images --method distill --out runs/pretrain
     """
     from rich.console import Console
 
-    from mtvit_train.config.run import read_run
-    from mtvit_train.pretraining.pretrain import pretrain as pretrain_backbone
+    from mtvit_train.config.pretraining import read_pretrain
+    from mtvit_train.distributed.stop_signals import STOPPED, Stopped
+    from mtvit_train.runs.pretrain import pretrain as pretrain_backbone
+    from mtvit_train.runs.resume import resumed_pretraining
 
-    table = read_run(config or "scenes-demo", {}, ()).model
-    pretrain_backbone(
-        table,
-        out,
-        images=images,
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        method=method,
-        console=Console(),
-    )
+    overrides = {"data": list(data) or None, "method": method, "out": out, "steps": steps}
+    read = resumed_pretraining if resume else read_pretrain
+    try:
+        pretrain_backbone(read(config, overrides, assignments), Console(), resume=resume)
+    except Stopped as stopped:
+        if str(stopped):  # one process speaks for all
+            click.echo(stopped)
+        ctx.exit(STOPPED)

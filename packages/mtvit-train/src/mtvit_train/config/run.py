@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from mtvit_core.config import apply_set, read_toml, validate
 from mtvit_core.errors import ConfigError, did_you_mean
 from mtvit_core.plugins.registry import installed_tasks
+from mtvit_train.config.caching import CacheConfig
 from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.evaluation import EvaluationConfig
 from mtvit_train.config.recording import RecordsConfig
@@ -95,6 +96,7 @@ class TrainConfig(Table):
         lr: Peak learning rate of heads and tokens, AdamW.
         matrix_lr: The same for the matrices that Muon updates.
         backbone_lr: Factor on the rate for the backbone; 0 freezes it.
+        frozen_blocks: How many of the first blocks are frozen, and the embedding with them.
         layer_decay: Factor on the rate from each block to the one below.
         weight_decay: Decay of weight matrices; biases, norms, positions and tokens have none.
         beta2: Second moment's decay of AdamW.
@@ -102,6 +104,7 @@ class TrainConfig(Table):
         final_lr: Share of the peak left at the end of the cosine.
         clip: Largest gradient norm.
         ema: Decay of the averaged weights that are evaluated and saved; 0 switches the average off.
+        ema_start: Least decay in the first steps, in which it rises to ``ema``.
         precision: Type that the backbone and Muon multiply in; ``auto`` takes bfloat16 where that is faster,
             see ``compute_type``.
         checkpointing: Recompute blocks in the backward pass to save memory.
@@ -133,6 +136,7 @@ class TrainConfig(Table):
     lr: float = Field(2e-4, gt=0)
     matrix_lr: float = Field(0.01, gt=0)
     backbone_lr: float = Field(1.0, ge=0)
+    frozen_blocks: int = Field(0, ge=0)
     layer_decay: float = Field(0.8, gt=0, le=1)
     weight_decay: float = Field(0.05, ge=0)
     beta2: float = Field(0.98, gt=0, lt=1)
@@ -140,6 +144,7 @@ class TrainConfig(Table):
     final_lr: float = Field(0.01, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.998, ge=0, lt=1)
+    ema_start: float = Field(0.0, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpointing: bool = False
     compile: bool = False
@@ -182,6 +187,7 @@ class RunConfig(Table):
         evaluation: How results are scored.
         records: What is recorded beside ``metrics.jsonl``.
         distill: A teacher to learn from.
+        cache: What frozen blocks say of images, kept in files.
         tasks: Settings of each task, by name; see the task's own documentation.
         readers: Settings of plugins' readers, by name.
         transforms: Transforms of plugins to apply to training samples, in this order, and their settings.
@@ -202,6 +208,7 @@ class RunConfig(Table):
     evaluation: EvaluationConfig = EvaluationConfig()
     records: RecordsConfig = RecordsConfig()
     distill: DistillConfig = DistillConfig()
+    cache: CacheConfig = CacheConfig()
     tasks: dict[str, dict[str, Any]] = {}
     readers: dict[str, dict[str, Any]] = {}
     transforms: dict[str, dict[str, Any]] = {}
@@ -233,16 +240,26 @@ def read_run(
     Raises:
         ConfigError: the file is missing or malformed, or a setting is unknown or does not fit.
     """
-    settings = read_toml(_find(config)) if config else {}
+    settings = read_toml(find_settings(config, recipes())) if config else {}
     if config in recipes():  # which serve any choice of tasks, whether or not all of them are installed
         settings = {**settings, "tasks": _of_installed(settings.get("tasks", {}))}
-    settings = _over(_over(base or {}, settings), over or {})
-    given = {key: value for key, value in overrides.items() if value is not None}
-    steps = given.pop("steps", None)
-    settings = apply_set({**settings, **given}, [*([f"train.steps={steps}"] if steps else []), *assignments])
+    settings = resolved(_over(settings, over or {}), overrides, assignments, base)
     if isinstance(settings.get("data"), list):
         settings["data"] = read_tables(settings["data"])
     return validate(RunConfig, settings)
+
+
+def resolved(
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    assignments: tuple[str, ...],
+    base: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Lay the settings of a file, options of the command and ``--set`` over each other."""
+    given = {key: value for key, value in overrides.items() if value is not None}
+    steps = given.pop("steps", None)
+    own = [f"train.steps={steps}"] if steps else []
+    return apply_set({**_over(base or {}, settings), **given}, [*own, *assignments])
 
 
 def _of_installed(tables: dict[str, Any]) -> dict[str, Any]:
@@ -259,8 +276,12 @@ def _over(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any
     return {**base, **settings, **inner}
 
 
-def _find(config: str) -> Path:
-    known = recipes()
+def find_settings(config: str, known: Mapping[str, Path]) -> Path:
+    """Return the settings file that an option names: a file, or one of the known recipes.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     if config in known:
         return known[config]
     if not Path(config).is_file() and not config.endswith(".toml"):

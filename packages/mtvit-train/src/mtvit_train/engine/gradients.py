@@ -6,7 +6,7 @@ g = mean over processes and passes of the gradients of their losses, which divid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,23 +18,40 @@ from torch.nn.parallel import DistributedDataParallel
 from mtvit_core.losses.global_batch import Counts, sharing
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
-from mtvit_core.structures.batch import Batch
 from mtvit_core.tasks.task import View
-from mtvit_train.distillation.teacher import Teacher
 from mtvit_train.distributed.ranks import Ranks, mean_over_ranks
+from mtvit_train.pretraining.pretext import Pretext
 
 # Keeps the streams of random numbers of passes apart from those for order, augmentation and transforms.
 _PASS_STREAM = 5
 
-Batches = Mapping[View, Batch]
+#: A share of a batch, by view: something with a length, and with ``part(start, stop)``.
+Batches = Mapping[View, Any]
+#: What is trained: a model of tasks, or a backbone that learns from images alone.
+Learner: TypeAlias = MultiTaskViT | Pretext
+
+
+@runtime_checkable
+class Lecturer(Protocol):
+    """Says something about a batch that the model learns from; it is no part of the model."""
+
+    def to(self, device: torch.device, precision: torch.dtype | None) -> Any:
+        """Go to a device; a backbone multiplies in ``precision``."""
+        ...
+
+    def lessons(self, batch: Any, view: View) -> Mapping[str, Any]:
+        """Return what it says, without gradients."""
+        ...
+
+    def weigh(self, terms: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
+        """Multiply the terms that come of it by its factors."""
+        ...
 
 
 class Objective(nn.Module):
     """The loss terms of a batch, weighed against each other."""
 
-    def __init__(
-        self, model: MultiTaskViT, weighting: Weighting[Any], teacher: Teacher | None = None
-    ) -> None:
+    def __init__(self, model: Learner, weighting: Weighting[Any], teacher: Lecturer | None = None) -> None:
         """Keep model and weighting, whose parameters are trained, and the teacher, which stays as it is."""
         super().__init__()
         self.model, self.weighting, self.teacher = model, weighting, teacher
@@ -53,7 +70,7 @@ class Objective(nn.Module):
         # What a shared-out module returns carries the hook of its backward pass, which a view could lose.
         return {name: value.clone() for name, value in self.weighting(terms).items()}
 
-    def _losses(self, batch: Batch, view: View) -> dict[str, Float[Tensor, ""]]:
+    def _losses(self, batch: Any, view: View) -> dict[str, Float[Tensor, ""]]:
         if self.teacher is None:
             return self.model.losses(batch, view)
         return self.teacher.weigh(self.model.losses(batch, view, self.teacher.lessons(batch, view)))
@@ -145,7 +162,7 @@ def _seed(*numbers: int) -> int:
 
 
 def _parts(batches: Batches, passes: int) -> list[Batches]:
-    def part(batch: Batch, place: int) -> Batch:
+    def part(batch: Any, place: int) -> Any:
         size = len(batch) // passes
         return batch.part(place * size, (place + 1) * size)
 

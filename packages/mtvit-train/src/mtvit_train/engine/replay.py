@@ -56,7 +56,9 @@ class Diverged:
     @property
     def model(self) -> MultiTaskViT:
         """The weights before the step, in training mode."""
-        return self.gradients.objective.model
+        model = self.gradients.objective.model
+        assert isinstance(model, MultiTaskViT)
+        return model
 
     def losses(self) -> list[dict[str, Tensor]]:
         """Return the weighted terms of each pass, with their graph, with the random numbers of the run.
@@ -112,7 +114,7 @@ def load_diverged(folder: str | Path) -> Diverged:
     weighting = make_weighting(config, task_names(config)).train()
     weighting.load_state_dict(state["weighting"])
     make_optimizer(model, config.train, weighting)  # freezes what the run froze
-    weighting.begin(shared_weights(model))
+    weighting.begin(shared_weights(model.backbone))
     model.backbone.precision = compute_type(config.train.precision, torch.device("cpu"))
     batches: dict[View, Batch] = {view: batch_of(batch) for view, batch in state["batches"].items()}
     ranks = Ranks(*state["process"])

@@ -1,29 +1,26 @@
 """The training loop: fetch, forward, losses, backward, finite check, clip, step, average, record."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
 from mtvit_core.errors import DataError, DivergedError
-from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
-from mtvit_core.structures.batch import Batch
 from mtvit_core.tasks.task import View
-from mtvit_train.build.splits import DataSplit
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.data.loading.loader import Loading, load
+from mtvit_train.data.loading.mixture import Mixture
 from mtvit_train.data.loading.sampler import EpochSampler
-from mtvit_train.distillation.teacher import Teacher
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.distributed.stop_signals import StopAsked, StopRequest
 from mtvit_train.engine.course import Course
 from mtvit_train.engine.fsdp import shard
-from mtvit_train.engine.gradients import Gradients, Objective
+from mtvit_train.engine.gradients import Batches, Gradients, Learner, Lecturer, Objective
 from mtvit_train.engine.meter import Meter, Report, Stopwatch
 from mtvit_train.engine.non_finite import blamed, not_finite, not_updated
 from mtvit_train.optim.ema import AveragedWeights
@@ -36,12 +33,34 @@ from mtvit_train.state.snapshot import StepSnapshot
 from mtvit_train.state.state_tree import read
 from mtvit_train.weighting.fixed import shared_weights
 
+Net = TypeVar("Net", bound=Learner)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Training data, as each view of a model sees them."""
+
+    @property
+    def views(self) -> Mapping[View, Any]:
+        """A data set of samples for each view."""
+        ...
+
+    @property
+    def mixtures(self) -> Mapping[View, Mixture]:
+        """How samples of a view are drawn, where several data sets are trained on."""
+        ...
+
+    @property
+    def collate(self) -> Callable[[Sequence[Any]], Any]:
+        """Puts samples together to a batch."""
+        ...
+
 
 class NotFiniteError(DivergedError):
     """A loss or the gradient of the whole batch is not finite, as all processes see."""
 
 
-class Trainer:
+class Trainer(Generic[Net]):
     """A model in training.
 
     Attributes:
@@ -53,11 +72,11 @@ class Trainer:
 
     def __init__(
         self,
-        model: MultiTaskViT,
-        split: DataSplit,
+        model: Net,
+        split: Source,
         config: TrainConfig,
         weighting: Weighting[Any],
-        teacher: Teacher | None = None,
+        teacher: Lecturer | None = None,
     ) -> None:
         """Put the model on its device and build the optimiser.
 
@@ -66,14 +85,15 @@ class Trainer:
             split: Training data for every view of the model.
             config: Settings.
             weighting: Weighs the losses of the tasks.
-            teacher: Whose predictions the tasks learn from too.
+            teacher: What the model learns from too.
         """
         self.config = config
         self.ranks = Ranks.current()
         self.device = self.ranks.device(config.device)
-        self.model = model.to(self.device).train()
+        model.to(self.device).train()
+        self.model = model
         self.model.backbone.precision = compute_type(config.precision, self.device)
-        self.average = AveragedWeights(self.model, config.ema)
+        self.average = AveragedWeights(self.model, config.ema, config.ema_start)
         if config.compile:  # the average is only evaluated, with batches of other sizes
             self.model.backbone.compile_blocks()
         self.weighting = weighting.to(self.device).train()
@@ -84,7 +104,7 @@ class Trainer:
             shard(objective, self.device, self.ranks)
             self.average.share_out(self.model)
         self.optimizer = make_optimizer(self.model, config, self.weighting)
-        self.weighting.begin(shared_weights(self.model))
+        self.weighting.begin(shared_weights(self.model.backbone))
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.share = self.ranks.share(config.batch_size, config.accumulate)
         self.gradients = Gradients(objective, self.ranks, config.accumulate, config.seed)
@@ -201,7 +221,7 @@ class Trainer:
         """Share of the peak rates at which the next update is made."""
         return rate(self.step, self.config.steps, self.config.warmup, self.config.final_lr)
 
-    def update(self, batches: dict[View, Batch]) -> tuple[dict[str, Tensor], Tensor]:
+    def update(self, batches: Batches) -> tuple[dict[str, Tensor], Tensor]:
         """Make one update from one batch per view; return the weighted loss terms and the gradient norm."""
         config = self.config
         factor = self.factor
@@ -223,7 +243,7 @@ class Trainer:
     def _diverged(
         self,
         cause: DivergedError,
-        batches: dict[View, Batch],
+        batches: Batches,
         before: StepSnapshot,
         keep: Callable[[dict[str, Any]], str],
     ) -> DivergedError:
@@ -249,7 +269,7 @@ class Trainer:
         self.ranks.together(confess)
         return DivergedError(f"{cause}{keep(state)}")
 
-    def _before(self, batches: dict[View, Batch], before: StepSnapshot) -> dict[str, Any]:
+    def _before(self, batches: Batches, before: StepSnapshot) -> dict[str, Any]:
         """What it takes to see a step again."""
         return {
             "step": self.step,
@@ -271,4 +291,4 @@ class Trainer:
             world=ranks.world,
             mixture=self.split.mixtures.get(view),
         )
-        return load(dataset, sampler, config.workers)
+        return load(dataset, sampler, config.workers, self.split.collate)

@@ -20,12 +20,13 @@ class AveragedWeights(Generic[Net]):
             the next update.
         decay: Share of the old average kept at each update; smaller in the first steps, so that the random
             start is forgotten.
+        start: The least it is in the first steps.
     """
 
-    def __init__(self, model: Net, decay: float) -> None:
+    def __init__(self, model: Net, decay: float, start: float = 0.0) -> None:
         """Copy the model; with ``decay`` 0 the average is the model's last state."""
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
-        self.decay = decay
+        self.decay, self.start = decay, start
         self._parts: list[Tensor] = []
 
     @torch.no_grad()
@@ -69,9 +70,11 @@ class AveragedWeights(Generic[Net]):
     def update(self, model: Net, step: int) -> None:
         """Move towards the model after update number ``step``, from 0."""
         self._let_go()
-        decay = min(self.decay, (1 + step) / (10 + step))
-        averaged: list[Tensor] = self._parts or list(self.model.parameters())
-        current: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(averaged, current, 1 - decay)
+        decay = min(self.decay, max(self.start, (1 + step) / (10 + step)))
+        kept: list[Tensor] = self._parts or list(self.model.parameters())
+        pairs = [(a, w) for a, w in zip(kept, model.parameters(), strict=True) if w.requires_grad]
+        if pairs:  # what is frozen is its own average
+            averaged, current = (list(tensors) for tensors in zip(*pairs, strict=True))
+            torch._foreach_lerp_(averaged, current, 1 - decay)
         for ours, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             ours.copy_(theirs)

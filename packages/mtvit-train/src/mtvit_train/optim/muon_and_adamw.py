@@ -3,14 +3,14 @@
 Muon learns more from a batch: in pre-training a 192-wide ViT had at step 400 the losses of AdamW's step 1000.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.heads.mlp import Hidden
-from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.optim.muon import Muon
 from mtvit_train.state.shards import parts_of_entry
 
@@ -23,14 +23,18 @@ def block_matrices(backbone: Backbone) -> set[str]:
     }
 
 
-def hidden_matrices(model: MultiTaskViT) -> set[str]:
-    """Return the names of the matrices of the backbone's blocks and of hidden layers of heads.
+def hidden_matrices(modules: Iterable[tuple[str, nn.Module]], backbone: Backbone) -> set[str]:
+    """Return the names, in a model, of the matrices of the backbone's blocks and of hidden layers of heads.
+
+    Args:
+        modules: Those of the model, with their names; the backbone is ``backbone``.
+        backbone: Its backbone.
 
     What says something (classes, boxes) is left to AdamW, as are embeddings; so is a head whose hidden layers
     are not ``mtvit_core.heads.mlp.Hidden``.
     """
-    hidden = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Hidden)}
-    return hidden | {f"backbone.{name}" for name in block_matrices(model.backbone)}
+    hidden = {f"{name}.weight" for name, module in modules if isinstance(module, Hidden)}
+    return hidden | {f"backbone.{name}" for name in block_matrices(backbone)}
 
 
 class MuonAndAdamW:

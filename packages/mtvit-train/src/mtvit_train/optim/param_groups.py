@@ -6,14 +6,14 @@ With ``optimizer="muon"`` the matrices of blocks and of hidden layers have ``mat
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from mtvit_core.backbones.interface import Backbone
-from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.errors import ConfigError
 from mtvit_train.config.run import TrainConfig
 from mtvit_train.optim.muon_and_adamw import MuonAndAdamW, hidden_matrices
 
@@ -43,24 +43,61 @@ def place(
     if own == name:
         decays = parameter.ndim >= 2 and not re.search(r"(pos_embed|_token|tokens\.[^.]+\.weight)$", name)
         return GroupKey(1.0, decays, config.optimizer == "muon" and decays and name in hidden)
-    decays, above = backbone.decays(own), backbone.spec.depth + 1 - backbone.depth_of(own)
+    frozen, depth = frozen_blocks(config, backbone), backbone.depth_of(own)
+    decays, above = backbone.decays(own), backbone.spec.depth + 1 - depth
+    if (frozen and depth <= frozen) or frozen == backbone.spec.depth:
+        return GroupKey(0.0, decays)
     muon = config.optimizer == "muon" and decays and name in hidden
     return GroupKey(config.backbone_lr * config.layer_decay**above, decays, muon)
 
 
-def make_optimizer(model: MultiTaskViT, config: TrainConfig, weighting: nn.Module) -> MuonAndAdamW:
+def frozen_blocks(config: TrainConfig, backbone: Backbone) -> int:
+    """Return how many of the first blocks are frozen; where all are, the whole backbone is.
+
+    Raises:
+        ConfigError: the backbone has fewer than the settings say.
+    """
+    depth = backbone.spec.depth
+    if config.frozen_blocks > depth:
+        raise ConfigError(
+            f"config: train.frozen_blocks is {config.frozen_blocks}, but the backbone has {depth} blocks; "
+            f"give at most {depth}."
+        )
+    return config.frozen_blocks if config.backbone_lr else depth
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A model in training, as an optimiser sees it."""
+
+    backbone: Backbone
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield its weights with their names; those of the backbone begin with ``backbone.``."""
+        ...
+
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield its modules with their names."""
+        ...
+
+
+def make_optimizer(model: Learner, config: TrainConfig, weighting: nn.Module) -> MuonAndAdamW:
     """Build the optimiser over few groups; parameters with a rate of 0 are frozen and left out.
 
-    Those of the weighting of losses have the rate of the heads and no decay. Each group carries ``peak``, its
-    highest rate. Muon multiplies in the type that the backbone does.
+    In frozen blocks nothing is drawn either: no path is dropped, no coordinate stretched. Parameters of the
+    weighting of losses have the rate of the heads and no decay. Each group carries ``peak``, its highest
+    rate. Muon multiplies in the type that the backbone does.
     """
     groups: dict[GroupKey, list[nn.Parameter]] = {}
-    hidden = hidden_matrices(model)
+    hidden = hidden_matrices(model.named_modules(), model.backbone)
     for name, parameter in model.named_parameters():
         placement = place(name, parameter, model.backbone, config, hidden)
         parameter.requires_grad_(placement.scale > 0)
         if parameter.requires_grad:
             groups.setdefault(placement, []).append(parameter)
+    frozen = frozen_blocks(config, model.backbone)
+    if frozen:
+        model.backbone.freeze(frozen)
     weights = list(weighting.parameters())
     if weights:
         groups.setdefault(GroupKey(1.0, decays=False), []).extend(weights)

@@ -38,19 +38,13 @@ class Composition:
         """Return the number of images."""
         return len(self.images)
 
+    def to(self, device: torch.device) -> "Composition":
+        """Return the same on a device."""
+        return Composition(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     def take(self, index: Tensor) -> "Composition":
         """Return the chosen images."""
         return Composition(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def put(self, index: Tensor, part: "Composition") -> None:
-        """Overwrite the chosen images."""
-        for field in fields(self):
-            getattr(self, field.name)[index] = getattr(part, field.name)
-
-
-def concatenate(parts: list[Composition]) -> Composition:
-    """Put compositions together."""
-    return Composition(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Composition)))
 
 
 def compose(source: UInt8[Tensor, "I 3 H W"], count: int) -> Composition:

@@ -9,7 +9,8 @@ the figure, its outline inside that box, the spectrum of this outline, and wheth
 Cells, joints and box make a backbone find; outline and spectrum make it tell shapes apart.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -17,12 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtvit_core.backbones.interface import Backbone
+from mtvit_core.errors import ConfigError
 from mtvit_core.heads.mlp import MLP
 from mtvit_core.heads.proposals import anchors
 from mtvit_core.structures.boxes import apply_deltas, cxcywh_to_xyxy, generalized_box_iou, xyxy_to_cxcywh
 from mtvit_train.pretraining.composition import FIGURES, Composition
-from mtvit_train.pretraining.composition_pool import Pool
+from mtvit_train.pretraining.composition_views import shown_again
 from mtvit_train.pretraining.outline import SPECTRUM
+from mtvit_train.pretraining.pretext import Crops, Pretext
 
 #: Pixels of an image that share one decision, along one side.
 STRIDE = 4
@@ -32,22 +35,29 @@ RASTER = 12
 JOINT_WEIGHT = 5.0
 
 
-class FigureFinder(nn.Module):
-    """A backbone, and light heads that are thrown away after training.
+class FigureFinder(Pretext):
+    """A backbone, and light heads that are thrown away after training."""
 
-    Attributes:
-        encoder: The backbone that learns.
-    """
+    name: ClassVar[str] = "figures"
 
-    def __init__(self, encoder: Backbone) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         """Build the heads.
 
         Args:
-            encoder: The backbone; its canvas is the size of the training images.
+            backbone: The backbone; its canvas is the size of the training images.
+
+        Raises:
+            ConfigError: the canvas is not square, or patches are no multiple of ``STRIDE``.
         """
-        super().__init__()
-        self.encoder = encoder
-        width, (rows, columns) = encoder.spec.width, encoder.spec.patch
+        super().__init__(backbone)
+        width, (rows, columns) = backbone.spec.width, backbone.spec.patch
+        height, breadth = backbone.spec.canvas
+        if height != breadth or rows % STRIDE or columns % STRIDE:
+            raise ConfigError(
+                f"backbone {backbone.name!r}: figures are drawn on square canvases in cells of {STRIDE} "
+                f"pixels, but the canvas is {height} x {breadth} and a patch {rows} x {columns}; set "
+                "model.image_size and the patch accordingly, or take --method distill."
+            )
         cells = (rows // STRIDE) * (columns // STRIDE)
         self.mask, self.joint = nn.Linear(width, cells), nn.Linear(width, cells)
         self.box = MLP(width, width, 4, layers=2, zero_last=True)
@@ -55,15 +65,17 @@ class FigureFinder(nn.Module):
         self.spectrum = MLP(width, width, SPECTRUM, layers=2)
         self.limbed = nn.Linear(width, 1)
 
-    def batches(self, images: UInt8[Tensor, "I 3 H W"]) -> Callable[[int], Composition]:
-        """Return what draws batches for ``forward`` from unlabelled images."""
-        return Pool(images).draw
+    def terms(self, crops: Crops, lessons: Mapping[str, Any]) -> dict[str, Float[Tensor, ""]]:
+        """Return the loss on compositions whose surfaces come from the crops."""
+        return {"all": self(shown_again(crops.large[:, 0].cpu(), len(crops)).to(self.device))}
 
     def forward(self, batch: Composition) -> Float[Tensor, ""]:
         """Return the loss of a batch of compositions."""
-        patches = self.encoder(batch.images).last.patches
+        patches = self.backbone(batch.images).last.patches
         tokens = patches.flatten(2).transpose(1, 2)
-        cells = by_patch(batch.owner[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE], self.encoder.spec.grid)
+        cells = by_patch(
+            batch.owner[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE], self.backbone.spec.grid
+        )
         image, patch, figure = owners(cells)
         corners = figure_boxes(batch.owner)
         loss = 4 * F.binary_cross_entropy_with_logits(self.mask(tokens), (cells > 0).to(tokens.dtype))
@@ -90,11 +102,11 @@ class FigureFinder(nn.Module):
         joints = batch.joints.flatten(1, 2)
         place = (joints * side).floor().long()
         known = ((place >= 0) & (place < side)).all(-1)
-        image = torch.arange(len(batch))[:, None].expand_as(known)[known]
-        truth = torch.zeros(len(batch), side, side, dtype=tokens.dtype)
+        image = torch.arange(len(batch), device=place.device)[:, None].expand_as(known)[known]
+        truth = torch.zeros(len(batch), side, side, dtype=tokens.dtype, device=tokens.device)
         truth[image, place[known][:, 1], place[known][:, 0]] = 1
-        weight = torch.tensor(JOINT_WEIGHT)
-        truth = by_patch(truth, self.encoder.spec.grid)
+        weight = torch.tensor(JOINT_WEIGHT, device=tokens.device)
+        truth = by_patch(truth, self.backbone.spec.grid)
         return F.binary_cross_entropy_with_logits(self.joint(tokens), truth, pos_weight=weight)
 
     def _box_loss(self, tokens: Tensor, anchor: Tensor, corners: Tensor) -> Float[Tensor, ""]:
@@ -136,9 +148,9 @@ def figure_boxes(owner: UInt8[Tensor, "B H W"]) -> Float[Tensor, "B M 4"]:
 def rasters(owner: UInt8[Tensor, "B H W"], boxes: Float[Tensor, "B M 4"]) -> Bool[Tensor, "B M P"]:
     """Which of ``RASTER`` x ``RASTER`` points of each figure's box show the figure, row-major."""
     size = owner.shape[-1]
-    share = (torch.arange(RASTER) + 0.5) / RASTER
+    share = (torch.arange(RASTER, device=owner.device) + 0.5) / RASTER
     low, span = boxes[..., :2, None], (boxes[..., 2:] - boxes[..., :2])[..., None]
     places = ((low + span * share) * size).long().clamp(0, size - 1)  # B M 2 RASTER
-    image = torch.arange(len(owner))[:, None, None, None]
+    image = torch.arange(len(owner), device=owner.device)[:, None, None, None]
     seen = owner[image, places[:, :, 1, :, None], places[:, :, 0, None, :]]
-    return (seen == torch.arange(1, FIGURES + 1)[:, None, None]).flatten(2)
+    return (seen == torch.arange(1, FIGURES + 1, device=owner.device)[:, None, None]).flatten(2)

@@ -12,6 +12,8 @@ from mtvit_train.state.run_files import PICTURES
 
 #: Longer side at most, in pixels, and JPEG quality: sharp on a page, and some 30 kB each.
 _SIDE, _QUALITY = 560, 85
+#: What the names of galleries of features begin with; the update follows.
+FEATURES = "features-"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ def save_gallery(out: Path, name: str, exhibits: Sequence[Exhibit]) -> None:
                 _small(picture).save(partial, quality=_QUALITY)
         index.append({"caption": exhibit.caption, "files": files})
     write_text(folder / f"{name}.json", json.dumps(index, indent=2) + "\n")
+
+
+def feature_galleries(out: Path) -> list[str]:
+    """Return the names of the galleries of features, in the order of their updates."""
+    return sorted(path.stem for path in (out / PICTURES).glob(f"{FEATURES}*.json"))
 
 
 def read_gallery(out: Path, name: str) -> tuple[Shown, ...]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 from mtvit_core.errors import DataError
 from mtvit_core.evaluation.details import Details, Matrix, Table
 from mtvit_core.files import write_text
-from mtvit_train.recording.gallery import read_gallery
+from mtvit_train.recording.gallery import feature_galleries, read_gallery
 from mtvit_train.recording.records import Records, read_details
 from mtvit_train.recording.terminal import SHOWN
 from mtvit_train.report.history import Figure, loss_plots, metric_plots, pace_figures, pace_plots
@@ -25,6 +25,7 @@ _GALLERIES = {
     "worst": "Images with the most mistakes: truth, and what the task finds",
     "labels": "Training images as the model sees them, with their labels",
 }
+_FEATURES = "Image, first three components of its patches as colours, and how near each patch is to the whole"
 #: Columns whose numbers are shares, shown with a bar.
 _SHARES = frozenset(
     {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "good", "near", "off"}
@@ -116,13 +117,22 @@ def summary(config: Mapping[str, Any], steps: int) -> list[Figure]:
     """Return the settings that say most about a run."""
     model, train = config["model"], config["train"]
     return [
-        Figure("tasks", ", ".join(config["plugins"]) or "all installed"),
+        Figure("method", config["method"])
+        if "method" in config
+        else Figure("tasks", ", ".join(config["plugins"]) or "all installed"),
         Figure("backbone", model["backbone"]),
         Figure("canvas", " x ".join(map(str, model["image_size"]))),
-        Figure("data", Path(str(config["data"])).name),
+        Figure("data", _named(config["data"])),
         Figure("updates", f"{steps} of {train['steps']}"),
         Figure("batch", str(train["batch_size"])),
     ]
+
+
+def _named(data: Any) -> str:
+    """Return the names of the data."""
+    if isinstance(data, list) and all(isinstance(one, str) for one in data):
+        return ", ".join(Path(one).name for one in data)
+    return Path(str(data)).name
 
 
 def metric_table(metrics: Mapping[str, Any]) -> Table:
@@ -170,9 +180,10 @@ def settings_text(value: Any) -> str:
 
 def _galleries(out: Path) -> list[Gallery]:
     """Those that have something to show."""
-    shown = {name: read_gallery(out, name) for name in _GALLERIES}
+    titles = _GALLERIES | dict.fromkeys(feature_galleries(out), _FEATURES)
+    shown = {name: read_gallery(out, name) for name in titles}
     return [
-        Gallery(name, _GALLERIES[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
+        Gallery(name, titles[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
         for name, exhibits in shown.items()
         if exhibits
     ]

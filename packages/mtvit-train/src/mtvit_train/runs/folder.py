@@ -5,21 +5,28 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from PIL import Image
+from safetensors.torch import save_file
+
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError
+from mtvit_core.files import whole_file
 from mtvit_core.model import checkpoint
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.build.data import prepare_data
 from mtvit_train.build.label_counts import Exposure
 from mtvit_train.build.splits import DataSplit
+from mtvit_train.config.pretraining import PretrainConfig
 from mtvit_train.config.recording import RecordsConfig
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.engine import replay
 from mtvit_train.engine.evaluate import Evaluation
+from mtvit_train.recording.gallery import FEATURES, Exhibit, save_gallery
 from mtvit_train.recording.records import Records, read_details, write_details, write_json
 from mtvit_train.recording.trackers import Tell, open_writers
 from mtvit_train.report.page import write_report
@@ -27,6 +34,10 @@ from mtvit_train.report.pictures import draw_labels, draw_predictions, draw_wors
 from mtvit_train.state import run_files
 from mtvit_train.state.atomic_folder import writing
 from mtvit_train.state.checkpoints import Checkpoints
+
+#: Settings of a run, or of a pre-training.
+AnyConfig = RunConfig | PretrainConfig
+Config = TypeVar("Config", RunConfig, PretrainConfig)
 
 
 class RunFolder:
@@ -38,7 +49,7 @@ class RunFolder:
         checkpoints: States to go on from.
     """
 
-    def __init__(self, config: RunConfig, tell: Tell, ranks: Ranks) -> None:
+    def __init__(self, config: AnyConfig, tell: Tell, ranks: Ranks) -> None:
         """Name the folder; it is made by ``settle``.
 
         Args:
@@ -67,7 +78,7 @@ class RunFolder:
                 f"out {self.path}: not empty; runs are never overwritten. Give another folder with --out."
             )
 
-    def settle(self, config: RunConfig) -> None:
+    def settle(self, config: AnyConfig) -> None:
         """Write the settings of the run into the folder, which is made if it is not there.
 
         Raises:
@@ -102,7 +113,7 @@ class RunFolder:
             draw_labels(train, model, self.file(run_files.LABELS))
             write_json(self.file(run_files.DATA), {"seen": [asdict(one) for one in seen], "notes": notes})
 
-    def open_trackers(self, config: RunConfig, step: int) -> None:
+    def open_trackers(self, config: AnyConfig, step: int) -> None:
         """Let TensorBoard and the like be told what is recorded, as far as the settings ask for them.
 
         Args:
@@ -144,6 +155,42 @@ class RunFolder:
                 write_json(self.file(run_files.METRICS), {"step": step, **found.metrics})
             self.records.add("eval", step, found.metrics)  # last: it says that the evaluation is complete
 
+    def keep_backbone(
+        self,
+        backbone: Backbone,
+        step: int,
+        found: Evaluation,
+        pictures: Sequence[tuple[Image.Image, ...]],
+    ) -> None:
+        """Save a backbone that was measured, with what the measurement tells and shows.
+
+        Raises:
+            DiskError: the disk is full, or refuses.
+        """
+        with writing(self.path):
+            weights = {name: value.detach().cpu().contiguous() for name, value in backbone.weights().items()}
+            with whole_file(self.file(run_files.BACKBONE)) as partial:
+                save_file(weights, partial)
+            write_details(self.file(run_files.DETAILS), found.details)
+            write_json(self.file(run_files.METRICS), {"step": step, **found.metrics})
+            if pictures:
+                name = f"{FEATURES}{step:08d}"
+                save_gallery(self.path, name, [Exhibit(f"update {step}", shown) for shown in pictures])
+            self.records.add("eval", step, found.metrics)  # last: it says that the measurement is complete
+
+    def measured(self) -> bool:
+        """Tell whether anything was measured or scored."""
+        return self.file(run_files.METRICS).is_file()
+
+    def report(self) -> None:
+        """Write the page that shows it all.
+
+        Raises:
+            DiskError: the disk is full, or refuses.
+        """
+        with writing(self.path):
+            write_report(self.path)
+
     def keep_checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
         """Save a state to go on from; where the disk refuses, the user is told, and older ones stay."""
         self.records.flush()
@@ -183,6 +230,10 @@ class RunFolder:
         with writing(self.path):
             write_json(self.file(run_files.FINISHED), {"step": step})
 
+    def begun(self) -> bool:
+        """Tell whether there is a run to resume."""
+        return self.file(run_files.SETTINGS).is_file()
+
     def finished(self) -> bool:
         """Tell whether the run has ended."""
         return self.file(run_files.FINISHED).is_file()
@@ -194,8 +245,8 @@ class RunFolder:
         return {name: math.nan if value is None else value for name, value in found.items()}
 
 
-def read_settings(out: Path) -> RunConfig:
-    """Read the settings of the run in a folder.
+def read_settings(out: Path, kind: type[Config]) -> Config:
+    """Read the settings of the run, or of the pre-training, in a folder.
 
     Raises:
         ConfigError: there is none, or they are damaged.
@@ -209,4 +260,4 @@ def read_settings(out: Path) -> RunConfig:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as cause:
         raise ConfigError(f"resume {out}: config.json is damaged ({cause}); restore it.") from None
-    return validate(RunConfig, settings)
+    return validate(kind, settings)

@@ -1,5 +1,6 @@
 """Going on with a run: its settings, and what may not have changed since it was stopped."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import torch
 from mtvit_core.config import validate
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.__about__ import __version__
+from mtvit_train.config.pretraining import PretrainConfig, read_pretrain
 from mtvit_train.config.run import RunConfig, read_run
+from mtvit_train.distributed.stop_signals import StopAsked
 from mtvit_train.engine.trainer import Trainer
-from mtvit_train.runs.folder import RunFolder, read_settings
+from mtvit_train.runs.folder import AnyConfig, RunFolder, read_settings
 from mtvit_train.state.checkpoints import Checkpoints
 
 
@@ -29,8 +32,43 @@ def resumed_settings(
         ConfigError: the folder holds no run, or an option asks for another setting than the run has.
     """
     out = read_run(config, dict(overrides), assignments).out
-    saved = read_settings(Path(out))
+    saved = read_settings(Path(out), RunConfig)
     asked = read_run(config, dict(overrides), assignments, saved.model_dump(mode="json"))
+    check_same(saved, asked, out)
+    return saved.model_copy(update={"out": out})
+
+
+def resumed_pretraining(
+    config: str | None, overrides: Mapping[str, Any], assignments: tuple[str, ...]
+) -> PretrainConfig:
+    """Return the settings of the pre-training that the options point to.
+
+    Args:
+        config: As for ``read_pretrain``.
+        overrides: As for ``read_pretrain``; ``out`` is the run folder.
+        assignments: As for ``read_pretrain``.
+
+    Raises:
+        ConfigError: the folder holds no pre-training, or an option asks for another setting than it has.
+    """
+    out = read_pretrain(config, dict(overrides), assignments).out
+    saved = read_settings(Path(out), PretrainConfig)
+    asked = read_pretrain(config, dict(overrides), assignments, saved.model_dump(mode="json"))
+    check_same(saved, asked, out)
+    return saved.model_copy(update={"out": out})
+
+
+def check_same(saved: AnyConfig, asked: AnyConfig, out: str) -> None:
+    """Refuse to go on with other settings.
+
+    Args:
+        saved: Those of the run.
+        asked: Those that the options ask for.
+        out: Its folder, for the message.
+
+    Raises:
+        ConfigError: naming the first that differs.
+    """
     for path, ours, theirs in differences(saved, asked):
         if _left_open(path, theirs):
             continue
@@ -38,7 +76,6 @@ def resumed_settings(
             f"resume {out}: {path} is {ours!r} in its config.json, but {theirs!r} was asked for; leave the "
             "option out, or start another run."
         )
-    return saved.model_copy(update={"out": out})
 
 
 def _left_open(path: str, asked: Any) -> bool:
@@ -46,7 +83,24 @@ def _left_open(path: str, asked: Any) -> bool:
     return path == "model.patches" or (path == "train.steps" and asked == 0)
 
 
-def differences(one: RunConfig, other: RunConfig) -> Iterator[tuple[str, Any, Any]]:
+def way_on(asked: StopAsked, config: AnyConfig, folder: RunFolder, command: str) -> str:
+    """Say how a run that was stopped goes on.
+
+    Args:
+        asked: What stopped it.
+        config: Its settings.
+        folder: Its folder.
+        command: What it was started by.
+    """
+    if not folder.begun():
+        return f"stopped by {asked.cause} before the first step; to go on, give the same command again."
+    return (
+        f"stopped by {asked.cause}; to go on from step {folder.checkpoints.last} of {config.train.steps}: "
+        f"{command} --out {shlex.quote(config.out)} --resume"
+    )
+
+
+def differences(one: AnyConfig, other: AnyConfig) -> Iterator[tuple[str, Any, Any]]:
     """Yield the path and the two values of every setting that differs; where the run lies does not count."""
     first, second = (dict(_flat(config.model_dump(mode="json"))) for config in (one, other))
     for path in first | second:
@@ -62,7 +116,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield f"{above}{key}", value
 
 
-def origin(config: RunConfig) -> dict[str, Any]:
+def origin(config: AnyConfig) -> dict[str, Any]:
     """Return what a checkpoint tells of the run that wrote it."""
     settings = config.model_dump(mode="json", exclude={"out"})
     return {
@@ -73,7 +127,7 @@ def origin(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def take_up(trainer: Trainer, folder: RunFolder, config: RunConfig, tell: Callable[[str], None]) -> None:
+def take_up(trainer: Trainer[Any], folder: RunFolder, config: AnyConfig, tell: Callable[[str], None]) -> None:
     """Take up a run at its newest checkpoint that is whole; at the start where there is none.
 
     Each process reads what it holds.
@@ -98,7 +152,9 @@ def take_up(trainer: Trainer, folder: RunFolder, config: RunConfig, tell: Callab
     tell(f"resume {config.out}: going on from step {trainer.step} of {config.train.steps}.")
 
 
-def _load(trainer: Trainer, checkpoints: Checkpoints, config: RunConfig, tell: Callable[[str], None]) -> None:
+def _load(
+    trainer: Trainer[Any], checkpoints: Checkpoints, config: AnyConfig, tell: Callable[[str], None]
+) -> None:
     state = checkpoints.newest()
     if state is None:
         return
@@ -113,13 +169,13 @@ def _load(trainer: Trainer, checkpoints: Checkpoints, config: RunConfig, tell: C
         ) from cause
 
 
-def _changes(found: Mapping[str, Any], config: RunConfig) -> Iterator[str]:
+def _changes(found: Mapping[str, Any], config: AnyConfig) -> Iterator[str]:
     """Yield a line for each thing that keeps a run from going on bit for bit as it would have.
 
     Raises:
         CheckpointError: the settings are other ones than when the checkpoint was written.
     """
-    for path, before, now in differences(validate(RunConfig, found["settings"]), config):
+    for path, before, now in differences(validate(type(config), found["settings"]), config):
         raise CheckpointError(
             f"resume {config.out}: {path} was {before!r} when its checkpoint was written and is {now!r} in "
             "config.json; change it back, or start another run."

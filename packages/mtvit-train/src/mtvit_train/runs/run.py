@@ -23,6 +23,7 @@ from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import DataSplit, make_split
 from mtvit_train.build.tasks import check_tasks, notes_of_crowding, task_names
 from mtvit_train.build.warm_start import known_categories, notes_of_heads, read_start, telling_of_heads
+from mtvit_train.caching.cached_split import cached_split
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.knowledge_token import give_tokens
 from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
@@ -37,7 +38,7 @@ from mtvit_train.recording.terminal import Display, metrics_table
 from mtvit_train.recording.trackers import require_packages
 from mtvit_train.runs.early_stopping import EarlyStopping
 from mtvit_train.runs.folder import RunFolder
-from mtvit_train.runs.resume import origin, take_up
+from mtvit_train.runs.resume import origin, take_up, way_on
 from mtvit_train.state import run_files
 from mtvit_train.weighting.fixed import make_weighting
 
@@ -79,7 +80,8 @@ def _run(
         parts = ranks.together(lambda: _Parts.of(config, data, ranks))
         config = parts.config
         seen = exposures(config, parts.model, parts.train)
-        trainer = Trainer(parts.model, parts.train, config.train, parts.weighting, parts.teacher)
+        cached = cached_split(config, parts.model, parts.train, ranks, stop, tell)
+        trainer = Trainer(parts.model, cached.split, config.train, parts.weighting, parts.teacher)
         ranks.lead(lambda: _settle(config, folder, resume))
         if ranks.leads:
             folder.describe_data(parts.train, parts.model, seen, parts.notes)
@@ -91,7 +93,7 @@ def _run(
         except DataError as error:
             raise _at_step(error, trainer, config, folder) from error
     except StopAsked as asked:
-        raise Stopped(_way_on(asked, config, folder) if ranks.leads else "") from None
+        raise Stopped(way_on(asked, config, folder, "mtvit-train") if ranks.leads else "") from None
     metrics = ranks.lead(folder.metrics)
     averaged = trainer.average.whole()
     if ranks.leads:
@@ -166,7 +168,7 @@ class _Parts:
 
 def _train(
     config: RunConfig,
-    trainer: Trainer,
+    trainer: Trainer[MultiTaskViT],
     val: DataSplit,
     folder: RunFolder,
     stop: StopRequest,
@@ -187,7 +189,7 @@ class _Hooks:
     """What a run does when its trainer calls, in the folder and on the terminal."""
 
     config: RunConfig
-    trainer: Trainer
+    trainer: Trainer[MultiTaskViT]
     val: DataSplit
     folder: RunFolder
     stop: StopRequest
@@ -238,7 +240,9 @@ class _Hooks:
         return self.folder.keep_diverged(state, self.config, self.trainer.model.categories)
 
 
-def _at_step(error: DataError, trainer: Trainer, config: RunConfig, folder: RunFolder) -> DataError:
+def _at_step(
+    error: DataError, trainer: Trainer[MultiTaskViT], config: RunConfig, folder: RunFolder
+) -> DataError:
     """Say where training stood at a fault of the data, and how it goes on."""
     saved = folder.checkpoints.last
     if not saved:
@@ -246,11 +250,4 @@ def _at_step(error: DataError, trainer: Trainer, config: RunConfig, folder: RunF
     return DataError(
         f"step {trainer.step} of {config.train.steps}: {error} The run is saved at step {saved}; fix the "
         f"data, then go on: mtvit-train --out {shlex.quote(config.out)} --resume"
-    )
-
-
-def _way_on(asked: StopAsked, config: RunConfig, folder: RunFolder) -> str:
-    return (
-        f"stopped by {asked.cause}; to go on from step {folder.checkpoints.last} of {config.train.steps}: "
-        f"mtvit-train --out {shlex.quote(config.out)} --resume"
     )

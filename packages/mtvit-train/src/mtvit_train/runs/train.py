@@ -72,4 +72,4 @@ def train(
     found = read_run(None if config is None else str(config), overrides, (), over=settings)
     metrics = run(found, Console(quiet=quiet))
     folder = Path(found.out)
-    return Trained(load(folder / run_files.MODEL), metrics, folder, read_settings(folder))
+    return Trained(load(folder / run_files.MODEL), metrics, folder, read_settings(folder, RunConfig))

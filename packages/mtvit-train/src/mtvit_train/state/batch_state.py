@@ -14,6 +14,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "images": batch.images,
         "annotations": [_plain(part) for part in batch.annotations],
         "meta": [vars(part) for part in batch.meta],
+        "known": dict(batch.known),
     }
 
 
@@ -23,6 +24,7 @@ def batch_of(state: Mapping[str, Any]) -> Batch:
         images=state["images"],
         annotations=tuple(_annotations(part) for part in state["annotations"]),
         meta=tuple(ImageMeta(**part) for part in state["meta"]),
+        known={int(depth): tokens for depth, tokens in state["known"].items()},
     )
 
 

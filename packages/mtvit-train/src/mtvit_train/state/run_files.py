@@ -16,6 +16,8 @@ TENSORBOARD = "tensorboard"
 WANDB_ID = "wandb-id.txt"
 #: The averaged weights as of the last evaluation, its metrics, and what it tells beside them.
 MODEL, METRICS, DETAILS = "model.safetensors", "metrics.json", "details.json"
+#: The averaged weights of a backbone that was pre-trained, as ``model.pretrained`` takes them.
+BACKBONE = "backbone.safetensors"
 #: A step that could not be made; of a process other than the first one with ``-`` and its number.
 DIVERGED = "diverged"
 #: Contact sheets.

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.plugins.registry import make_extension
 from mtvit_core.tasks.task import TaskConfig
@@ -47,6 +47,6 @@ def make_weighting(config: RunConfig, tasks: Sequence[str]) -> Weighting[Any]:
     return made
 
 
-def shared_weights(model: MultiTaskViT) -> list[nn.Parameter]:
+def shared_weights(backbone: Backbone) -> list[nn.Parameter]:
     """Return the weights that the losses of all tasks read: those of the last block, as far as trained."""
-    return [weight for weight in model.backbone.blocks()[-1].parameters() if weight.requires_grad]
+    return [weight for weight in backbone.blocks()[-1].parameters() if weight.requires_grad]

@@ -112,6 +112,13 @@ def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"], antialias: bool = T
     return Embedded(model.norm_pre(model._pos_embed(model.patch_embed(images))), None)
 
 
+def rotary(model: PlainViT, grid: tuple[int, int]) -> tuple[Tensor, ...] | None:
+    """Return the rotary table of each block at this grid, as ``embed`` does; None for models without."""
+    if not isinstance(model, Eva) or model.rope is None:
+        return None
+    return _rope_per_block(model.rope.get_embed(shape=grid), model.rope_mixed, len(model.blocks))
+
+
 def positions(model: PlainViT, grid: tuple[int, int], antialias: bool = True) -> Float[Tensor, "1 S D"]:
     """Return what ``embed`` adds to prefix and patch tokens as their positions, at this grid."""
     prefix = model.num_prefix_tokens

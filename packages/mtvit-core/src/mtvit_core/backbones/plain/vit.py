@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from mtvit_core.backbones.attention import Layout, attend
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check_divides
+from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.plain import timm_blocks
 from mtvit_core.backbones.plain.options import PlainOptions, split_options
-from mtvit_core.backbones.token_pass import Request, through_blocks
+from mtvit_core.backbones.token_pass import Request, RunBlock, known_context, through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.config import validate
 from mtvit_core.errors import ShapeError
@@ -101,19 +102,56 @@ class PlainBackbone(Backbone):
         Raises:
             ShapeError: the patch size does not divide the image.
         """
-        canvas = (int(images.shape[-2]), int(images.shape[-1]))
-        check_divides(canvas, self.spec.patch, "image", ShapeError)
-        grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
-        with self.autocast():
-            embedded = timm_blocks.embed(self.vit, self.normalise(images), self.variation.positions_antialias)
-
-        def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
-            rope = None if embedded.rope is None else embedded.rope[i]
-            return self.recomputed(self.vit.blocks[i].run, tokens, rope, layout, masks, first)
-
-        tables = [None, *self.variation.tables_between(self.vit, grid)]
+        embedded, grid = self._embed(images)
         request = Request(groups, maskers or {}, patches, proposals)
+        run, tables = self._run(embedded.rope), self._tables(grid)
         return through_blocks(self, embedded.tokens, grid, request, run, self.vit.norm, tables)
+
+    def context(self, images: UInt8[Tensor, "B 3 H W"], depths: Sequence[int]) -> dict[int, Tensor]:
+        """Return the context at some depths, see ``Backbone.context``.
+
+        Raises:
+            ShapeError: the patch size does not divide the image.
+        """
+        embedded, grid = self._embed(images)
+        with self.autocast():
+            return known_context(embedded.tokens, grid, depths, self._run(embedded.rope), self._tables(grid))
+
+    def forward_known(
+        self,
+        known: KnownContext,
+        canvas: tuple[int, int],
+        groups: Sequence[TokenGroup] = (),
+        maskers: Mapping[str, QueryMasker] | None = None,
+        patches: bool = True,
+        proposals: bool = True,
+    ) -> Features:
+        """Run the blocks on a known context, see ``Backbone.forward_known``."""
+        grid = self._grid(canvas)
+        rope = timm_blocks.rotary(self.vit, grid)
+        request = Request(groups, maskers or {}, patches, proposals)
+        return through_blocks(self, known, grid, request, self._run(rope), self.vit.norm, self._tables(grid))
+
+    def _grid(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        check_divides(canvas, self.spec.patch, "image", ShapeError)
+        return canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1]
+
+    def _embed(self, images: UInt8[Tensor, "B 3 H W"]) -> tuple[timm_blocks.Embedded, tuple[int, int]]:
+        grid = self._grid((int(images.shape[-2]), int(images.shape[-1])))
+        antialias = self.variation.positions_antialias
+        with self.autocast():
+            return timm_blocks.embed(self.vit, self.normalise(images), antialias), grid
+
+    def _run(self, ropes: tuple[Tensor, ...] | None) -> RunBlock:
+        def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
+            rope = None if ropes is None else ropes[i]
+            found: Tensor = self.recomputed(self.vit.blocks[i].run, tokens, rope, layout, masks, first)
+            return found
+
+        return run
+
+    def _tables(self, grid: tuple[int, int]) -> list[Tensor | None]:
+        return [None, *self.variation.tables_between(self.vit, grid)]
 
     def blocks(self) -> Sequence[nn.Module]:
         """Return timm's blocks."""

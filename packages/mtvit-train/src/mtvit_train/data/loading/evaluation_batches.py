@@ -1,13 +1,17 @@
 """Which batches of an evaluation a process sees: whole images, each in one process only."""
 
 from mtvit_train.data.packed import Key
+from mtvit_train.data.samples.cached import CachedSamples
 from mtvit_train.data.samples.detected_persons import DetectedPersons
 from mtvit_train.data.samples.images import ImageDataset
 from mtvit_train.data.samples.persons import PersonDataset
 
 
 def portion(
-    dataset: ImageDataset | PersonDataset | DetectedPersons, batch_size: int, rank: int = 0, world: int = 1
+    dataset: ImageDataset | PersonDataset | DetectedPersons | CachedSamples,
+    batch_size: int,
+    rank: int = 0,
+    world: int = 1,
 ) -> list[list[Key]]:
     """Return the batches of one process; those of all processes are the ones that a single one would see.
 

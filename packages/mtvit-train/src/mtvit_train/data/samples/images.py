@@ -1,13 +1,13 @@
 """Samples for the model: one image on its canvas with its annotations."""
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,6 +22,7 @@ from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_pla
 from mtvit_train.data.samples.colour import jitter_colour
 from mtvit_train.data.samples.mixing import draw_mix, mix_images, mix_labels
 from mtvit_train.data.samples.placed_annotations import may_flip, place_annotations
+from mtvit_train.data.samples.placement import Placement
 from mtvit_train.data.samples.plugin_transforms import change
 
 # Keeps the streams of random numbers for augmentation apart from those for the order.
@@ -38,11 +39,13 @@ class Sample:
         image: The canvas, RGB, 0 to 255.
         annotations: What is annotated, in canvas pixels.
         meta: The way back to the original image.
+        known: Context tokens S D at the input of blocks, where they were computed before.
     """
 
     image: UInt8[Tensor, "3 H W"]
     annotations: Annotations
     meta: ImageMeta
+    known: Mapping[int, Float[Tensor, "S D"]] = field(default_factory=dict)
 
 
 class ImageDataset(Dataset[Sample]):
@@ -84,7 +87,7 @@ class ImageDataset(Dataset[Sample]):
             tuple(transforms),
         )
         mixes = augment.enabled and (augment.mixup or augment.cutmix)
-        self._partners = np.flatnonzero(packed.mapped(IMAGE_LABELS)) if mixes else np.zeros(0, np.int64)
+        self.partners = np.flatnonzero(packed.mapped(IMAGE_LABELS)) if mixes else np.zeros(0, np.int64)
         self.cache_bytes, self._cached_bytes = cache_bytes, 0
         self._cache: dict[int, UInt8[Tensor, "3 H W"]] = {}
 
@@ -106,41 +109,60 @@ class ImageDataset(Dataset[Sample]):
         Raises:
             DataError: The image cannot be read, or is not of the size that the annotations state.
         """
+        return self._mixed(key, self._alone)
+
+    def unseen(self, key: Key) -> Sample:
+        """Return the same sample with a black canvas, without reading the image or asking transforms."""
+        return self._mixed(key, self._blank)
+
+    def _mixed(self, key: Key, load: Callable[[Key], Sample]) -> Sample:
+        """Mix a sample with that of another image, where that is asked for."""
         epoch, index = key
-        sample = self._alone(key)
-        if not len(self._partners) or sample.annotations.image_labels is None:
+        sample = load(key)
+        if not len(self.partners) or sample.annotations.image_labels is None:
             return sample
         rng = np.random.default_rng([_MIX_STREAM, self.seed, epoch, index])
         rows, columns = sample.image.shape[1:]
-        mix = draw_mix(rng, self.augment, (rows, columns), len(self._partners))
+        mix = draw_mix(rng, self.augment, (rows, columns), len(self.partners))
         if mix is None:
             return sample
-        other = self._alone((epoch, int(self._partners[mix.partner])))
+        other = load((epoch, int(self.partners[mix.partner])))
         image = mix_images(sample.image, other.image, mix)
         return Sample(image, mix_labels(sample.annotations, other.annotations, mix), sample.meta)
 
+    def _blank(self, key: Key) -> Sample:
+        """Load one sample of one image, without its pixels."""
+        record = self.packed.image(key[1])
+        _, placement = self._place(key)
+        annotations = place_annotations(self.packed, key[1], placement, self.needs)
+        blank = torch.zeros(3, *placement.canvas, dtype=torch.uint8)
+        return Sample(blank, annotations, placement.meta(record.image_id, record.file_name))
+
     def _alone(self, key: Key) -> Sample:
         """Load one sample of one image."""
-        epoch, index = key
-        record = self.packed.image(index)
-        image = self.image(index)
-        rng = np.random.default_rng([_AUGMENT_STREAM, self.seed, epoch, index])
-        labels = torch.from_numpy(self.packed.labels[self.packed.rows(index)].astype(np.int64))
-        placement = draw_placement(
-            rng,
-            self.augment,
-            (record.height, record.width),
-            self.canvas,
-            may_flip(labels, self.packed.categories),
-        )
+        record, image = self.packed.image(key[1]), self.image(key[1])
+        rng, placement = self._place(key)
         canvas, annotations = change(
             self.transforms,
             placement.pad(jitter_colour(rng, self.augment, placement.window(image))),
-            place_annotations(self.packed, index, placement, self.needs),
+            place_annotations(self.packed, key[1], placement, self.needs),
             self.seed,
             key,
         )
         return Sample(canvas, annotations, placement.meta(record.image_id, record.file_name))
+
+    def _place(self, key: Key) -> tuple[np.random.Generator, Placement]:
+        """Draw where an image lies; return what draws its colours, too."""
+        epoch, index = key
+        record = self.packed.image(index)
+        rng = np.random.default_rng([_AUGMENT_STREAM, self.seed, epoch, index])
+        size, flips = (record.height, record.width), self.may_flip(index)
+        return rng, draw_placement(rng, self.augment, size, self.canvas, flips)
+
+    def may_flip(self, index: int) -> bool:
+        """Tell whether an image may be mirrored, by the categories in it."""
+        labels = torch.from_numpy(self.packed.labels[self.packed.rows(index)].astype(np.int64))
+        return may_flip(labels, self.packed.categories)
 
     def image_of(self, index: int) -> int:
         """Return the place of the image that a sample is of: its own."""
@@ -199,6 +221,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         images=torch.stack([sample.image for sample in samples]),
         annotations=tuple(Annotations(*row) for row in fields),
         meta=tuple(sample.meta for sample in samples),
+        known={depth: torch.stack([sample.known[depth] for sample in samples]) for depth in samples[0].known},
     )
 
 

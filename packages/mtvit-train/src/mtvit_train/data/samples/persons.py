@@ -103,17 +103,27 @@ class PersonDataset(Dataset[Sample]):
         Raises:
             DataError: the image cannot be read, or is not of the size that the annotations state.
         """
-        epoch, index = key
-        row = int(self.rows[index])
-        image = self.image_of(index)
-        rng = np.random.default_rng([_PERSON_STREAM, self.seed, epoch, index])
-        meta, flipped = self._place(rng, row, image)
+        row, image = int(self.rows[key[1]]), self.image_of(key[1])
+        rng, meta, flipped = self._drawn(key)
         crop = crop_person(self.images.image(image), meta, self.canvas)
         coloured, person = (
             jitter_colour(rng, self.augment, crop),
             self._annotations(row, image, meta, flipped),
         )
         return Sample(*change(self.transforms, coloured, person, self.seed, key), meta)
+
+    def unseen(self, key: Key) -> Sample:
+        """Return the same sample with a black crop, without reading the image or asking transforms."""
+        row, image = int(self.rows[key[1]]), self.image_of(key[1])
+        _, meta, flipped = self._drawn(key)
+        blank = torch.zeros(3, *self.canvas, dtype=torch.uint8)
+        return Sample(blank, self._annotations(row, image, meta, flipped), meta)
+
+    def _drawn(self, key: Key) -> tuple[np.random.Generator, ImageMeta, bool]:
+        """Draw the crop of a sample; return what draws its colours, too."""
+        epoch, index = key
+        rng = np.random.default_rng([_PERSON_STREAM, self.seed, epoch, index])
+        return rng, *self._place(rng, int(self.rows[index]), self.image_of(index))
 
     def image_of(self, index: int) -> int:
         """Return the place of the image that a person is in."""

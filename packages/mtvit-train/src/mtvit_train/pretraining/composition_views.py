@@ -1,4 +1,4 @@
-"""A pool of compositions: drawing one takes longer than learning from it, so each is shown several times.
+"""Compositions shown several times: drawing one takes longer than learning from it.
 
 Each time it is mirrored, transposed, its colours exchanged and inverted at random.
 """
@@ -9,39 +9,22 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mtvit_train.pretraining.composition import Composition, compose, concatenate
+from mtvit_train.pretraining.composition import Composition, compose
 
-#: Compositions that are kept; the oldest make room.
-KEPT = 4000
-#: One in this many compositions of a batch is new.
+#: How often each composition of a batch is shown.
 REUSE = 4
 
 
-class Pool:
-    """Draws batches of which one part in ``REUSE`` is new."""
+def shown_again(source: UInt8[Tensor, "I 3 H W"], count: int) -> Composition:
+    """Draw a batch of compositions, each shown ``REUSE`` times in another way.
 
-    def __init__(self, source: UInt8[Tensor, "I 3 H W"]) -> None:
-        """Draw the first compositions.
-
-        Args:
-            source: Unlabelled images that surfaces come from.
-        """
-        self.source, self.oldest = source, 0
-        self.kept = concatenate([compose(source, 64) for _ in range(8)])
-
-    def draw(self, count: int) -> Composition:
-        """Return a batch of ``count`` compositions."""
-        new = compose(self.source, max(1, count // REUSE))
-        old = self.kept.take(torch.randint(len(self.kept), (count - len(new),)))
-        self._keep(new)
-        return recoloured(mirrored(concatenate([new, old])))
-
-    def _keep(self, new: Composition) -> None:
-        if len(self.kept) < KEPT:
-            self.kept = concatenate([self.kept, new])
-            return
-        self.kept.put((self.oldest + torch.arange(len(new))) % KEPT, new)
-        self.oldest = (self.oldest + len(new)) % KEPT
+    Args:
+        source: Unlabelled images that surfaces come from.
+        count: Compositions of the batch.
+    """
+    new = compose(source, -(-count // REUSE))
+    shown = new.take(torch.arange(count) % len(new))
+    return recoloured(mirrored(shown))
 
 
 def mirrored(part: Composition) -> Composition:

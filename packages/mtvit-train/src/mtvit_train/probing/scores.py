@@ -1,0 +1,78 @@
+"""Numbers about features: what neighbours and linear probes read from them, and whether they have collapsed.
+
+k-NN      score_c = sum over the k nearest of softmax(cos / 0.07) y_c            (DINO)
+probe     W = (X^T X / S + r I)^-1 X^T (Y - mean) / S, X standardised
+RankMe    exp(H(p)), p = s / sum s, s singular values of the features            (Garrido et al. 2023)
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+_TEMPERATURE = 0.07
+#: Ridge of the linear probe, relative to the variance of a feature.
+RIDGE = 0.1
+#: Alarm: mean cosine between images above the first, or rank below the second as a share of what is possible.
+ALIKE, FLAT = 0.95, 0.02
+
+
+def nearest(
+    x: Float[Tensor, "S D"], y: Bool[Tensor, "S C"], asked: Float[Tensor, "V D"], k: int
+) -> Float[Tensor, "V C"]:
+    """Return the score of every class by the vote of the nearest images."""
+    cosine = F.normalize(asked, dim=-1) @ F.normalize(x, dim=-1).T
+    best = cosine.topk(min(k, len(x)), 1)
+    votes = (best.values / _TEMPERATURE).softmax(1)
+    return torch.einsum("vk,vkc->vc", votes, y[best.indices].to(votes.dtype))
+
+
+def linear(
+    x: Float[Tensor, "S D"], y: Bool[Tensor, "S C"], asked: Float[Tensor, "V D"]
+) -> Float[Tensor, "V C"]:
+    """Return the score of every class by a ridge regression of the labels on the features."""
+    mean, spread = x.mean(0), x.std(0) + 1e-6
+    features, centre = (x - mean) / spread, y.float().mean(0)
+    gram = features.T @ features / len(x) + RIDGE * torch.eye(x.shape[1])
+    weights = torch.linalg.solve(gram, features.T @ (y.float() - centre) / len(x))
+    scores: Tensor = centre + (asked - mean) / spread @ weights
+    return scores
+
+
+def mean_precision(scores: Float[Tensor, "V C"], truth: Bool[Tensor, "V C"]) -> float:
+    """Return the mean over classes of the area under precision and recall; NaN where none is there."""
+    found = [average_precision(scores[:, c], truth[:, c]) for c in range(truth.shape[1]) if truth[:, c].any()]
+    return sum(found) / len(found) if found else float("nan")
+
+
+def average_precision(scores: Float[Tensor, " V"], truth: Bool[Tensor, " V"]) -> float:
+    """Return the mean of the precision at every true one, by falling score."""
+    hits = truth[scores.argsort(descending=True, stable=True)].double()
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+    return float((precision * hits).sum() / hits.sum())
+
+
+def effective_rank(x: Float[Tensor, "S D"]) -> float:
+    """Return RankMe: in how many directions features spread, at most the smaller of their sides."""
+    values = torch.linalg.svdvals(x.double())
+    share = values / values.sum() + 1e-7
+    return float((-(share * share.log()).sum()).exp())
+
+
+def mean_cosine(x: Float[Tensor, "S D"]) -> float:
+    """Return the mean cosine between different images."""
+    unit = F.normalize(x.double(), dim=-1)
+    count = len(unit)
+    return float((unit.sum(0).square().sum() - count) / (count * (count - 1)))
+
+
+def collapse(rank: float, cosine: float, x: Float[Tensor, "S D"]) -> str:
+    """Return a line where features tell images apart no more; empty where they do."""
+    most = min(x.shape)
+    if cosine > ALIKE or rank < FLAT * most:
+        return (
+            f"features are collapsing: images have a mean cosine of {cosine:.3f}, and their features "
+            f"an effective rank of {rank:.1f} of {most}; lower train.lr, raise train.ema_start, or take "
+            "--method distill."
+        )
+    return ""
