@@ -92,7 +92,8 @@ class NanoViT(Backbone):
         context = torch.cat([self.registers.expand(len(images), -1, -1), tokens], 1)
 
         def run(i: int, x: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
-            return self.recomputed(self.layers[i], x, layout, masks, first)
+            out: Tensor = self.recomputed(self.layers[i], x, layout, masks, first)
+            return out
 
         request = Request(groups, maskers or {}, patches, proposals)
         return through_blocks(self, context, grid, request, run, self.norm)

@@ -119,12 +119,17 @@ class CrossBackbone(Backbone):
         found = through_blocks(self, context, grid, request, run, self.norms[0])
         return self._joined(found, self.norms[1](other.to(self.mean.dtype))) if patches else found
 
+    @property
+    def branches(self) -> tuple[BranchEmbedding, ...]:
+        """What cuts each branch's patches, the branch that tasks read first."""
+        return tuple(found for found in self.embeddings if isinstance(found, BranchEmbedding))
+
     def _joined(self, found: Features, other: Float[Tensor, "B S D"]) -> Features:
         """Add what the other branch says at the output."""
         found = replace(found, class_tokens=(*found.class_tokens, other[:, 0]))
         if self.join is None:
             return found
-        last, grid = found.last, self.embeddings[1].grid_of(found.canvas)
+        last, grid = found.last, self.branches[1].grid_of(found.canvas)
         more = self.join(other[:, 1:]).transpose(1, 2).unflatten(2, grid)
         more = F.interpolate(more, size=last.patches.shape[2:], mode="bilinear", align_corners=False)
         return replace(
