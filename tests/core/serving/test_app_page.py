@@ -190,9 +190,10 @@ def test_the_camera_goes_on_until_it_is_frozen(page):
     page["camera"].click()
     page.wait.until(lambda _: "a second" in page["facts"].text)
     assert page["camera"].get_attribute("aria-pressed") == "true"
-    assert page.objects() == ["person show 0.90", "cup show 0.50"]
     page["camera"].click()
     assert page["camera"].text == "Camera"
+    page.wait.until(lambda _: page["status"].text == "2 of 3 objects")
+    assert page.objects() == ["person show 0.90", "cup show 0.50"]
     assert page["curl"].text.startswith("curl --data-binary '@camera.jpg'")
 
 

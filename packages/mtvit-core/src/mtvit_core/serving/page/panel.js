@@ -126,8 +126,10 @@ export class Panel {
       return made("li", {}, button);
     });
     const none = made("li", { className: "quiet", textContent: "None of this score" });
+    const kept = document.activeElement?.closest("#objects") ? document.activeElement.dataset.id : null;
     $("objects").replaceChildren(...(rows.length ? rows : [none]));
     $("objects-title").textContent = `Objects (${objects.length})`;
+    if (kept) $("objects").querySelector(`[data-id="${kept}"]`)?.focus();
   }
 
   listLabels(minScore) {
