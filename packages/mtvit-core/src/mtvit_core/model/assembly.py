@@ -108,7 +108,7 @@ def check_tasks(tasks: Sequence[AnyTask], person_canvas: tuple[int, int], spec: 
 
     Raises:
         PluginError: two tasks have the same name, or one looks at something else than it declares.
-        ConfigError: two tasks look at persons on different kinds of crops, or no patch divides those.
+        ConfigError: two tasks look at persons on different kinds of crops, or the patch does not fit theirs.
     """
     check_task_names(tasks)
     check_views(tasks)
