@@ -17,6 +17,8 @@ REPORT = "export.json"
 
 def exported_file(path: str | Path) -> Path | None:
     """Return the exported file that a path means, itself or in the folder of an export, or None."""
+    if not isinstance(path, str | Path):
+        return None  # what reads checkpoints says what may come
     file = Path(path)
     if file.is_dir() and (file / REPORT).is_file():
         return next((f for ending in RUNTIMES if (f := file / f"model{ending}").is_file()), None)

@@ -32,9 +32,10 @@ def objects(
     for row in np.argsort(-found["scores"], kind="stable").tolist():
         if found["scores"][row] < min_score:
             break  # a mask only lowers it
-        entry = _entry(task, found, row, corners[row], classes[found["labels"][row]], frame)
+        entry: dict[str, Any] | None
+        entry = plain = _entry(task, found, row, corners[row], classes[found["labels"][row]], frame)
         if "masks" in found:
-            entry = _with_mask(entry, found["masks"][row], frame, told.constants["mask_threshold"])
+            entry = _with_mask(plain, found["masks"][row], frame, told.constants["mask_threshold"])
         if entry is not None and entry["score"] >= min_score:
             entries.append(entry)
     entries.sort(key=lambda entry: -entry["score"])
