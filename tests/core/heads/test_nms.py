@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torchvision.ops import batched_nms
 
-from mtvit_core.heads.nms import class_nms
+from mtvit_core.heads.nms import class_nms, unrepeated
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.instances import Instances
 
@@ -45,3 +46,17 @@ def test_a_threshold_of_one_keeps_all_in_their_order() -> None:
 
 def test_nothing_found() -> None:
     assert len(class_nms(found([], [], []), 0.5)) == 0
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.7])
+def test_rounds_keep_what_the_greedy_rule_keeps(threshold: float) -> None:
+    centre = 100 * torch.rand(200, 2)
+    half = 5 + 10 * torch.rand(200, 2)
+    boxes, labels = torch.cat([centre - half, centre + half], 1), torch.randint(0, 2, (200,))
+    scores = torch.linspace(1, 0, 200)
+    for classes in (None, labels):
+        kept = unrepeated(boxes[None], threshold, None if classes is None else classes[None])[0]
+        every = torch.zeros_like(labels) if classes is None else classes
+        greedy = batched_nms(boxes, scores, every, threshold).sort().values
+        assert torch.equal(kept.nonzero()[:, 0], greedy)
+        assert 10 < len(greedy) < 200

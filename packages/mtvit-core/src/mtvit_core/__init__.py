@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mtvit_core.backbones.interface import BackboneSpec as BackboneSpec
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
     from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
+    from mtvit_core.deploy.exported import ExportedModel as ExportedModel
+    from mtvit_core.deploy.light.model import LightModel as LightModel
+    from mtvit_core.deploy.load import load as load
     from mtvit_core.deploy.program import export as export
     from mtvit_core.drawing.pixel_maps import draw_map as draw_map
     from mtvit_core.drawing.results import contact_sheet as contact_sheet
@@ -63,7 +66,6 @@ if TYPE_CHECKING:
     from mtvit_core.model.backbone import create_backbone as create_backbone
     from mtvit_core.model.build import build as build
     from mtvit_core.model.categories.with_categories import with_categories as with_categories
-    from mtvit_core.model.checkpoint import load as load
     from mtvit_core.model.checkpoint import save as save
     from mtvit_core.model.convert import convert as convert
     from mtvit_core.model.hub.card import About as About
@@ -81,6 +83,9 @@ if TYPE_CHECKING:
     from mtvit_core.published.format import PublishedFormat as PublishedFormat
     from mtvit_core.results.image_labels import ImageLabels as ImageLabels
     from mtvit_core.results.image_result import ImageResult as ImageResult
+    from mtvit_core.results.on_canvas import CanvasLabels as CanvasLabels
+    from mtvit_core.results.on_canvas import CanvasMap as CanvasMap
+    from mtvit_core.results.on_canvas import CanvasObjects as CanvasObjects
     from mtvit_core.structures.annotations import Annotations as Annotations
     from mtvit_core.structures.annotations import annotated_classes as annotated_classes
     from mtvit_core.structures.batch import Batch as Batch
@@ -129,6 +134,9 @@ _MODULES = {
         "LearnedQueries",
         "TokenGroup",
     ),
+    "deploy.exported": ("ExportedModel",),
+    "deploy.light.model": ("LightModel",),
+    "deploy.load": ("load",),
     "deploy.program": ("export",),
     "drawing.pixel_maps": ("draw_map",),
     "drawing.results": (
@@ -193,10 +201,7 @@ _MODULES = {
     "model.add_tasks": ("add_tasks",),
     "model.backbone": ("create_backbone",),
     "model.build": ("build",),
-    "model.checkpoint": (
-        "load",
-        "save",
-    ),
+    "model.checkpoint": ("save",),
     "model.convert": ("convert",),
     "model.hub.card": ("About",),
     "model.multitask_vit": ("MultiTaskViT",),
@@ -237,6 +242,7 @@ _MODULES = {
     ),
     "results.image_labels": ("ImageLabels",),
     "results.image_result": ("ImageResult",),
+    "results.on_canvas": ("CanvasLabels", "CanvasMap", "CanvasObjects"),
     "structures.pixel_maps": ("CategoryMap", "DenseMap", "Segment"),
     "structures.instances": (
         "Finding",

@@ -1,81 +1,49 @@
-"""From predictions of the last layer to results in original pixels."""
-
-from collections.abc import Sequence
+"""From predictions of the last layer to objects on the canvas."""
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from mtvit_core.results.on_canvas import CanvasObjects
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
-from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
 from mtvit_det.head import DetPredictions
 
 
-def decode_softmax(
-    predictions: DetPredictions,
-    meta: Sequence[ImageMeta],
-    categories: Categories,
-    columns: Int64[Tensor, " C"],
-) -> list[Instances]:
+def softmax_objects(predictions: DetPredictions, columns: Int64[Tensor, " C"]) -> CanvasObjects:
     """One class per token, the best but "no object"; every token gives one box (DETR's post-processing).
 
     Args:
         predictions: Of the last layer.
-        meta: One entry per image.
-        categories: Classes.
         columns: Class column of each category; columns of none are never chosen.
     """
     probabilities = predictions.logits[-1].softmax(-1)
     scores, labels = probabilities[..., columns.to(probabilities.device)].max(-1)
+    if torch.compiler.is_compiling():  # elsewhere results are sorted, and equal scores keep their order
+        scores, query = scores.topk(scores.shape[1], 1)
+        return _objects(predictions, scores, labels.gather(1, query), query)
     query = torch.arange(scores.shape[1], device=scores.device).expand_as(labels)
-    return _instances(predictions, scores, labels, query, meta, categories)
+    return _objects(predictions, scores, labels, query)
 
 
-def decode_sigmoid(
-    predictions: DetPredictions,
-    meta: Sequence[ImageMeta],
-    categories: Categories,
-    top_k: int,
-) -> list[Instances]:
-    """The best (query, class) pairs; a query may give boxes of several classes (Deformable DETR)."""
+def sigmoid_objects(predictions: DetPredictions, top_k: int, nms: float) -> CanvasObjects:
+    """The best (query, class) pairs; a query may give boxes of several classes (Deformable DETR).
+
+    Args:
+        predictions: Of the last layer.
+        top_k: Most boxes of an image.
+        nms: Largest IoU of two boxes of one class in the results.
+    """
     classes = predictions.logits.shape[-1]
     flat = predictions.logits[-1].sigmoid().flatten(1)
     scores, index = flat.topk(min(top_k, flat.shape[1]), 1)
-    return _instances(predictions, scores, index % classes, index // classes, meta, categories)
+    return _objects(predictions, scores, index % classes, index // classes, nms)
 
 
-def _instances(
-    predictions: DetPredictions,
-    scores: Float[Tensor, "B kept"],
-    labels: Tensor,
-    query: Tensor,
-    meta: Sequence[ImageMeta],
-    categories: Categories,
-) -> list[Instances]:
+def _objects(
+    predictions: DetPredictions, scores: Float[Tensor, "B M"], labels: Tensor, query: Tensor, nms: float = 1.0
+) -> CanvasObjects:
     boxes, (rows, columns) = predictions.boxes[-1], predictions.canvas
     corners = (cxcywh_to_xyxy(boxes) * boxes.new_tensor([columns, rows, columns, rows])).gather(
         1, query[..., None].expand(-1, -1, 4)
     )
-    results = []
-    for image, at in enumerate(meta):
-        order = scores[image].argsort(descending=True, stable=True)
-        count = len(order)
-        results.append(
-            Instances(
-                height=at.height,
-                width=at.width,
-                categories=categories,
-                labels=labels[image, order].cpu(),
-                scores=scores[image, order].float().cpu(),
-                boxes=at.boxes_to_original(corners[image, order].float()).cpu(),
-                tasks=("det",) * count,
-                rles=(None,) * count,
-                keypoints=torch.full((count, categories.max_keypoints, 3), torch.nan),
-                queries=tuple(query[image, order].tolist()),
-                image_id=at.image_id,
-                file_name=at.file_name,
-            )
-        )
-    return results
+    return CanvasObjects(corners, scores, labels, query, predictions.canvas, nms)

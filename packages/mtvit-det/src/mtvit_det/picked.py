@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
-from mtvit_core.heads.nms import class_nms
 from mtvit_core.heads.proposals import QueryRequest, last_blocks, picked_group, proposal_loss
 from mtvit_core.heads.roi import region_class_loss
 from mtvit_core.losses.denoising import denoising_losses, noised_boxes
@@ -24,11 +23,12 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.losses.matching_costs import focal_cost
 from mtvit_core.losses.perfect import perfect_logits
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasObjects
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_det.config import DetConfig
-from mtvit_det.decode import decode_sigmoid
+from mtvit_det.decode import sigmoid_objects
 from mtvit_det.head import DetPredictions, PickedHead
 from mtvit_det.loss import quality_class_loss
 from mtvit_det.targets import DetTargets
@@ -134,5 +134,8 @@ class PickedDetection(DetVariant):
 
     def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Boxes in original pixels, best first, without those that repeat a better one."""
-        found = decode_sigmoid(predictions, meta, self.categories, self.config.top_k)
-        return [ImageResult(class_nms(boxes, self.config.nms)) for boxes in found]
+        return self.from_canvas(self.on_canvas(predictions), meta)
+
+    def on_canvas(self, predictions: DetPredictions) -> CanvasObjects:
+        """The best boxes."""
+        return sigmoid_objects(predictions, self.config.top_k, self.config.nms)

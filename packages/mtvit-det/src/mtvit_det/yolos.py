@@ -16,10 +16,11 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.losses.matching_costs import softmax_cost
 from mtvit_core.losses.perfect import perfect_logits
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasObjects
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_det.config import DetConfig
-from mtvit_det.decode import decode_softmax
+from mtvit_det.decode import softmax_objects
 from mtvit_det.head import DetPredictions, YolosHead
 from mtvit_det.targets import DetTargets
 from mtvit_det.variant import DetVariant
@@ -116,5 +117,8 @@ class YolosDetection(DetVariant):
 
     def decode(self, predictions: DetPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """A box per token in original pixels, best first."""
-        found = decode_softmax(predictions, meta, self.categories, self.columns)
-        return [ImageResult(boxes) for boxes in found]
+        return self.from_canvas(self.on_canvas(predictions), meta)
+
+    def on_canvas(self, predictions: DetPredictions) -> CanvasObjects:
+        """A box per token."""
+        return softmax_objects(predictions, self.columns)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
-from mtvit_core.heads.nms import class_nms
 from mtvit_core.heads.proposals import QueryRequest, last_blocks, picked_group, proposal_loss
 from mtvit_core.heads.roi import region_class_loss
 from mtvit_core.losses.box_regression import box_losses
@@ -22,8 +21,6 @@ from mtvit_core.losses.distillation import (
 from mtvit_core.losses.matching import Match, match_all
 from mtvit_core.losses.matching_costs import box_cost, focal_cost
 from mtvit_core.losses.perfect import perfect_logits, perfect_rows
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_seg.head import PickedHead, SegPredictions
 from mtvit_seg.losses.denoising import noised_losses
@@ -36,6 +33,11 @@ from mtvit_seg.variant import SegVariant
 
 class PickedSegmentation(SegVariant):
     """Queries refine the class and the box they were picked for, and add a mask (variant ``picked``)."""
+
+    @property
+    def nms(self) -> float:
+        """As the settings say."""
+        return self.config.nms
 
     def query_request(self, backbone: BackboneSpec) -> QueryRequest:
         """Queries of every category, by default before the last block."""
@@ -135,7 +137,3 @@ class PickedSegmentation(SegVariant):
         assert predictions.boxes is not None
         boxes = perfect_rows(predictions.boxes, targets.boxes, targets.valid)
         return replace(super().perfect(predictions, targets), boxes=boxes)
-
-    def instances(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
-        """Objects in original pixels, best first, without those that repeat a better one."""
-        return [class_nms(one, self.config.nms) for one in super().instances(predictions, meta)]

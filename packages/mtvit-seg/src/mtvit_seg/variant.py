@@ -13,16 +13,18 @@ from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.evaluation.evaluator import Evaluator, JointEvaluator
 from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
 from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
+from mtvit_core.heads.nms import class_nms
 from mtvit_core.losses.global_batch import image_generators
 from mtvit_core.losses.perfect import SURE, perfect_rows
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasObjects, OnCanvas
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_core.tasks.task import Task, TaskConfig
 from mtvit_seg.config import SegConfig
-from mtvit_seg.decoding.instances import decode_instances
+from mtvit_seg.decoding.instances import decode_instances, instances_from_canvas, mask_objects
 from mtvit_seg.decoding.panoptic import PanopticRule, decode_panoptic
 from mtvit_seg.decoding.semantic import decode_semantic
 from mtvit_seg.head import SegPredictions
@@ -100,9 +102,10 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
         )
 
     def instances(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[Instances]:
-        """Objects in original pixels, best first."""
+        """Objects in original pixels, best first, without those that repeat a better one."""
         config = self.config
-        return decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
+        found = decode_instances(predictions, meta, self.categories, config.top_k, config.mask_threshold)
+        return [class_nms(one, self.nms) for one in found]
 
     def panoptic(self, predictions: SegPredictions, meta: Sequence[ImageMeta]) -> list[CategoryMap]:
         """One segment for every pixel of the original images; ``stuff`` of the config is merged by class."""
@@ -137,6 +140,23 @@ class SegVariant(Task[SegConfig, SegPredictions, SegTargets]):
             )
             for i, at in enumerate(meta)
         ]
+
+    @property
+    def nms(self) -> float:
+        """Largest IoU of the boxes of two results of one class; 1 keeps all."""
+        return 1.0
+
+    def on_canvas(self, predictions: SegPredictions) -> CanvasObjects | None:
+        """The best instances; None where maps are asked for, which are drawn at original size."""
+        if self.config.results != ("instances",):
+            return None
+        return mask_objects(predictions, self.config.top_k, self.config.mask_threshold, self.nms)
+
+    def from_canvas(self, found: OnCanvas, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Instances in original pixels."""
+        assert isinstance(found, CanvasObjects)
+        objects = instances_from_canvas(found, meta, self.categories)
+        return [ImageResult(class_nms(one, found.nms)) for one in objects]
 
     def evaluator(self) -> Evaluator:
         """COCO mask AP, panoptic quality and mean IoU, as far as such results are asked for."""

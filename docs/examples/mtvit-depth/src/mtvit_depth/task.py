@@ -1,7 +1,7 @@
 """Depth: the parts wired to the task contract. No queries: the head reads the patches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from mtvit_core import (
     Annotations,
     BackboneSpec,
-    DenseMap,
+    CanvasMap,
     ImageMeta,
     ImageResult,
     Match,
@@ -83,11 +83,11 @@ class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
 
     def decode(self, predictions: DepthPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """No objects, but one number per pixel of the original image."""
-        return [self._result(*entry) for entry in zip(predictions.depth.float().cpu(), meta, strict=True)]
+        return self.from_canvas(self.on_canvas(predictions), meta)
 
-    def _result(self, depth: Float[Tensor, "H W"], at: ImageMeta) -> ImageResult:
-        values = DenseMap(at.masks_to_original(depth[None]), ("depth",))
-        return replace(ImageResult.empty(at, self.categories), maps={self.name: values})
+    def on_canvas(self, predictions: DepthPredictions) -> CanvasMap:
+        """The depth of every pixel of the canvas; exported models tell it."""
+        return CanvasMap(predictions.depth[:, None], ("depth",))
 
     def evaluator(self) -> DepthEvaluator:
         """Mean absolute error, and the share of pixels within a quarter."""

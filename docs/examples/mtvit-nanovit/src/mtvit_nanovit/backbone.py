@@ -89,7 +89,7 @@ class NanoViT(Backbone):
             cut = self.cut(self.normalise(images))
         grid = (cut.shape[2], cut.shape[3])
         tokens = cut.flatten(2).transpose(1, 2) + sine_positions(grid, self.registers)
-        context = torch.cat([self.registers.expand(len(images), -1, -1), tokens], 1)
+        context = torch.cat([self.registers.expand(images.shape[0], -1, -1), tokens], 1)
 
         def run(i: int, x: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
             out: Tensor = self.recomputed(self.layers[i], x, layout, masks, first)

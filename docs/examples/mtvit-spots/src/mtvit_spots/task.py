@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mtvit_core import (
     Annotations,
     BackboneSpec,
+    CanvasObjects,
     CocoEvaluator,
     ImageMeta,
     ImageResult,
@@ -144,6 +145,15 @@ class Spots(Task[SpotsConfig, SpotsPredictions, SpotsTargets]):
         return [
             ImageResult(self._instances(*entry)) for entry in zip(scores, labels, boxes, meta, strict=True)
         ]
+
+    def on_canvas(self, predictions: SpotsPredictions) -> CanvasObjects:
+        """The same on the canvas, in tensor operations alone; exported models tell it."""
+        likeliest, labels = predictions.logits[0].sigmoid().max(-1)
+        scores, query = likeliest.topk(likeliest.shape[1], 1)
+        rows, columns = predictions.canvas
+        boxes = cxcywh_to_xyxy(predictions.boxes[0])
+        boxes = boxes.gather(1, query[..., None].expand(-1, -1, 4)) * boxes.new_tensor([columns, rows] * 2)
+        return CanvasObjects(boxes, scores, labels.gather(1, query), query, predictions.canvas)
 
     def _instances(
         self, scores: Float[Tensor, " Q"], labels: Tensor, boxes: Float[Tensor, "Q 4"], at: ImageMeta

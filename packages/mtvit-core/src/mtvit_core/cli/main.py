@@ -3,6 +3,8 @@
 import click
 
 from mtvit_core.cli.convert import convert_command
+from mtvit_core.cli.deploy.export import export_command
+from mtvit_core.cli.deploy.profile import profile_command
 from mtvit_core.cli.errors import OneLineErrors, verbose_option
 from mtvit_core.cli.hub.push import push_command
 from mtvit_core.cli.models import models_command
@@ -57,9 +59,11 @@ def main(ctx: click.Context) -> None:
 
 
 main.add_command(convert_command)
+main.add_command(export_command)
 main.add_command(models_command)
 main.add_command(new_plugin_command)
 main.add_command(plugins_command)
 main.add_command(predict_command)
 main.add_command(push_command)
 main.add_command(serve_command)
+main.add_command(profile_command)

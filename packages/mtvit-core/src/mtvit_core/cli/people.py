@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torch import Tensor, device
+from torch import Tensor
 
+from mtvit_core.deploy.exported import ExportedModel
+from mtvit_core.deploy.load import load
 from mtvit_core.errors import ConfigError
 from mtvit_core.inference.people import (
     PERSON_SCORE,
@@ -13,7 +15,7 @@ from mtvit_core.inference.people import (
     read_image_ids,
     read_person_boxes,
 )
-from mtvit_core.model.checkpoint import load
+from mtvit_core.inference.predictor import Predictor
 from mtvit_core.model.multitask_vit import MultiTaskViT
 
 #: From indices and pixels of some images to boxes of their people, x0 y0 x1 y1 and score.
@@ -21,14 +23,14 @@ PersonSource = Callable[[Sequence[int], Sequence[Tensor]], list[Tensor]]
 
 
 def person_source(
-    model: MultiTaskViT,
+    model: Predictor,
     where: Path,
     paths: Sequence[Path],
     boxes: Path | None = None,
     annotations: Path | None = None,
     detector: Path | None = None,
     min_score: float = PERSON_SCORE,
-    on: device | None = None,
+    device: str | None = None,
 ) -> PersonSource | None:
     """Follow ``--boxes``, ``--annotations`` and ``--detector``; None where none of them is given.
 
@@ -40,7 +42,7 @@ def person_source(
         annotations: A file that tells the ids of the images.
         detector: A model with a task that finds boxes.
         min_score: Least score of people that the detector finds.
-        on: Where the detector runs.
+        device: Where the detector runs.
 
     Raises:
         ConfigError: the options contradict each other or the model, or the detector finds no people.
@@ -63,10 +65,12 @@ def person_source(
         known = read_person_boxes(boxes, paths, model.categories, ids)
         return lambda rows, images: [known[i] for i in rows]
     assert detector is not None
-    return _found_by(load(detector).to(on), detector, posed_names(model.categories), min_score)
+    return _found_by(load(detector, device=device), detector, posed_names(model.categories), min_score)
 
 
-def _found_by(detector: MultiTaskViT, where: Path, names: set[str], min_score: float) -> PersonSource:
+def _found_by(
+    detector: MultiTaskViT | ExportedModel, where: Path, names: set[str], min_score: float
+) -> PersonSource:
     finder = next((task.name for task in detector.of_view("image") if task.finds_boxes), None)
     if finder is None:
         tasks = ", ".join(task.name for task in detector.task_list) or "none"

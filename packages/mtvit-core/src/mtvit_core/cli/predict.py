@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtvit_core.cli.image_tree import ImageTree
     from mtvit_core.cli.people import PersonSource
     from mtvit_core.cli.result_files import FinishedList
+    from mtvit_core.deploy.exported import ExportedModel
     from mtvit_core.inference.options import PredictOptions
     from mtvit_core.model.multitask_vit import MultiTaskViT
     from mtvit_core.results.image_result import ImageResult
@@ -173,14 +174,12 @@ def _finder(
 ) -> "_Finder":
     from mtvit_core.cli.people import person_source
     from mtvit_core.config import apply_set
-    from mtvit_core.device import pick_device
-    from mtvit_core.model.checkpoint import load
+    from mtvit_core.deploy.load import load
 
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    place = pick_device(device)
-    loaded = load(model, names, apply_set({}, changed)).to(place)
+    loaded = load(model, names, apply_set({}, changed), device)
     source = person_source(
-        loaded, model, paths, people.boxes, people.annotations, people.detector, options.person_score, place
+        loaded, model, paths, people.boxes, people.annotations, people.detector, options.person_score, device
     )
     return _Finder(loaded, source, options)
 
@@ -282,7 +281,7 @@ def _parts(left: Sequence[int], size: int) -> Iterable[Sequence[int]]:
 class _Finder:
     """What is run on every part of the images."""
 
-    model: "MultiTaskViT"
+    model: "MultiTaskViT | ExportedModel"
     people: "PersonSource | None"
     options: "PredictOptions"
 

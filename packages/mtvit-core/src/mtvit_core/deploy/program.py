@@ -33,7 +33,7 @@ class TensorsOnly(nn.Module):
     def forward(self, images: UInt8[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
         """Return every tensor of the predictions by its path, such as ``det/logits``."""
         answers = self.model(images, self.view)
-        return {path: value for name in answers for path, value in _tensors(answers[name], name)}
+        return {path: value for name in answers for path, value in tensors_of(answers[name], name)}
 
 
 def export(model: MultiTaskViT, view: View = "image", images: int = 1) -> ExportedProgram:
@@ -54,6 +54,20 @@ def export(model: MultiTaskViT, view: View = "image", images: int = 1) -> Export
     require("export: model", model, MultiTaskViT, "a model of mtvit")
     if not isinstance(images, int) or isinstance(images, bool) or images < 1:
         raise ConfigError(f"export: images is {shown(images)}; give a whole number from 1 up.")
+    check_exportable(model, view)
+    pixels = torch.zeros(images, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
+    with keeping_modes(model), torch.no_grad(), warnings.catch_warnings():
+        # torchvision describes its own non-maximum suppression by a name that torch gives up.
+        warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)
+        return torch.export.export(TensorsOnly(model.eval(), view), (pixels,), strict=False)
+
+
+def check_exportable(model: MultiTaskViT, view: View) -> None:
+    """Refuse a model that no graph can be made of.
+
+    Raises:
+        ConfigError: no task has this view, or one of them does not say that it can be exported.
+    """
     tasks = model.of_view(view)
     if not tasks:
         raise ConfigError(
@@ -66,17 +80,18 @@ def export(model: MultiTaskViT, view: View = "image", images: int = 1) -> Export
                 f"it, or set {type(task).__name__}.exportable where its head is made of tensor operations "
                 "alone."
             )
-    pixels = torch.zeros(images, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
-    with keeping_modes(model), torch.no_grad(), warnings.catch_warnings():
-        # torchvision describes its own non-maximum suppression by a name that torch gives up.
-        warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)
-        return torch.export.export(TensorsOnly(model.eval(), view), (pixels,), strict=False)
 
 
-def _tensors(holder: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+def tensors_of(holder: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor of a dataclass and those inside it, each by its path.
+
+    Args:
+        holder: The dataclass.
+        path: Its own path.
+    """
     for field in fields(holder):
         value, place = getattr(holder, field.name), f"{path}/{field.name}"
         if isinstance(value, Tensor):
             yield place, value
         elif is_dataclass(value):
-            yield from _tensors(value, place)
+            yield from tensors_of(value, place)

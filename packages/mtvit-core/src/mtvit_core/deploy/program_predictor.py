@@ -108,18 +108,24 @@ class ProgramPredictor:
 
         def forward(canvases: Tensor) -> dict[str, Any]:
             tensors = self._programs[view](canvases)
-            return {name: _filled(form, tensors, name) for name, form in self._forms[view].items()}
+            return {name: filled(form, tensors, name) for name, form in self._forms[view].items()}
 
         return self._model.agreed(forward, images, view)
 
 
-def _filled(form: Any, tensors: Mapping[str, Tensor], path: str) -> Any:
-    """Return predictions of a form with the tensors of a program."""
+def filled(form: Any, tensors: Mapping[str, Tensor], path: str) -> Any:
+    """Return predictions of a form with the tensors of a program.
+
+    Args:
+        form: Predictions of another image, for their types and all that is no tensor.
+        tensors: Tensors by path.
+        path: Path of the predictions.
+    """
     changes: dict[str, Any] = {}
     for field in fields(form):
         value, place = getattr(form, field.name), f"{path}/{field.name}"
         if isinstance(value, Tensor):
             changes[field.name] = tensors[place]
         elif is_dataclass(value):
-            changes[field.name] = _filled(value, tensors, place)
+            changes[field.name] = filled(value, tensors, place)
     return replace(form, **changes)

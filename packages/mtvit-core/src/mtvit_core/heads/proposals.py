@@ -23,8 +23,17 @@ from torch.nn import functional as F
 from torchvision.ops import nms
 
 from mtvit_core.backbones.interface import BackboneSpec
-from mtvit_core.backbones.tokens import Context, Entry, Pick, QuerySource, TokenGroup, Visibility
+from mtvit_core.backbones.tokens import (
+    Context,
+    Entry,
+    Pick,
+    QuerySource,
+    TokenGroup,
+    Visibility,
+    take_rows,
+)
 from mtvit_core.heads.mlp import MLP
+from mtvit_core.heads.nms import unrepeated
 from mtvit_core.losses.box_regression import proposal_box_loss
 from mtvit_core.losses.classification import quality_focal
 from mtvit_core.losses.global_batch import shared_count
@@ -101,15 +110,15 @@ class PickedQueries(QuerySource):
 
     def _pick(self, context: Context) -> Pick:
         x = self.norm(context.patches)
-        start = anchors(context.grid, x).expand(len(x), -1, -1)
+        start = anchors(context.grid, x).expand(x.shape[0], -1, -1)
         logits, count = self.score(x), min(self.count, x.shape[1])
         if context.proposals:
             boxes = apply_deltas(start, self.box(x))
-            index, _ = pick_distinct(logits.detach(), partial(_rows, boxes.detach()), count)
+            index, _ = pick_distinct(logits.detach(), partial(take_rows, boxes.detach()), count)
             return Pick.among(logits, boxes, index)
 
         def boxes_of(patches: Tensor) -> Tensor:
-            return apply_deltas(_rows(start, patches), self.box(_rows(x, patches))).detach()
+            return apply_deltas(take_rows(start, patches), self.box(take_rows(x, patches))).detach()
 
         return Pick(logits, *pick_distinct(logits.detach(), boxes_of, count))
 
@@ -166,20 +175,18 @@ def pick_distinct(
     # A duplicate ranks below every distinct patch, whatever its score.
     span = scores.amax(1, keepdim=True) - scores.amin(1, keepdim=True) + 1
     best = torch.where(distinct, scores, scores - span).topk(count, 1).indices
-    return searched.gather(1, best), _rows(boxes, best)
+    return searched.gather(1, best), take_rows(boxes, best)
 
 
 def _distinct(boxes: Float[Tensor, "B S 4"], scores: Float[Tensor, "B S"]) -> Bool[Tensor, "B S"]:
     """Which boxes no better one of their image overlaps."""
+    if torch.compiler.is_compiling():
+        return unrepeated(cxcywh_to_xyxy(boxes).float(), DUPLICATE_IOU)
     distinct = torch.zeros_like(scores, dtype=torch.bool)
     # torchvision's batched_nms moves the images apart in one plane, where overlaps are less exact.
     for row, corners, score in zip(distinct, cxcywh_to_xyxy(boxes).float(), scores, strict=True):
         row[nms(corners, score, DUPLICATE_IOU)] = True
     return distinct
-
-
-def _rows(values: Float[Tensor, "B N D"], index: Int64[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
-    return values.take_along_dim(index[..., None], 1)
 
 
 def sine_embedding(values: Float[Tensor, "*any 4"], features: int = 32) -> Float[Tensor, "*any features"]:

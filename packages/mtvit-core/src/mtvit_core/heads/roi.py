@@ -69,7 +69,7 @@ class RoIReader(nn.Module):
         axis = (torch.arange(GRID, device=boxes.device, dtype=boxes.dtype) + 0.5) / GRID - 0.5
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)
         boxes = boxes.detach()[:, :, None]
-        image = torch.arange(len(cells), device=cells.device)
+        image = torch.arange(cells.shape[0], device=cells.device)
         read = at_places(cells, boxes[..., :2] + boxes[..., 2:] * grid, image)
         flat = read.transpose(2, 3).flatten(2)
         return self.say(F.gelu(self.join(flat)))  # type: ignore[no-any-return]  # modules are untyped
@@ -98,10 +98,17 @@ def at_places(
     first = (image[:, None, None] * rows + row) * columns + column
     # A map of one row or column has no next one; its share is 0.
     step_x, step_y = int(columns > 1), columns * int(rows > 1)
+    flat = cells.reshape(-1, channels)
+    if torch.compiler.is_compiling():  # in ONNX a bag of rows becomes a loop over all bags
+        steps = (0, step_x, step_y, step_y + step_x)
+        parts = (
+            flat[first + step] * part[..., None] for step, part in zip(steps, share.unbind(-1), strict=True)
+        )
+        return sum(parts, start=flat.new_zeros(()))
     rows_to_sum = torch.stack([first, first + step_x, first + step_y, first + step_y + step_x], -1)
     read = F.embedding_bag(
         rows_to_sum.flatten(0, 2),
-        cells.reshape(-1, channels).contiguous(),
+        flat.contiguous(),
         per_sample_weights=share.flatten(0, 2).to(cells.dtype),
         mode="sum",
     )

@@ -126,7 +126,7 @@ def load(
         with making_sense_of("its header", "the file is damaged: fetch or write it again", CheckpointError):
             table = _changed(path, own, settings or {})
             _check_sizes(header, table, own_file(path) or Path(path))
-            model = _rebuild(header, table)
+            model = rebuild(header, table)
     except MtvitError as cause:
         kinds = (PluginError, ConfigError, CheckpointError, DataError, MtvitError)
         kind = next(kind for kind in kinds if isinstance(cause, kind))
@@ -206,14 +206,24 @@ def _check_sizes(header: Mapping[str, Any], settings: Mapping[str, Any], file: P
     """
     with safe_open(file, framework="pt") as opened:
         found = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
-    for key, shape in shapes_of(lambda: _rebuild(header, settings)).items():
+    for key, shape in shapes_of(lambda: rebuild(header, settings)).items():
         if key in found and found[key] != shape:
             raise CheckpointError(
                 f"its weights do not fit the model: {key} is {found[key]} instead of {shape}."
             )
 
 
-def _rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:
+def rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:
+    """Build the model that a header describes, with weights drawn anew.
+
+    Args:
+        header: What ``header_of`` returned.
+        settings: Settings of the tasks that it is to have.
+
+    Raises:
+        PluginError: a task is not installed.
+        ConfigError: something it was built with is unknown here.
+    """
     categories = Categories.from_json(header["categories"])
     canvases = {view: tuple(canvas) for view, canvas in header["canvases"].items()}
     name, options = header["backbone"]["name"], header["backbone"]["options"]

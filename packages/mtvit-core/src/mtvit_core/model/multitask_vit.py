@@ -1,6 +1,6 @@
 """One plain ViT that answers several tasks: images -> features -> predictions -> losses or results."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -13,9 +13,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.known_context import NOTHING_KNOWN, KnownContext, known_depths
 from mtvit_core.backbones.tokens import TokenGroup
-from mtvit_core.inference.options import PredictOptions
-from mtvit_core.inference.people import PERSON_SCORE
-from mtvit_core.inference.predict import predict, predict_stream
+from mtvit_core.inference.predicting import Predicting
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
     TaskModules,
@@ -28,13 +26,11 @@ from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.hub.card import About
 from mtvit_core.model.hub.push import push
 from mtvit_core.model.modes import evaluating
-from mtvit_core.results.image_result import ImageResult
-from mtvit_core.results.linking import MIN_LINK
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, Letterbox
-from mtvit_core.structures.image_inputs import Boxes, Images, check_canvases
+from mtvit_core.structures.image_inputs import check_canvases
 from mtvit_core.tasks.contract import own_terms, reading
 from mtvit_core.tasks.instance_group import InstanceGroup, Queries
 from mtvit_core.tasks.task import Task, View
@@ -42,7 +38,7 @@ from mtvit_core.tasks.task import Task, View
 NO_LESSONS: Mapping[str, Any] = {}
 
 
-class MultiTaskViT(nn.Module):
+class MultiTaskViT(Predicting, nn.Module):
     """A backbone and the heads of its tasks.
 
     Attributes:
@@ -233,37 +229,6 @@ class MultiTaskViT(nn.Module):
         if self.instance_group is not None and view == "image":
             predictions |= self.instance_group.consensus(self.of_view(view), predictions)
         return predictions
-
-    def predict(
-        self,
-        images: Images,
-        boxes: Boxes | None = None,
-        min_score: float = 0.0,
-        batch_size: int = 8,
-        person_score: float = PERSON_SCORE,
-        link: bool = True,
-        min_link: float = MIN_LINK,
-        bgr: bool = False,
-    ) -> list[ImageResult]:
-        """Say what is found in images of any kind and size.
-
-        See ``mtvit_core.inference.predict.predict``, and ``mtvit_core.PredictOptions`` for the numbers.
-        """
-        options = PredictOptions(
-            min_score=min_score,
-            batch_size=batch_size,
-            person_score=person_score,
-            link=link,
-            min_link=min_link,
-            bgr=bgr,
-        )
-        return predict(self, images, boxes, options)
-
-    def predict_stream(
-        self, images: Images, boxes: Boxes | None = None, options: PredictOptions | None = None
-    ) -> Iterator[ImageResult]:
-        """Yield the results of any number of images, holding those of one pass at a time."""
-        return predict_stream(self, images, boxes, options)
 
     def push_to_hub(
         self, repo_id: str, about: About | None = None, private: bool = False, token: str | None = None

@@ -52,7 +52,7 @@ def write_model(model: Written, target: Path, extra: Mapping[str, Any]) -> None:
         CheckpointError: ``extra`` is no plain data, or the file cannot be written.
     """
     try:
-        header = json.dumps(_header(model, extra))
+        header = json.dumps(header_of(model, extra))
     except (TypeError, ValueError) as cause:
         raise CheckpointError(f"checkpoint {target}: extra is no plain data ({cause}).") from None
     weights = {
@@ -66,7 +66,13 @@ def write_model(model: Written, target: Path, extra: Mapping[str, Any]) -> None:
         raise CheckpointError(f"checkpoint {target}: it cannot be written ({cause}).") from cause
 
 
-def _header(model: Written, extra: Mapping[str, Any]) -> dict[str, Any]:
+def header_of(model: Written, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint of a model says of it.
+
+    Args:
+        model: The model.
+        extra: Plain data to keep with it.
+    """
     return {
         "format": FORMAT,
         "version": __version__,

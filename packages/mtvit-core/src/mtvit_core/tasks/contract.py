@@ -13,6 +13,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.errors import DivergedError, PluginError
 from mtvit_core.evaluation.details import Details
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import OnCanvas
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import belongs
 from mtvit_core.structures.pixel_maps import CategoryMap, DenseMap
@@ -99,7 +100,7 @@ def decode(
 
     Args:
         task: The task.
-        predictions: Of its head.
+        predictions: Of its head; or what it says on the canvas, from an exported model.
         metas: One entry per image.
         shares: Whether its queries are those of an instance group; the results tell of no others.
 
@@ -109,7 +110,8 @@ def decode(
         DivergedError: a prediction is NaN or infinite, which no threshold is to hide.
     """
     _check_finite(task.name, predictions)
-    results = task.decode(predictions, metas)
+    on_canvas = isinstance(predictions, OnCanvas)
+    results = (task.from_canvas if on_canvas else task.decode)(predictions, metas)
     if len(results) != len(metas):
         raise PluginError(
             f"task {task.name!r}: decode gave {len(results)} results for {len(metas)} images; "

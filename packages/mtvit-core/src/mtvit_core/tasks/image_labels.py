@@ -1,7 +1,7 @@
 """Base class for tasks that label whole images: a plugin adds a name and a classifier."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -18,8 +18,8 @@ from mtvit_core.heads.patch_classifier import ImageLogits, PatchClassifier
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE
-from mtvit_core.results.image_labels import ImageLabels
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasLabels
 from mtvit_core.structures.annotations import Annotations, annotated_classes
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.task import API, Task, TaskConfig
@@ -99,13 +99,11 @@ class ImageLabelsTask(Task[C, ImageLogits, ImageLabelsTargets]):
 
     def decode(self, predictions: ImageLogits, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return all categories of each image with their probabilities, best first; no objects."""
-        return [
-            replace(
-                ImageResult.empty(at, self.categories),
-                labels={self.name: ImageLabels.of(scores, self.categories)},
-            )
-            for scores, at in zip(predictions.logits.sigmoid(), meta, strict=True)
-        ]
+        return self.from_canvas(self.on_canvas(predictions), meta)
+
+    def on_canvas(self, predictions: ImageLogits) -> CanvasLabels:
+        """Return the probabilities."""
+        return CanvasLabels(predictions.logits.sigmoid())
 
     def evaluator(self) -> Evaluator:
         """Return an evaluator of mean average precision."""

@@ -14,11 +14,13 @@ from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult, merged
+from mtvit_core.results.on_canvas import OnCanvas
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.consensus import QueryObjects
+from mtvit_core.tasks.from_canvas import results_from_canvas
 
 #: Version of this contract; a plugin built for another one is refused.
 API = 1
@@ -253,6 +255,21 @@ class Task(ABC, Generic[C, P, T]):
     @abstractmethod
     def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Turn predictions into results in original pixels and categories, one per image (or crop)."""
+
+    def on_canvas(self, predictions: P) -> OnCanvas | None:
+        """Return what ``decode`` finds, on the canvas, in tensor operations alone; None where it cannot.
+
+        An exported model then tells objects, labels or maps in a form that any program can read. Where it
+        returns None, the model tells the predictions as they are, and only ``decode`` can read them.
+        """
+        return None
+
+    def from_canvas(self, found: OnCanvas, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Turn what ``on_canvas`` returned into what ``decode`` makes of the same predictions.
+
+        A task whose objects have masks defines it.
+        """
+        return results_from_canvas(self.name, self.categories, found, meta)
 
     def average(self, predictions: P, mirrored: P) -> P:
         """Return the mean of predictions and those of the mirrored images; only asked for by ``mirrors``."""

@@ -12,6 +12,7 @@ from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import OnCanvas
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
@@ -130,6 +131,14 @@ class VariantTask(Task[C, P, T], Generic[C, P, T]):
     def decode(self, predictions: P, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return the variant's results in original pixels."""
         return self.variant.decode(predictions, meta)
+
+    def on_canvas(self, predictions: P) -> OnCanvas | None:
+        """Return what the variant finds on the canvas."""
+        return self.variant.on_canvas(predictions)
+
+    def from_canvas(self, found: OnCanvas, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Return the variant's results."""
+        return self.variant.from_canvas(found, meta)
 
     def average(self, predictions: P, mirrored: P) -> P:
         """Return the mean of predictions and those of the mirrored images."""

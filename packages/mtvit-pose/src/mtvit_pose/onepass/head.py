@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.tokens import Pick
+from mtvit_core.backbones.tokens import Pick, take_rows
 from mtvit_core.heads.mlp import MLP
 from mtvit_core.heads.roi_cascade import BoundCascade, RoICascade
 from mtvit_core.structures.boxes import apply_deltas
@@ -117,8 +117,8 @@ class PosePredictions:
 
 def take(values: Float[Tensor, "L B Q *any"], rows: Int64[Tensor, "L B P"]) -> Float[Tensor, "L B P *any"]:
     """Pick rows of the query axis."""
-    index = rows.reshape(*rows.shape, *[1] * (values.ndim - 3))
-    return torch.take_along_dim(values, index, dim=2)
+    flat = take_rows(values.flatten(0, 1).flatten(2), rows.flatten(0, 1))
+    return flat.view(*rows.shape, *values.shape[3:])
 
 
 class OnePassHead(nn.Module):

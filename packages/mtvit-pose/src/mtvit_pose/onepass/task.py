@@ -11,22 +11,21 @@ from torch import Tensor
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
-from mtvit_core.heads.nms import class_nms
 from mtvit_core.heads.proposals import QueryRequest, last_blocks, picked_group
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE, perfect_logits, perfect_rows
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasObjects
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.instances import Instances
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import Task
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.distill import PoseLesson, pose_distillation, pose_lesson
 from mtvit_pose.onepass.head import OnePassHead, PosePredictions, take
 from mtvit_pose.onepass.loss import match_cost, pose_losses
-from mtvit_pose.onepass.targets import NEEDS, PoseTargets, keypoint_names, pose_targets, schema_table
+from mtvit_pose.onepass.targets import NEEDS, PoseTargets, keypoint_names, pose_targets
 
 
 class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
@@ -123,9 +122,13 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
         A keypoint's score is the probability that the truth would have labelled it.
         """
+        return self.from_canvas(self.on_canvas(predictions), meta)
+
+    def on_canvas(self, predictions: PosePredictions) -> CanvasObjects:
+        """Return the ``top_k`` best people of each canvas."""
         logits = predictions.logits[-1:]
         scores = logits.sigmoid() * predictions.quality[-1:, ..., None].sigmoid()
-        count = min(self.config.top_k, scores[0, 0].numel())
+        count = min(self.config.top_k, scores.shape[2] * scores.shape[3])
         best, index = scores.flatten(2).topk(count, dim=2)
         rows, classes = index // logits.shape[-1], index % logits.shape[-1]
         last = predictions.last
@@ -134,38 +137,17 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
         if windows is not None:
             points = windows.points[None]
         visible = take(last.visibility, rows).sigmoid()
-        keypoints = torch.cat([points * predictions.scale, visible[..., None]], -1)[0].float().cpu()
-        corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0].float().cpu()
-        rows_of_images = zip(
-            best[0].float().cpu(), classes[0].cpu(), rows[0].cpu(), corners, keypoints, meta, strict=True
-        )
-        people = [self._instances(*entry) for entry in rows_of_images]
-        return [ImageResult(class_nms(found, self.config.nms)) for found in people]
-
-    def _instances(
-        self,
-        scores: Tensor,
-        classes: Tensor,
-        queries: Tensor,
-        boxes: Tensor,
-        keypoints: Tensor,
-        meta: ImageMeta,
-    ) -> Instances:
-        _, exists = schema_table(self.categories)
-        points = torch.cat([meta.points_to_original(keypoints[..., :2]), keypoints[..., 2:]], -1)
-        return Instances(
-            height=meta.height,
-            width=meta.width,
-            categories=self.categories,
-            labels=torch.tensor(self.categories.keypoint_labels)[classes],
-            scores=scores,
-            boxes=meta.boxes_to_original(boxes),
-            tasks=(self.name,) * len(scores),
-            rles=(None,) * len(scores),
-            keypoints=points.masked_fill(~exists[classes][..., None], torch.nan),
-            queries=tuple(queries.tolist()),
-            image_id=meta.image_id,
-            file_name=meta.file_name,
+        keypoints = torch.cat([points * predictions.scale, visible[..., None]], -1)[0]
+        corners = (cxcywh_to_xyxy(boxes) * predictions.scale.repeat(2))[0]
+        labels = torch.tensor(self.categories.keypoint_labels, device=classes.device)[classes[0]]
+        return CanvasObjects(
+            boxes=corners,
+            scores=best[0],
+            labels=labels,
+            queries=rows[0],
+            canvas=predictions.canvas,
+            nms=self.config.nms,
+            keypoints=keypoints,
         )
 
     def evaluator(self) -> CocoEvaluator:

@@ -15,10 +15,13 @@ from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor
 
+from mtvit_core.backbones.tokens import take_rows
+from mtvit_core.results.on_canvas import CanvasObjects
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.masks import Rle
+from mtvit_seg.decoding.extent import span_boxes
 from mtvit_seg.decoding.mask_runs import find_runs
 from mtvit_seg.decoding.mask_sheet import Sheet, sheets
 from mtvit_seg.head import SegPredictions
@@ -46,10 +49,7 @@ def decode_instances(
         top_k: Most (query, class) pairs of an image; a query may appear with several classes.
         threshold: Logit above which a pixel belongs to a mask.
     """
-    scores = class_scores(predictions)
-    classes = scores.shape[-1]
-    best, index = scores.flatten(1).topk(min(top_k, scores[0].numel()), 1)
-    query, labels = index // classes, index % classes
+    best, query, labels = _best_pairs(predictions, top_k)
     results = []
     for i, at in enumerate(meta):
         distinct, row = torch.unique(query[i], return_inverse=True)
@@ -57,6 +57,55 @@ def decode_instances(
         laid = sheets(logits, distinct.tolist(), predictions.canvas, at, threshold)
         masks = FoundMasks.on(laid, threshold, (at.height, at.width))
         results.append(_instances(best[i], labels[i], query[i], row, masks, at, categories))
+    return results
+
+
+def _best_pairs(predictions: SegPredictions, top_k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, queries and labels of the best pairs of query and class, B M each."""
+    scores = class_scores(predictions)
+    classes = scores.shape[-1]
+    best, index = scores.flatten(1).topk(min(top_k, scores.shape[1] * classes), 1)
+    return best, index // classes, index % classes
+
+
+def mask_objects(predictions: SegPredictions, top_k: int, threshold: float, nms: float) -> CanvasObjects:
+    """Return the instances on the canvas; boxes are those of the masks on their map.
+
+    Args:
+        predictions: Of the last layer.
+        top_k: Most (query, class) pairs of an image.
+        threshold: Logit above which a pixel belongs to a mask.
+        nms: Largest IoU of the boxes of two results of one class.
+    """
+    best, query, labels = _best_pairs(predictions, top_k)
+    logits = predictions.mask_logits[-1]
+    masks = take_rows(logits.flatten(2), query).view(*query.shape, *logits.shape[2:])
+    inside = masks > threshold
+    sides = span_boxes(inside.any(2).flatten(0, 1), inside.any(3).flatten(0, 1))
+    boxes = sides.unflatten(0, query.shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    (rows, columns), canvas = logits.shape[2:], predictions.canvas
+    pixels = boxes.new_tensor([canvas[1] / columns, canvas[0] / rows] * 2)
+    return CanvasObjects(boxes * pixels, best, labels, query, canvas, nms, masks, mask_threshold=threshold)
+
+
+def instances_from_canvas(
+    found: CanvasObjects, meta: Sequence[ImageMeta], categories: Categories
+) -> list[Instances]:
+    """Return what ``decode_instances`` makes of the predictions that objects on canvases are from.
+
+    Args:
+        found: The objects.
+        meta: One entry per image.
+        categories: Classes.
+    """
+    assert found.masks is not None
+    results = []
+    for i, at in enumerate(meta):
+        logits, rows = found.masks[i], torch.arange(found.masks.shape[1])
+        laid = sheets(logits, rows.tolist(), found.canvas, at, found.mask_threshold)
+        masks = FoundMasks.on(laid, found.mask_threshold, (at.height, at.width))
+        one = (found.scores[i], found.labels[i], found.queries[i], rows, masks, at, categories)
+        results.append(_instances(*one))
     return results
 
 

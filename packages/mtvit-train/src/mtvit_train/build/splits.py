@@ -8,7 +8,7 @@ from typing import Any
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.inference.people import read_person_boxes
-from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.inference.predictor import Predictor
 from mtvit_core.plugins.registry import make_extension
 from mtvit_core.plugins.sample_transform import Transform
 from mtvit_core.structures.batch import Batch
@@ -48,7 +48,7 @@ class DataSplit:
 
 
 def make_split(
-    config: RunConfig, model: MultiTaskViT, packed: PackedAnnotations, *, training: bool
+    config: RunConfig, model: Predictor, packed: PackedAnnotations, *, training: bool
 ) -> DataSplit:
     """Build the data sets of one split for every view that the model's tasks ask for.
 
@@ -99,7 +99,7 @@ def make_transforms(config: RunConfig) -> tuple[Transform[Any], ...]:
     return tuple(make_extension("transform", name, settings) for name, settings in config.transforms.items())
 
 
-def with_boxes(split: DataSplit, model: MultiTaskViT, boxes: Path) -> DataSplit:
+def with_boxes(split: DataSplit, model: Predictor, boxes: Path) -> DataSplit:
     """Return a split whose people are those of a file instead of the annotated ones.
 
     Args:

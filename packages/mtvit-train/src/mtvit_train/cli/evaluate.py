@@ -64,9 +64,8 @@ def evaluate_command(
     from rich.console import Console
 
     from mtvit_core.config import apply_set
-    from mtvit_core.device import pick_device
+    from mtvit_core.deploy.load import load
     from mtvit_core.errors import ConfigError
-    from mtvit_core.model.checkpoint import load
     from mtvit_train.build.data import read_split
     from mtvit_train.build.splits import make_split, with_boxes
     from mtvit_train.config.run import read_run
@@ -83,7 +82,7 @@ def evaluate_command(
     scoring = tuple(f"evaluation.{key}={value}" for key, value in given.items() if value is not None)
     run = read_run(config, {"data": str(data)}, scoring)
     names = [name.strip() for name in tasks.split(",")] if tasks else None
-    loaded = load(model, names, apply_set({}, assignments)).to(pick_device(device))
+    loaded = load(model, names, apply_set({}, assignments), device)
     packed = read_split(run, data, "train" if split == "train" else "val")
     if not fits(packed.categories, loaded.categories):
         raise ConfigError(mismatch(loaded.categories, packed.categories, model, data))

@@ -101,7 +101,9 @@ def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"], antialias: bool = T
     """
     if model.pos_embed is not None and not antialias:
         patches = model.patch_embed(images)
-        prefix = [t.expand(len(images), -1, -1) for t in (model.cls_token, model.reg_token) if t is not None]
+        prefix = [
+            t.expand(images.shape[0], -1, -1) for t in (model.cls_token, model.reg_token) if t is not None
+        ]
         table = positions(model, (patches.shape[1], patches.shape[2]), antialias=False)
         tokens = torch.cat([*prefix, patches.flatten(1, 2)], 1) + table
         return Embedded(model.norm_pre(model.pos_drop(tokens)), None)

@@ -110,8 +110,9 @@ def _served(
     import torch
 
     from mtvit_core.config import apply_set
+    from mtvit_core.deploy.exported import ExportedModel
+    from mtvit_core.deploy.load import load
     from mtvit_core.device import pick_device
-    from mtvit_core.model.checkpoint import load
     from mtvit_core.serving.served import Served
 
     place = pick_device(device)
@@ -119,9 +120,11 @@ def _served(
     torch.set_num_threads(threads or cores)
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     settings = apply_set({}, assignments)
-    loaded = load(model, names, settings).to(place)
+    loaded = load(model, names, settings, device)
     count = torch.get_num_threads()
     told = f"{place}, {count} thread{'s' * (count > 1)}" if place.type == "cpu" else str(place)
+    if isinstance(loaded, ExportedModel):
+        told = loaded.session.runtime
     name = str(Path(model).absolute()) if Path(model).exists() else model
     changed = {"tasks": names, "settings": settings or None}
     extra = "".join(f", {key}={value!r}" for key, value in changed.items() if value is not None)

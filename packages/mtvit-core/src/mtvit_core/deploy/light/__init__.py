@@ -1,0 +1,1 @@
+"""Exported models where torch is not installed: numpy, pillow and a runtime."""

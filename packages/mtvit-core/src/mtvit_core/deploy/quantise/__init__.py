@@ -1,0 +1,1 @@
+"""Products in whole numbers of eight bits."""

@@ -1,0 +1,91 @@
+"""Post-training quantisation, calibrated on images, by the recipe that keeps most.
+
+OpenVINO's files are quantised by NNCF, with and without SmoothQuant (Xiao et al. 2023), which helps most ViTs
+and harms some; ONNX's by ONNX Runtime, whose products of weights alone become whole numbers.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from mtvit_core.deploy.graph.files import save_openvino
+from mtvit_core.deploy.header import KEY, ExportHeader
+from mtvit_core.errors import ConfigError
+
+#: Most images that are looked at: more change little (NNCF's default).
+CALIBRATION = 300
+Canvases = Sequence[UInt8[ndarray, "1 3 H W"]]
+
+
+def recipes(target_suffix: str) -> dict[str, Callable[[Path, Path, ExportHeader, Canvases], None]]:
+    """Return the ways to quantise a file, by name: each from a file to another.
+
+    Args:
+        target_suffix: Ending of the file.
+
+    Raises:
+        ConfigError: what quantises it is not installed.
+    """
+    if target_suffix == ".xml":
+        return {"smooth": _nncf(True), "plain": _nncf(False)}
+    return {"weights": _onnx}
+
+
+def _nncf(smooth: bool) -> Callable[[Path, Path, ExportHeader, Canvases], None]:
+    def quantise(source: Path, target: Path, header: ExportHeader, canvases: Canvases) -> None:
+        os.environ.setdefault("NNCF_CI", "1")  # before the import: it would tell its maker of its use
+        try:
+            import nncf
+            import openvino
+        except ImportError:
+            raise ConfigError("int8: NNCF does it; install it with `pip install mtvit-core[int8]`.") from None
+        advanced = nncf.AdvancedQuantizationParameters()
+        if not smooth:
+            advanced.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+        quantised = nncf.quantize(
+            openvino.Core().read_model(source),
+            nncf.Dataset(canvases),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(canvases),
+            advanced_parameters=advanced,
+        )
+        save_openvino(quantised, target, header)
+
+    return quantise
+
+
+class _Reader:
+    """Canvases as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, canvases: Canvases) -> None:
+        self._left: Iterator[ndarray] = iter(canvases)
+
+    def get_next(self) -> dict[str, ndarray] | None:
+        """Return the next input, or None at the end."""
+        canvas = next(self._left, None)
+        return None if canvas is None else {"images": np.ascontiguousarray(canvas)}
+
+
+def _onnx(source: Path, target: Path, header: ExportHeader, canvases: Canvases) -> None:
+    import onnx
+    from onnxruntime import quantization
+
+    quantization.quantize_static(
+        str(source),
+        str(target),
+        _Reader(canvases),
+        op_types_to_quantize=["MatMul", "Gemm", "Conv"],
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )
+    model: Any = onnx.load(target)
+    if KEY not in {prop.key for prop in model.metadata_props}:
+        onnx.helper.set_model_props(model, {KEY: header.to_text()})
+        onnx.save(model, target)
