@@ -64,18 +64,6 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
         return _pixels(image, str(path))
 
 
-def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return rows and columns of an image file, upright, from its header.
-
-    Raises:
-        DataError: as ``read_image``, as far as the header shows it.
-    """
-    _check_file(path)
-    with _quiet(), _open(path, str(path), max_pixels) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
-
-
 def decode_image(
     image: BytesIO | Image.Image, where: str, max_pixels: int = MAX_PIXELS
 ) -> UInt8[Tensor, "3 H W"]:
