@@ -122,7 +122,7 @@ class CrossBackbone(Backbone):
         return self._joined(found, self.norms[1](other.to(self.mean.dtype))) if patches else found
 
     def _run(self, stage: nn.Module, *arguments: Any) -> tuple[Tensor, Tensor | None]:
-        """Run a block, so that ``checkpointing`` holds for it as in ``recomputed``, which gives one tensor."""
+        """Run a block as ``recomputed`` does, which returns one tensor alone."""
         if self.checkpointing and self.training:
             again: tuple[Tensor, Tensor | None] = checkpoint(stage, *arguments, use_reentrant=False)
             return again
