@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -44,7 +44,6 @@ class BackboneSpec:
         return self.canvas[0] // self.patch[0], self.canvas[1] // self.patch[1]
 
 
-T = TypeVar("T")
 Option = bool | int | float | str | list[int]
 
 
@@ -240,7 +239,7 @@ class Backbone(nn.Module, ABC):
         kind = self.mean.device.type
         return nullcontext() if self.precision is None else torch.autocast(kind, self.precision)
 
-    def recomputed(self, run: Callable[..., T], *arguments: Any) -> T:
+    def recomputed(self, run: Callable[..., Tensor], *arguments: Any) -> Float[Tensor, "B S D"]:
         """Run a block so that ``checkpointing`` holds for it.
 
         Args:
@@ -248,6 +247,6 @@ class Backbone(nn.Module, ABC):
             arguments: What ``run`` takes.
         """
         if self.checkpointing and self.training:
-            found: T = checkpoint(run, *arguments, use_reentrant=False)
+            found: Tensor = checkpoint(run, *arguments, use_reentrant=False)
             return found
         return run(*arguments)

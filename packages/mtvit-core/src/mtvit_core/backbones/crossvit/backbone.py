@@ -7,12 +7,14 @@ each stage: z_r, z_o <- exchange(blocks_r(z_r), blocks_o(z_o))
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mtvit_core.backbones.attention import Layout
 from mtvit_core.backbones.crossvit.branch import BranchEmbedding
@@ -110,7 +112,7 @@ class CrossBackbone(Backbone):
         def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
             nonlocal other
             stage, beside = self.stages[i], other if self.stages[i].ends_stage else None
-            tokens, told = self.recomputed(stage, tokens, beside, layout, masks, first)
+            tokens, told = self._run(stage, tokens, beside, layout, masks, first)
             other = other if told is None else told
             return tokens
 
@@ -119,17 +121,26 @@ class CrossBackbone(Backbone):
         found = through_blocks(self, context, grid, request, run, self.norms[0])
         return self._joined(found, self.norms[1](other.to(self.mean.dtype))) if patches else found
 
-    @property
-    def branches(self) -> tuple[BranchEmbedding, ...]:
-        """What cuts each branch's patches, the branch that tasks read first."""
-        return tuple(found for found in self.embeddings if isinstance(found, BranchEmbedding))
+    def _run(self, stage: nn.Module, *arguments: Any) -> tuple[Tensor, Tensor | None]:
+        """Run a block as ``recomputed`` does, which returns one tensor alone."""
+        if self.checkpointing and self.training:
+            again: tuple[Tensor, Tensor | None] = checkpoint(stage, *arguments, use_reentrant=False)
+            return again
+        found: tuple[Tensor, Tensor | None] = stage(*arguments)
+        return found
+
+    def branch(self, place: int) -> BranchEmbedding:
+        """Return how a branch sees images: 0 the one that is read, 1 the other."""
+        found = self.embeddings[place]
+        assert isinstance(found, BranchEmbedding)
+        return found
 
     def _joined(self, found: Features, other: Float[Tensor, "B S D"]) -> Features:
         """Add what the other branch says at the output."""
         found = replace(found, class_tokens=(*found.class_tokens, other[:, 0]))
         if self.join is None:
             return found
-        last, grid = found.last, self.branches[1].grid_of(found.canvas)
+        last, grid = found.last, self.branch(1).grid_of(found.canvas)
         more = self.join(other[:, 1:]).transpose(1, 2).unflatten(2, grid)
         more = F.interpolate(more, size=last.patches.shape[2:], mode="bilinear", align_corners=False)
         return replace(

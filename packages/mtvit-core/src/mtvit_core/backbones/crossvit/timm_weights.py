@@ -56,8 +56,8 @@ def load_pretrained(backbone: CrossBackbone, source: bool | str | Path) -> None:
 def in_own_keys(found: Mapping[str, Tensor], backbone: CrossBackbone) -> dict[str, Tensor]:
     """Return weights under our keys, without classifiers; positions are those of the backbone's grids."""
     weights = {_own_key(key, backbone): value for key, value in found.items() if not key.startswith(_HEAD)}
-    for i, embedding in enumerate(backbone.branches):
-        key = f"embeddings.{i}.positions"
+    for i in (0, 1):
+        embedding, key = backbone.branch(i), f"embeddings.{i}.positions"
         if key in weights and weights[key].shape[1] != embedding.positions.shape[1]:
             side = math.isqrt(weights[key].shape[1] - 1)
             if side * side == weights[key].shape[1] - 1:
