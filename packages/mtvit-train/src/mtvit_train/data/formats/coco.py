@@ -5,9 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from jaxtyping import UInt8
-from numpy import ndarray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mtvit_core.errors import DataError
@@ -20,7 +17,7 @@ from mtvit_train.data.formats.coco_merge import check_known, merge_categories, m
 from mtvit_train.data.formats.coco_share import split_by_share
 from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.documents.look_alikes import look_alikes
-from mtvit_train.data.formats.documents.packing import pack
+from mtvit_train.data.formats.documents.packing import judged_bits, pack
 from mtvit_train.data.formats.faults import STOP, Faults
 from mtvit_train.data.formats.labels.coco_labels import CocoLabels, read_coco_labels
 from mtvit_train.data.formats.panoptic import find_panoptic
@@ -167,7 +164,7 @@ def _packed(
     listed, drawn = (config.path(root, name, split) for name in (config.panoptic, config.panoptic_maps))
     segments = find_panoptic(listed, drawn, ids, own)
     categories = categories or own
-    judged = _judged(list(images.values()), categories)
+    judged = judged_bits(list(images.values()), categories)
     shown = None if labels is None else labels.pack(images.values())
     member = Member(
         root.name,
@@ -179,17 +176,6 @@ def _packed(
         image_labels=shown,
     )
     return pack(member, files, list(images.values()), instances, categories)
-
-
-def _judged(images: Sequence[ImageEntry], categories: Categories) -> UInt8[ndarray, "I bytes"] | None:
-    """Bits of the categories annotated in each image; None where these are all in each."""
-    if all(image.annotated is None for image in images):
-        return None
-    known = np.ones((len(images), len(categories)), bool)
-    for row, image in zip(known, images, strict=True):
-        if image.annotated is not None:
-            row[:] = [category.id in image.annotated for category in categories]
-    return np.packbits(known, axis=1)
 
 
 def _keep_only(images: dict[int, ImageEntry], ids: Sequence[int], path: Path) -> dict[int, ImageEntry]:

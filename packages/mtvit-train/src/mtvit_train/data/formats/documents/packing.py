@@ -1,4 +1,4 @@
-"""Checked entries of a COCO document, packed into arrays."""
+"""Checked entries of annotation files as packed arrays."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,17 @@ from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.packed import Member, PackedAnnotations
 
 
+def judged_bits(images: Sequence[ImageEntry], categories: Categories) -> UInt8[ndarray, "I bytes"] | None:
+    """Bits of the categories annotated in each image; None where these are all in each."""
+    if all(image.annotated is None for image in images):
+        return None
+    known = np.ones((len(images), len(categories)), bool)
+    for row, image in zip(known, images, strict=True):
+        if image.annotated is not None:
+            row[:] = [category.id in image.annotated for category in categories]
+    return np.packbits(known, axis=1)
+
+
 def pack(
     member: Member,
     files: Sequence[CocoFile],
@@ -20,14 +31,14 @@ def pack(
     instances: Sequence[Instance],
     categories: Categories,
 ) -> PackedAnnotations:
-    """Return checked entries as the arrays of a split.
+    """Pack one split of one data set.
 
     Args:
-        member: The data set that they are of.
-        files: What was read, for what is labelled and what was left out.
-        images: Entries of images.
-        instances: Annotated instances, each of one of these images.
-        categories: Classes and their order.
+        member: The data set.
+        files: Its annotation files.
+        images: Its images, in their order.
+        instances: Their annotations, in any order.
+        categories: Classes that labels index.
     """
     position = {image.id: place for place, image in enumerate(images)}
     instances = sorted(instances, key=lambda instance: position[instance.image_id])
