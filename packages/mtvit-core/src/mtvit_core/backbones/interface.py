@@ -45,7 +45,9 @@ class BackboneSpec:
 
 
 T = TypeVar("T")
-Option = bool | int | float | str | list[int]
+#: Where a file of weights tells the rows and columns of patches that its tables of positions are for.
+GRID = "grid"
+Option = bool | int | float | str | list[int] | list[float]
 
 
 def check_divides(
