@@ -14,6 +14,11 @@ SIZES = {
     "L": (1024, 24, 16, 256),
     "H": (1280, 32, 16, 320),
 }
+#: COCO's keypoints as the published configurations call them.
+HUB_NAMES = (
+    "Nose",
+    *(f"{s}_{p}" for p in ("Eye", "Ear", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle") for s in "LR"),
+)
 
 
 @torch.no_grad()
@@ -46,6 +51,7 @@ def vitpose(
     image_size: tuple[int, int] = (256, 192),
     keypoints: int = 17,
     eps: float = 1e-6,
+    names: dict[int, str] | None = None,
 ) -> VitPoseForPoseEstimation:
     """A model of transformers; its norms have the official epsilon unless told otherwise."""
     width, depth, heads = size
@@ -59,7 +65,9 @@ def vitpose(
         layer_norm_eps=eps,
         out_indices=[depth],
     )
-    labels: dict[str, Any] = {"id2label": {i: f"k{i}" for i in range(keypoints)}}
+    labels: dict[str, Any] = {"id2label": names or {i: f"k{i}" for i in range(keypoints)}}
+    if keypoints == 17 and names is None:
+        labels = {"id2label": dict(enumerate(HUB_NAMES))}
     config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=simple, scale_factor=4, **labels)
     model = VitPoseForPoseEstimation(config).eval()
     draw(model)

@@ -49,6 +49,13 @@ class TestViTPoseSimple(TaskSuite):
     settings = {"variant": "vitpose-simple"}
 
 
+class TestViTPoseMsra(TaskSuite):
+    """At full pixels, as it is trained on AIC and others."""
+
+    task = "pose"
+    settings = {"variant": "vitpose-simple", "codec": "msra"}
+
+
 class TestTokenPose(TaskSuite):
     task = "pose"
     settings = {"variant": "tokenpose"}

@@ -17,7 +17,12 @@ VARIANTS: dict[str, tuple[Mapping[str, Any], str]] = {
     "seg": ({"seg": {}}, "task"),
     "eomt": ({"seg": {"variant": "eomt", "queries": 10}}, "task"),
     "onepass": ({"pose": {}}, "task"),
+    "panoptic": (
+        {"seg": {"variant": "eomt", "queries": 10, "results": ["instances", "panoptic", "semantic"]}},
+        "task",
+    ),
     "vitpose": ({"pose": {"variant": "vitpose-simple"}}, "task"),
+    "classic": ({"pose": {"variant": "vitpose", "codec": "msra", "flip_test": True}}, "task"),
     "tokenpose": ({"pose": {"variant": "tokenpose"}}, "task"),
     "instance": ({"det": {}, "seg": {}, "pose": {}}, "instance"),
 }

@@ -355,6 +355,20 @@ def test_convert_command(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     assert result.stderr == f"error: out {nowhere}: no such folder {nowhere.parent}; create it first.\n"
 
 
+def test_what_wraps_all_keys_is_named(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    wrapped = {f"module.{key}": value for key, value in weights.items()}
+    folder, out = write(tmp_path / "toy", wrapped), tmp_path / "model.safetensors"
+    result = CliRunner().invoke(main, ["convert", str(folder), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert f"{folder}: all keys begin with 'module.', which was taken off.\n" in result.output
+    assert holds(mtvit_core.load(out), weights)
+    write(folder, {key: value for key, value in wrapped.items() if key != "module.positions"})
+    assert complaint(lambda: mtvit_core.convert(folder)) == (
+        f"source {folder}: its weights are not those of toy: missing: positions (without 'module.' before "
+        "each)."
+    )
+
+
 def test_models_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mtvit_core.plugins.registry.published_formats", lambda: (Toy(),))
     result = CliRunner().invoke(main, ["models", "--json"])

@@ -1,9 +1,21 @@
 """From original images to the canvas and back."""
 
+import json
+
 import pytest
 import torch
 
-from mtvit_core.structures.framing import ImageMeta, Letterbox
+from mtvit_core.structures.framing import (
+    Framing,
+    ImageMeta,
+    Inside,
+    Letterbox,
+    OwnSize,
+    ShortSide,
+    Stretch,
+    framing_from_json,
+    framing_to_json,
+)
 
 SIZES = [(480, 640), (640, 480), (37, 1000), (1, 1), (1, 5000), (64, 96), (333, 500)]
 
@@ -95,3 +107,43 @@ def test_an_image_comes_back_through_its_points() -> None:
     torch.testing.assert_close(
         meta.points_to_original(centre), torch.tensor([62.0, 10.0]).double(), atol=0.2, rtol=0
     )
+
+
+FILLING: list[Framing] = [
+    ShortSide(48, 80, 16),
+    ShortSide(48, 80, 16, "bicubic", "rounded"),
+    Inside(70, 90, 16),
+    Inside(70, 90, 16, "nearest"),
+    Stretch(50, 70, 16, "bicubic"),
+    OwnSize(16),
+]
+
+
+@pytest.mark.parametrize("framing", FILLING)
+@pytest.mark.parametrize("size", [(48, 64), (64, 48), (37, 300), (9, 40), (100, 101)])
+def test_an_image_fills_its_canvas_but_for_what_fills_no_patch(
+    framing: Framing, size: tuple[int, int]
+) -> None:
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    canvas, meta = framing.apply(image), framing.meta(*size)
+    rows, columns = framing.resized(*size)
+    assert tuple(canvas.shape[1:]) == framing.canvas(*size) == framing.content(*size) == meta.content
+    assert canvas.shape[1] % 16 == canvas.shape[2] % 16 == 0
+    assert 0 <= rows - canvas.shape[1] < 16
+    assert 0 <= columns - canvas.shape[2] < 16
+    whole = torch.tensor([[0.0, 0.0], [canvas.shape[2], canvas.shape[1]]])
+    torch.testing.assert_close(meta.points_to_original(whole), torch.tensor([[0.0, 0.0], [size[1], size[0]]]))
+    assert framing_from_json(json.loads(json.dumps(framing_to_json(framing)))) == framing
+
+
+def test_sides_of_an_image_inside_a_box() -> None:
+    assert Inside(160, 160, 16).resized(144, 192) == (120, 160)
+    assert Inside(160, 160, 16).content(144, 192) == (112, 160)
+    assert Stretch(96, 140, 16).content(7, 900) == (96, 128)
+    assert OwnSize(16).content(33, 15) == (32, 16)
+
+
+def test_files_that_say_no_way_to_resize_are_bilinear() -> None:
+    old = {"kind": "short_side", "short": 512, "cap": 853, "multiple": 16}
+    assert framing_from_json(old) == ShortSide(512, 853, 16)
+    assert framing_from_json({"kind": "letterbox", "height": 64, "width": 96}) == Letterbox(64, 96)

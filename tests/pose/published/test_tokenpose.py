@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -170,9 +171,8 @@ def written(model: Reference, path: Path, wrapped: bool = False) -> Path:
     state = model.state_dict()
     if wrapped:
         found = {f"module.{key}": value for key, value in state.items()}
-        torch.save(
-            {"epoch": 3, "model": "pose_tokenpose_s", "state_dict": found, "best_state_dict": found}, path
-        )
+        best = {"best_state_dict": state, "perf": np.float64(0.725), "optimizer": {"param_groups": []}}
+        torch.save({"epoch": 3, "model": "pose_tokenpose_s", "state_dict": found, **best}, path)
     else:
         torch.save(state, path)
     return path
@@ -205,6 +205,12 @@ def test_checkpoints_of_the_training_load_too(tmp_path: Path):
     ours = mtvit_core.load(written(theirs, tmp_path / "checkpoint.pth", wrapped=True))
 
     assert difference(ours, theirs) < LIMIT
+
+
+def test_counts_of_data_sets_that_its_code_does_not_train_on_are_refused(tmp_path: Path):
+    path = written(Reference("T", depth=1, keypoints=14), tmp_path / "aic.pth")
+    with pytest.raises(CheckpointError, match=r"draws 14 keypoints, and no known .* \(coco 17, mpii 16\)"):
+        mtvit_core.load(path)
 
 
 def test_a_converted_model_comes_back_bit_by_bit(tmp_path: Path):

@@ -11,7 +11,7 @@ from torch import Tensor
 import mtvit_core
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from mtvit_pose.published.datasets import DATASETS
+from mtvit_pose.published.datasets import EXPERTS
 from support.published_pose_cases import SIZES, official_keys, relative, saved, vitpose
 
 LIMIT = 1e-4
@@ -60,7 +60,7 @@ def test_experts_are_merged_exactly(tmp_path: Path, dataset: str | None):
 def plus_file(path: Path) -> dict[int, torch.nn.Module]:
     """Write an official file with the experts and heads of six data sets; return the model of each."""
     models = {
-        i: vitpose(KNOWN_WIDTH, experts=6, part=96, keypoints=d.keypoints) for i, d in enumerate(DATASETS)
+        i: vitpose(KNOWN_WIDTH, experts=6, part=96, keypoints=d.keypoints) for i, d in enumerate(EXPERTS)
     }
     weights = official_keys(models[0].state_dict())
     for i, model in models.items():
@@ -76,9 +76,10 @@ def plus_file(path: Path) -> dict[int, torch.nn.Module]:
 def test_every_data_set_of_an_official_file_has_its_expert_and_head(tmp_path: Path):
     models = plus_file(tmp_path / "plus.pth")
 
-    for i, dataset in enumerate(DATASETS):
+    for i, dataset in enumerate(EXPERTS):
         ours = mtvit_core.convert(tmp_path / "plus.pth", dataset=dataset.name)
         assert ours.categories == dataset.categories
+        assert ours.task_list[0].config.codec == ("udp" if dataset.name in ("coco", "mpii") else "msra")
         assert difference(ours, models[i], dataset=i, count=1) < LIMIT
     default = mtvit_core.load(tmp_path / "plus.pth")
     assert difference(default, models[0], count=1) < LIMIT
@@ -89,7 +90,7 @@ def test_official_files_give_the_same(tmp_path: Path, simple: bool):
     theirs = vitpose(KNOWN_WIDTH, simple=simple)
     torch.save({"state_dict": official_keys(theirs.state_dict())}, tmp_path / "vitpose.pth")
 
-    assert difference(mtvit_core.load(tmp_path / "vitpose.pth"), theirs) < LIMIT
+    assert difference(mtvit_core.convert(tmp_path / "vitpose.pth", dataset="coco"), theirs) < LIMIT
 
 
 def test_experts_that_a_split_file_left_behind_are_not_used(tmp_path: Path):
@@ -158,7 +159,7 @@ def test_keys_that_do_not_fit_are_listed(tmp_path: Path, official: dict[str, Ten
     del odd["backbone.last_norm.bias"]
     odd["backbone.blocks.0.attn.rel_pos"] = torch.zeros(1)
     odd["keypoint_head.deconv_layers.1.running_var"] = torch.ones(255)
-    assert complaint(odd, tmp_path) == (
+    assert complaint(odd, tmp_path, dataset="coco") == (
         "its weights are not those of vitpose (official): missing: backbone.last_norm.bias; unexpected: "
         "backbone.blocks.0.attn.rel_pos; of another shape: keypoint_head.deconv_layers.1.running_var is "
         "(255,) instead of (256,)."
@@ -167,24 +168,25 @@ def test_keys_that_do_not_fit_are_listed(tmp_path: Path, official: dict[str, Ten
 
 def test_files_that_tell_too_little_are_refused(tmp_path: Path, official: dict[str, Tensor]):
     narrow = official_keys(vitpose((48, 1, 4)).state_dict())
-    assert complaint(narrow, tmp_path) == (
+    assert complaint(narrow, tmp_path, dataset="coco") == (
         "no ViTPose of width 48 is known, so its attention heads cannot be told; known: 384, 768, 1024, 1280."
     )
     square = official | {"backbone.pos_embed": torch.zeros(1, 197, 384)}
-    assert complaint(square, tmp_path) == (
+    assert complaint(square, tmp_path, dataset="coco") == (
         "its 196 positions are no grid of aspect 4 to 3, as 16 x 12; crops of another shape cannot be told "
         "from a file without a config.json."
     )
     hands = official | {"keypoint_head.final_layer.weight": torch.zeros(21, 256, 1, 1)}
     assert complaint(hands, tmp_path) == (
         "its head draws 21 keypoints, and no known data set has as many (coco 17, aic 14, mpii 16, ap10k 17, "
-        "apt36k 17, wholebody 133)."
+        "apt36k 17, wholebody 133, crowdpose 14)."
     )
 
 
 def test_data_sets_that_a_file_does_not_hold_are_refused(tmp_path: Path, official: dict[str, Tensor]):
     assert complaint(official, tmp_path, dataset="cocoa") == (
-        "dataset 'cocoa' is not one of coco, aic, mpii, ap10k, apt36k, wholebody. Did you mean 'coco'?"
+        "dataset 'cocoa' is not one of coco, aic, mpii, ap10k, apt36k, wholebody, crowdpose. Did you mean "
+        "'coco'?"
     )
     assert complaint(official, tmp_path, dataset="mpii") == (
         "its head draws 17 keypoints, but mpii has 16; name the data set that it was trained on."
@@ -197,7 +199,7 @@ def test_data_sets_that_a_file_does_not_hold_are_refused(tmp_path: Path, officia
 def test_settings_that_no_published_model_has_are_refused(tmp_path: Path):
     theirs = vitpose()
     theirs.config.backbone_config.hidden_act = "relu"
-    with pytest.raises(CheckpointError, match=r"config\.json says hidden_act 'relu', but only 'gelu' can be"):
+    with pytest.raises(CheckpointError, match=r"in its config\.json has hidden_act 'relu'; only 'gelu' is"):
         mtvit_core.load(saved(theirs, tmp_path / "relu"))
     theirs = vitpose()
     theirs.config.backbone_config.set_output_features_output_indices(out_features=None, out_indices=[1])

@@ -11,12 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import (
-    EomtConfig,
-    EomtDinov3Config,
-    EomtDinov3ForUniversalSegmentation,
-    EomtForUniversalSegmentation,
-)
 
 import mtvit_core
 from mtvit_core.errors import ConfigError
@@ -24,33 +18,8 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import Letterbox
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
-from support.published_cases import complaint, off, randomise, saved
-
-SIDE = 64
-KINDS = ("eomt", "eomt with SwiGLU", "eomt_dinov3")
-SMALL: dict[str, Any] = {
-    "hidden_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 2,
-    "image_size": SIDE,
-    "num_blocks": 3,
-    "num_queries": 9,
-    "num_labels": 5,
-    "num_register_tokens": 4,
-}
-
-
-def eomt(kind: str = "eomt", **changes: Any) -> Any:
-    """A small model of transformers with every weight drawn."""
-    settings = {**SMALL, **changes}
-    if kind == "eomt_dinov3":
-        settings.setdefault("intermediate_size", 4 * settings["hidden_size"])
-        model: Any = EomtDinov3ForUniversalSegmentation(EomtDinov3Config(**settings))
-    else:
-        model = EomtForUniversalSegmentation(EomtConfig(**settings, use_swiglu_ffn="SwiGLU" in kind))
-    randomise(model)
-    model.attn_mask_probs.uniform_(0.1, 0.9)
-    return model.eval()
+from support.eomt_cases import KINDS, SIDE, dinov3_delta, eomt, official
+from support.published_cases import complaint, off, saved
 
 
 def compare(theirs: Any, ours: MultiTaskViT, size: tuple[int, int] = (SIDE, SIDE)) -> float:
@@ -117,50 +86,6 @@ def test_the_names_that_gated_layers_had(tmp_path: Path) -> None:
     assert compare(theirs, mtvit_core.load(tmp_path / "eomt")) < 1e-4
 
 
-WORDS = {
-    "embeddings.cls_token": "encoder.backbone.cls_token",
-    "embeddings.register_tokens": "encoder.backbone.reg_token",
-    "embeddings.position_embeddings.weight": "encoder.backbone.pos_embed",
-    "embeddings.patch_embeddings.projection": "encoder.backbone.patch_embed.proj",
-    "layernorm.": "encoder.backbone.norm.",
-    "layers.": "encoder.backbone.blocks.",
-    "attention.out_proj": "attn.proj",
-    "layer_scale1.lambda1": "ls1.gamma",
-    "layer_scale2.lambda1": "ls2.gamma",
-    "mlp.down_proj": "mlp.fc2",
-    "query.weight": "q.weight",
-    "class_predictor": "class_head",
-    "mask_head.fc1": "mask_head.0",
-    "mask_head.fc2": "mask_head.2",
-    "mask_head.fc3": "mask_head.4",
-    "upscale_block.block": "upscale",
-    "layernorm2d": "norm",
-}
-
-
-def official(theirs: Any, prefix: str = "network.") -> dict[str, Tensor]:
-    """The weights under the authors' keys, with timm's backbone."""
-    found: dict[str, Tensor] = {}
-    state = dict(theirs.state_dict())
-    for key in [key for key in state if ".q_proj." in key]:
-        parts = [state.pop(key.replace("q_proj", f"{part}_proj")) for part in "qkv"]
-        state[key.replace("attention.q_proj", "attn.qkv")] = torch.cat(parts)
-    for key in [key for key in state if ".gate_proj." in key]:
-        parts = [state.pop(key.replace("gate_proj", part)) for part in ("gate_proj", "up_proj")]
-        state[key.replace("gate_proj", "fc1")] = torch.cat(parts)
-    for key, value in state.items():
-        if key == "criterion.empty_weight":
-            found[key] = value
-            continue
-        for old, new in WORDS.items():
-            key = key.replace(old, new)
-        found[prefix + key] = value[None] if key.endswith("pos_embed") else value
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    found[f"{prefix}encoder.pixel_mean"] = torch.tensor(mean).view(1, 3, 1, 1)
-    found[f"{prefix}encoder.pixel_std"] = torch.tensor(std).view(1, 3, 1, 1)
-    return found
-
-
 @pytest.mark.parametrize("kind", ["eomt", "eomt with SwiGLU"])
 def test_the_official_file(tmp_path: Path, kind: str) -> None:
     theirs = eomt(kind, num_attention_heads=1)  # their heads are 64 wide
@@ -187,30 +112,6 @@ def test_official_files_that_cannot_be_followed(tmp_path: Path) -> None:
     )
 
 
-def dinov3_delta(theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The authors' file, whose backbone holds differences, and the base weights in transformers' keys."""
-    backbone = {
-        "embeddings.": "encoder.backbone.patch_embed.",
-        "layernorm.": "encoder.backbone.norm.",
-        "layers.": "encoder.backbone.blocks.",
-    }
-    head = {old: new for old, new in WORDS.items() if not new.startswith("encoder.")}
-    delta: dict[str, Tensor] = {}
-    base: dict[str, Tensor] = {"embeddings.mask_token": torch.zeros(1, 1, 64)}
-    for key, value in theirs.state_dict().items():
-        start = next((old for old in backbone if key.startswith(old)), None)
-        if start is None:
-            for old, new in head.items():
-                key = key.replace(old, new)
-            delta[key if key.startswith("criterion") else f"network.{key}"] = value
-            continue
-        below = torch.randn_like(value)
-        theirs_base = key.replace("layers.", "layer.") if start != "layernorm." else f"norm.{key[10:]}"
-        base[theirs_base] = below
-        delta[f"network.{backbone[start]}{key.removeprefix(start)}"] = value - below
-    return delta, base
-
-
 @pytest.mark.parametrize("stem", ["", "model."])
 def test_differences_to_base_weights(tmp_path: Path, stem: str) -> None:
     theirs = eomt("eomt_dinov3", num_attention_heads=1, layer_norm_eps=1e-5)
@@ -227,12 +128,53 @@ def test_differences_to_base_weights(tmp_path: Path, stem: str) -> None:
     ours = mtvit_core.convert(path, base=folder, image_size=(SIDE, SIDE))
     assert compare(theirs, ours) < 1e-4
     assert ours.backbone.spec.canvas == (SIDE, SIDE)
+    torch.save({f"module.{name}": value for name, value in delta.items()}, tmp_path / "wrapped.bin")
+    assert compare(theirs, mtvit_core.convert(tmp_path / "wrapped.bin", base=folder)) < 1e-4
     key = f"{stem}layer.2.mlp.up_proj.bias"
     del base[key]
     save_file(base, folder / "model.safetensors")
     assert complaint(lambda: mtvit_core.convert(path, base=folder)) == (
         f"source {path}: its weights are not those of EoMT on DINOv3 (official file): missing: base:{key}."
     )
+
+
+def whole(delta: dict[str, Tensor], base: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file as the authors' training writes it, before they take the differences."""
+    weights = dict(delta)
+    for key, value in delta.items():
+        name = key.removeprefix("network.encoder.backbone.")
+        if name != key and not key.endswith(("pixel_mean", "pixel_std")):
+            theirs = name.replace("blocks.", "layer.").replace("patch_embed.", "embeddings.", 1)
+            weights[key] = value + base[theirs]
+    for name, values in {"pixel_mean": (0.485, 0.456, 0.406), "pixel_std": (0.229, 0.224, 0.225)}.items():
+        weights[f"network.encoder.{name}"] = torch.tensor(values).view(1, 3, 1, 1)
+    return weights
+
+
+def test_whole_weights_and_differences_are_told_apart(tmp_path: Path) -> None:
+    """By what the authors' loader leaves of mean and deviation: zeros are differences."""
+    theirs = eomt("eomt_dinov3", num_attention_heads=1, layer_norm_eps=1e-5)
+    delta, base = dinov3_delta(theirs)
+    path, folder = tmp_path / "last.ckpt", tmp_path / "dinov3"
+    folder.mkdir()
+    save_file(base, folder / "model.safetensors")
+    weights = whole(delta, base)
+    torch.save({"state_dict": weights}, path)
+    assert compare(theirs, mtvit_core.load(path)) < 1e-4
+    assert complaint(lambda: mtvit_core.convert(path, base=folder), ConfigError) == (
+        f"source {path}: it holds whole weights, not differences to others; leave base out."
+    )
+    for odd in ({"pixel_mean": None, "pixel_std": None}, {"pixel_std": torch.zeros(1, 3, 1, 1)}):
+        torch.save({"state_dict": without(weights, odd)}, path)
+        for base_folder in (None, folder):
+            text = complaint(lambda given=base_folder: mtvit_core.convert(path, base=given))
+            assert "zeros tell that its weights are differences to those of DINOv3, ImageNet's that" in text
+
+
+def without(weights: dict[str, Tensor], changes: dict[str, Tensor | None]) -> dict[str, Tensor]:
+    """Weights with others of pixels, or none."""
+    named = {f"network.encoder.{name}": value for name, value in changes.items()}
+    return {key: value for key, value in (weights | named).items() if value is not None}
 
 
 def test_transformers_goes_on_with_an_old_mask(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Weights by key: how the keys and shapes of two models differ, and what they are before one is built."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,21 @@ def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
         raise
     except (NotImplementedError, RuntimeError):
         return {}
+
+
+#: What wrappers and training scripts put before the keys of the model that they hold.
+WRAPPERS = ("module.", "model.", "teacher.", "student.", "backbone.")
+
+
+def common_prefix(keys: Iterable[str]) -> str:
+    """Return what wrappers put before all of some keys, such as ``module.backbone.``; mostly nothing."""
+    names, prefix = list(keys), ""
+    while names:
+        wrapper = next((w for w in WRAPPERS if all(n.startswith(w) and n != w for n in names)), None)
+        if wrapper is None:
+            break
+        names, prefix = [name.removeprefix(wrapper) for name in names], prefix + wrapper
+    return prefix
 
 
 def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

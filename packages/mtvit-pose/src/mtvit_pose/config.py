@@ -31,6 +31,9 @@ class PoseConfig(TaskConfig):
             both (top-down).
         flip_test: Whether heatmaps are averaged with those of the mirrored crop when results are made, which
             takes twice the time (top-down).
+        codec: How crops are cut, and keypoints drawn and read: ``udp``, unbiased (Huang et al. 2020), as
+            ViTPose is trained on COCO and MPII; ``msra``, at full pixels (Xiao et al. 2018), as on AIC,
+            CrowdPose, AP-10K, APT-36K and COCO-WholeBody (vitpose and vitpose-simple).
         knowledge: Whether a knowledge token, fitted to a teacher, is beside the patches (vitpose and
             vitpose-simple).
         cost_class: Weight of the class in the matching cost.
@@ -66,6 +69,7 @@ class PoseConfig(TaskConfig):
     nms: float = Field(0.65, ge=0, le=1)
     oks_nms: float = Field(0.9, ge=0, le=1)
     flip_test: bool = False
+    codec: Literal["udp", "msra"] = "udp"
     knowledge: bool = False
     cost_class: float = Field(2.0, ge=0)
     cost_l1: float = Field(5.0, ge=0)

@@ -39,7 +39,7 @@ class PoseTask(VariantTask[PoseConfig, Any, Any]):
             categories: Classes of the data; at least one needs keypoints.
 
         Raises:
-            ConfigError: no category has keypoints, or the variant takes no knowledge token.
+            ConfigError: no category has keypoints, or the variant takes no knowledge token or codec.
         """
         if not categories.max_keypoints:
             names = ", ".join(category.name for category in categories)
@@ -47,7 +47,13 @@ class PoseTask(VariantTask[PoseConfig, Any, Any]):
                 f"task 'pose': none of the categories ({names}) has keypoints. Use data whose categories "
                 "list them (COCO: person_keypoints_*.json), or leave the task out."
             )
-        if config.knowledge and config.variant not in ("vitpose", "vitpose-simple"):
+        is_vitpose = config.variant in ("vitpose", "vitpose-simple")
+        if config.codec != "udp" and not is_vitpose:
+            raise ConfigError(
+                f"tasks.pose.codec: variant {config.variant!r} has its own way from keypoints to maps and "
+                "back, only vitpose and vitpose-simple have a choice; leave it out."
+            )
+        if config.knowledge and not is_vitpose:
             raise ConfigError(
                 f"tasks.pose.knowledge: variant {config.variant!r} takes no knowledge token, only vitpose "
                 "and vitpose-simple do; leave it false."

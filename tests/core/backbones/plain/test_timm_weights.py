@@ -8,6 +8,7 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional as F
 
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.model.backbone import create_backbone
@@ -156,3 +157,38 @@ def test_published_weights_are_checked_like_local_ones(monkeypatch: pytest.Monke
         f"backbone {NAME!r}: its published weights do not fit the model: "
         "missing: blocks.2.attn.proj.bias, blocks.2.attn.proj.weight, blocks.2.attn.qkv.bias and 9 more."
     )
+
+
+@pytest.mark.parametrize("canvas", [(32, 128), (64, 64), (128, 32)])
+def test_positions_of_as_many_patches_in_another_grid(tmp_path: Path, canvas: tuple[int, int]) -> None:
+    """What pre-training writes tells its grid, so 4 x 4 patches are not taken for 2 x 8."""
+    backbone = create_backbone(NAME, (32, 128), options=OPTIONS)
+    torch.nn.init.normal_(backbone.vit.pos_embed)
+    kept = {key: value.detach().clone() for key, value in backbone.weights().items()}
+    save_file(kept, tmp_path / "w.safetensors", metadata={"grid": "2 8"})
+    own = create_backbone(NAME, canvas, tmp_path / "w.safetensors", OPTIONS).vit.pos_embed
+    maps = kept["pos_embed"][:, 1:].transpose(1, 2).reshape(1, -1, 2, 8)
+    grid = (canvas[0] // 16, canvas[1] // 16)
+    if grid != (2, 8):
+        maps = F.interpolate(maps, grid, mode="bicubic", antialias=True, align_corners=False)
+    torch.testing.assert_close(own[:, 1:], maps.flatten(2).mT)
+    torch.testing.assert_close(own[:, :1], kept["pos_embed"][:, :1])
+
+
+def test_published_grids_are_known_whatever_their_count(tmp_path: Path) -> None:
+    """A file of 14 x 14 patches, as timm publishes it, on a canvas of 7 x 28."""
+    kept = weights(size=224)
+    save_file(kept, tmp_path / "w.safetensors")
+    own = create_backbone(NAME, (112, 448), tmp_path / "w.safetensors", OPTIONS).vit.pos_embed
+    assert own.shape == kept["pos_embed"].shape
+    maps = kept["pos_embed"][:, 1:].transpose(1, 2).reshape(1, -1, 14, 14)
+    resized = F.interpolate(maps, (7, 28), mode="bicubic", antialias=True, align_corners=False)
+    torch.testing.assert_close(own[:, 1:], resized.flatten(2).mT)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "teacher.backbone.", "student."])
+def test_what_wraps_all_keys_is_taken_off(tmp_path: Path, prefix: str) -> None:
+    kept = weights()
+    save_file({prefix + key: value for key, value in kept.items()}, tmp_path / "w.safetensors")
+    own = create_backbone(NAME, (64, 64), tmp_path / "w.safetensors", OPTIONS).vit.state_dict()
+    torch.testing.assert_close(own["blocks.1.mlp.fc1.weight"], kept["blocks.1.mlp.fc1.weight"])

@@ -8,10 +8,10 @@ import torch
 from pycocotools import mask as coco_mask
 
 from mtvit_core.errors import DataError
+from mtvit_core.sides import flip_pairs
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from mtvit_train.data.formats.sides import flip_pairs
 from support import tiny_coco
 
 

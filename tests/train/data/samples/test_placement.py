@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtvit_core.structures.framing import Letterbox
+from mtvit_core.structures.framing import Inside, Letterbox, OwnSize, ShortSide, Stretch
 from mtvit_core.structures.masks import encode_rle
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_placement
 from mtvit_train.data.samples.placement import Placement
@@ -166,3 +166,20 @@ def test_images_that_must_not_be_mirrored_are_not():
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         AugmentConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        Inside(60, 50, 16),
+        Stretch(50, 70, 16, "bicubic"),
+        OwnSize(16),
+        ShortSide(33, 80, 16),
+        Letterbox(64, 48, "nearest"),
+    ],
+)
+def test_an_image_lands_where_prediction_puts_it(framing):
+    image = torch.randint(0, 256, (3, 45, 71), dtype=torch.uint8)
+    placement = Placement.letterbox(45, 71, framing)
+    assert torch.equal(placement.pad(placement.window(image)), framing.apply(image))
+    assert placement.meta(3, "a") == framing.meta(45, 71, 3, "a")

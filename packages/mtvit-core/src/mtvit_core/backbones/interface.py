@@ -44,7 +44,9 @@ class BackboneSpec:
         return self.canvas[0] // self.patch[0], self.canvas[1] // self.patch[1]
 
 
-Option = bool | int | float | str | list[int]
+#: Where a file of weights tells the rows and columns of patches that its tables of positions are for.
+GRID = "grid"
+Option = bool | int | float | str | list[int] | list[float]
 
 
 def check_divides(

@@ -27,10 +27,12 @@ def convert_command(
     if not out.parent.is_dir():
         raise CheckpointError(f"out {out}: no such folder {out.parent}; create it first.")
     from mtvit_core.model.checkpoint import save
-    from mtvit_core.model.convert import convert
+    from mtvit_core.model.convert import read_published
 
-    model = convert(source, base, dataset, image_size)
+    model, found = read_published(source, base, dataset, image_size)
     save(model, out, extra={"converted_from": source})
     parameters = sum(value.numel() for value in model.parameters()) / 1e6
     names = ", ".join(task.name for task in model.task_list)
+    if found.prefix:
+        click.echo(f"{source}: all keys begin with {found.prefix!r}, which was taken off.")
     click.echo(f"{out}: {parameters:.1f} million parameters; tasks: {names}.")

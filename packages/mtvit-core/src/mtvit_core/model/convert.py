@@ -49,11 +49,20 @@ def convert(
     require("convert: dataset", dataset, (str, type(None)), "the name of a data set")
     if image_size is not None:
         require_size("convert: image_size", image_size)
+    return read_published(source, base, dataset, image_size)[0]
+
+
+def read_published(
+    source: str | Path,
+    base: str | Path | None = None,
+    dataset: str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> tuple[MultiTaskViT, Source]:
+    """Return what ``convert`` does, and the source as it was read, without what wrapped its keys."""
     formats = published_formats()
     allowed = [cls for format_ in formats for cls in format_.pickles]
-    found = open_source(source, allowed)
-    format_ = recognise(found, formats)
-    choices = Choices(None if base is None else open_source(base, allowed), dataset, image_size)
+    format_, found = recognise(open_source(source, allowed), formats)
+    choices = Choices(None if base is None else open_source(base, allowed).unwrapped(), dataset, image_size)
     for name in ("base", "dataset", "image_size"):
         if getattr(choices, name) is not None and name not in format_.takes:
             raise ConfigError(f"source {source}: {format_.name} does not use {name}; leave it out.")
@@ -61,19 +70,20 @@ def convert(
         plan = format_.blueprint(found, choices)
     planned = shapes_of(lambda: build_model(plan))
     if planned:
-        _check_fits(planned, plan, _tensors(found, choices.base), found.where, format_.name)
-    return fill(build_model(plan), plan, found, format_.name, choices.base).eval()
+        _check_fits(planned, plan, _tensors(found, choices.base), found, format_.name)
+    return fill(build_model(plan), plan, found, format_.name, choices.base).eval(), found
 
 
-def recognise(source: Source, formats: tuple[PublishedFormat, ...]) -> PublishedFormat:
-    """Return the format of a source.
+def recognise(source: Source, formats: tuple[PublishedFormat, ...]) -> tuple[PublishedFormat, Source]:
+    """Return the format of a source, and the source without what wraps all of its keys, where that fits.
 
     Raises:
         CheckpointError: no format fits.
     """
-    for format_ in formats:
-        if format_.fits(source):
-            return format_
+    for candidate in (source.unwrapped(), source):
+        for format_ in formats:
+            if format_.fits(candidate):
+                return format_, candidate
     _check_foreign(source)
     kind = f"model_type {source.kind!r}" if source.kind else "no config.json"
     keys = ", ".join(sorted(source.tensors)[:3])
@@ -125,7 +135,7 @@ def fill(
     """
     own, tensors = model.state_dict(), _tensors(source, base)
     shapes = {key: tuple(value.shape) for key, value in own.items()}
-    _check_fits(shapes, plan, tensors, source.where, name)
+    _check_fits(shapes, plan, tensors, source, name)
     for key, value in own.items():
         recipe = plan.recipes[key]
         value.copy_(recipe.make([tensors[part].read() for part in recipe.keys]).view(value.shape))
@@ -138,16 +148,19 @@ def _tensors(source: Source, base: Source | None) -> dict[str, Stored]:
 
 
 def _check_fits(
-    own: Mapping[str, Shape], plan: Blueprint, tensors: Mapping[str, Stored], where: str, name: str
+    own: Mapping[str, Shape], plan: Blueprint, tensors: Mapping[str, Stored], source: Source, name: str
 ) -> None:
     odd = sorted(own.keys() ^ plan.recipes.keys())
     if odd:
         raise CheckpointError(
-            f"source {where}: its settings or its weights lack {odd[0]!r}, so it is no {name}."
+            f"source {source.where}: its settings or its weights lack {odd[0]!r}, so it is no {name}."
         )
     problems = _misfits(own, plan, tensors)
     if problems:
-        raise CheckpointError(f"source {where}: its weights are not those of {name}: {problems}.")
+        taken = f" (without {source.prefix!r} before each)" if source.prefix else ""
+        raise CheckpointError(
+            f"source {source.where}: its weights are not those of {name}: {problems}{taken}."
+        )
 
 
 def _misfits(own: Mapping[str, Shape], plan: Blueprint, tensors: Mapping[str, Stored]) -> str:

@@ -1,6 +1,7 @@
 """Sizes that are read off a source."""
 
 import re
+from typing import Any
 
 from mtvit_core.errors import CheckpointError
 from mtvit_core.published.source import Source
@@ -25,3 +26,19 @@ def count_blocks(source: Source, prefix: str) -> int:
             f"source {source.where}: it lacks {prefix + '0'!r}, from which its sizes are read."
         )
     return 1 + max(numbers)
+
+
+def image_size(source: Source, found: Any) -> tuple[int, int]:
+    """Return rows and columns that ``image_size`` of some settings says: two numbers, or one for both.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    sides = [found, found] if isinstance(found, int) else found
+    is_pair = isinstance(sides, list | tuple) and len(sides) == 2
+    if not is_pair or not all(type(side) is int and side > 0 for side in sides):
+        raise CheckpointError(
+            f"source {source.where}: its config.json has image_size {found!r:.40}; a number, or rows and "
+            "columns, are known here."
+        )
+    return sides[0], sides[1]

@@ -5,18 +5,19 @@ folder, a safetensors file, or a file of ``torch.save``, which is read with ``we
 """
 
 import json
-import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mtvit_core.errors import CheckpointError, one_line
+from mtvit_core.errors import CheckpointError
+from mtvit_core.published.pickles import read_pickle
+from mtvit_core.published.settings import SettingRules
+from mtvit_core.state_dicts import common_prefix
 
 #: Keys under which training scripts nest the weights in a file of ``torch.save``.
 NESTS = ("model", "state_dict")
@@ -47,12 +48,16 @@ class Source:
         tensors: Its weights by their own keys.
         config: What ``config.json`` says; empty for a bare file.
         processor: What ``preprocessor_config.json`` says; empty where there is none.
+        beside: What a file of ``torch.save`` holds beside the weights, such as arguments of its training.
+        prefix: What all of its keys began with, as ``module.``, and which was taken off.
     """
 
     where: str
     tensors: Mapping[str, Stored]
     config: Mapping[str, Any] = field(default_factory=dict)
     processor: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    prefix: str = ""
 
     @property
     def kind(self) -> str:
@@ -74,17 +79,26 @@ class Source:
             raise CheckpointError(f"source {self.where}: its config.json lacks {key!r}.")
         return found
 
-    def require(self, key: str, value: Any) -> None:
-        """Refuse a source whose settings ask for something else.
+    def check(self, config: SettingRules, processor: SettingRules) -> None:
+        """Refuse a source whose settings ask for something that is not known here.
+
+        Args:
+            config: Rules for ``config.json``.
+            processor: Rules for ``preprocessor_config.json``.
 
         Raises:
             CheckpointError: naming the setting.
         """
-        found = self.config.get(key, value)
-        if found != value:
-            raise CheckpointError(
-                f"source {self.where}: its config.json has {key} {found!r}; only {value!r} is known here."
-            )
+        config.check(self.config, f"source {self.where}: its config.json")
+        processor.check(self.processor, f"source {self.where}: its preprocessor_config.json")
+
+    def unwrapped(self) -> "Source":
+        """Return the source without what all of its keys begin with, see ``common_prefix``."""
+        prefix = common_prefix(self.tensors)
+        if not prefix:
+            return self
+        tensors = {key.removeprefix(prefix): stored for key, stored in self.tensors.items()}
+        return replace(self, tensors=tensors, prefix=prefix)
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a tensor, which sizes are read from.
@@ -119,7 +133,8 @@ def open_source(where: str | Path, allowed: Iterable[type] = ()) -> Source:
         return _open_folder(path, name, allowed)
     if not path.is_file():
         raise CheckpointError(f"source {name}: no such file or folder; a hub id has the form owner/name.")
-    return Source(name, _tensors_of(path, name, allowed))
+    tensors, beside = _tensors_of(path, name, allowed)
+    return Source(name, tensors, beside=beside)
 
 
 def fetch(name: str) -> Path:
@@ -158,12 +173,13 @@ def _open_folder(folder: Path, name: str, allowed: Iterable[type]) -> Source:
             f"source {name}: the folder holds neither model.safetensors, nor shards with "
             "model.safetensors.index.json, nor pytorch_model.bin."
         )
+    beside: Mapping[str, Any] = {}
     if weights.suffix == ".json":
         tensors = _open_shards(weights, name)
     else:
-        tensors = _tensors_of(weights, name, allowed)
+        tensors, beside = _tensors_of(weights, name, allowed)
     config, processor = (_json(folder / f, name) for f in ("config.json", "preprocessor_config.json"))
-    return Source(name, tensors, config, processor)
+    return Source(name, tensors, config, processor, beside)
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:
@@ -193,9 +209,11 @@ def _open_shards(index: Path, name: str) -> dict[str, Stored]:
     return tensors
 
 
-def _tensors_of(path: Path, name: str, allowed: Iterable[type]) -> dict[str, Stored]:
+def _tensors_of(
+    path: Path, name: str, allowed: Iterable[type]
+) -> tuple[dict[str, Stored], Mapping[str, Any]]:
     if path.suffix == ".safetensors":
-        return _safetensors(path, name)
+        return _safetensors(path, name), {}
     if path.suffix in PICKLES:
         return _pickled(path, name, allowed)
     kinds = ", ".join((".safetensors", *PICKLES))
@@ -223,53 +241,21 @@ def _safetensors(path: Path, name: str) -> dict[str, Stored]:
         ) from None
 
 
-def _pickled(path: Path, name: str, allowed: Iterable[type]) -> dict[str, Stored]:
-    classes = list(allowed)
-    try:
-        with torch.serialization.safe_globals([*classes]):
-            found = _unpickle(path)
-    except pickle.UnpicklingError as cause:
-        named = _refused_globals(path, classes)
-        what = f"needs {named}, and" if named else f"cannot be read without, as torch says: {cause!s:.120};"
-        raise CheckpointError(
-            f"source {name}: its pickle {what} mtvit runs nothing that a file names; "
-            "where you trust it, save its weights alone as safetensors."
-        ) from None
-    except Exception as cause:  # a damaged pickle makes torch raise anything
-        raise CheckpointError(
-            f"source {name}: damaged, or not written by torch.save ({one_line(cause)})."
-        ) from None
-    weights = _nested(found)
+def _pickled(path: Path, name: str, allowed: Iterable[type]) -> tuple[dict[str, Stored], Mapping[str, Any]]:
+    weights, beside = _nested(read_pickle(path, name, allowed))
     odd = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if odd or not weights:
         what = f"{odd[0]!r} among its weights is no tensor" if odd else "it holds no weights"
         raise CheckpointError(f"source {name}: {what}; give a file with a state dict.")
-    return {str(k): Stored(tuple(v.shape), lambda v=v: v) for k, v in weights.items()}  # type: ignore[misc]
+    stored = {str(k): Stored(tuple(v.shape), lambda v=v: v) for k, v in weights.items()}  # type: ignore[misc]
+    return stored, beside
 
 
-def _unpickle(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as cause:
-        if "mmap" not in str(cause):
-            raise
-        # Files of torch before 1.6 cannot be mapped; they are read whole.
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _refused_globals(path: Path, classes: Iterable[type]) -> str:
-    try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # files of torch before 1.6, and damaged ones
-        return ""
-    known = {f"{c.__module__}.{c.__name__}" for c in classes}
-    return ", ".join(sorted(set(found) - known))
-
-
-def _nested(found: Any) -> dict[Any, Any]:
+def _nested(found: Any) -> tuple[dict[Any, Any], Mapping[str, Any]]:
+    """Weights, and what lies beside them."""
     if not isinstance(found, dict):
-        return {}
+        return {}, {}
     for nest in NESTS:
         if isinstance(found.get(nest), dict):
-            return dict(found[nest])
-    return found
+            return dict(found[nest]), {str(key): value for key, value in found.items() if key != nest}
+    return found, {}

@@ -3,6 +3,9 @@
     roi     centre of the box, sides grown to the canvas's aspect and by 1.25
     crop    u = (W - 1) / roi_w * (cos a (x - c_x) - sin a (y - c_y) + roi_w / 2), v likewise with roi_h and H
 
+The rule ``msra`` is that of SimpleBaseline's code (Xiao et al. 2018): the same roi, a pixel of which is
+roi_w / W wide, so that u = 0 is on its left edge and u = W on its right one.
+
 The rule ``centred`` is that of TokenPose's code (Li et al. 2021): a box holds its last pixel, its centre is
 (x0 + x1 - 1) / 2, and both axes have one scale, (W - 1) / (roi_w - 1).
 
@@ -23,7 +26,7 @@ from mtvit_core.errors import ShapeError
 from mtvit_core.structures.framing import Affine, ImageMeta
 
 #: How a crop lies around a box.
-CropRule = Literal["udp", "centred"]
+CropRule = Literal["udp", "centred", "msra"]
 #: How much larger than the box a crop is.
 PADDING = 1.25
 
@@ -77,7 +80,7 @@ def person_roi(
         box: x0 y0 x1 y1 in original pixels; one less than a pixel wide and high counts as a pixel wide.
         canvas: Rows H and columns W of the crop.
         padding: Factor on both sides.
-        rule: ``udp``, or ``centred``.
+        rule: ``udp``, ``centred`` or ``msra``.
 
     Raises:
         ShapeError: the box is reversed or not finite.
@@ -92,7 +95,11 @@ def person_roi(
     if rule == "centred":
         shown = max(width * padding - 1, 1.0)
         return Roi((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2, shown, shown * (canvas[0] - 1) / (canvas[1] - 1))
-    return Roi((x0 + x1) / 2, (y0 + y1) / 2, width * padding, width / aspect * padding)
+    x, y, across, down = (x0 + x1) / 2, (y0 + y1) / 2, width * padding, width / aspect * padding
+    if rule == "msra":  # from the centre of the first pixel, on the left edge, to that of the last one
+        pixel = across / canvas[1]
+        return Roi(x - pixel / 2, y - pixel / 2, across - pixel, down - pixel)
+    return Roi(x, y, across, down)
 
 
 def person_meta(

@@ -1,11 +1,12 @@
-"""The way from original images to the canvas a model sees, and back: two framings of whole images.
+"""The way from original images to the canvas a model sees, and back: the framings of whole images.
 
 Coordinates are continuous: pixel i covers [i, i + 1). An affine map is written x' = a x + b y + c, y' = d x +
 e y + f.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -65,6 +66,29 @@ class ImageMeta:
         return F.interpolate(cut, size=(self.height, self.width), mode="bilinear", align_corners=False)[0]
 
 
+#: How pixels between those of the image are found; ``nearest`` is torchvision's ``NEAREST_EXACT``.
+Resample = Literal["bilinear", "bicubic", "nearest"]
+
+
+def resize(
+    image: UInt8[Tensor, "3 H0 W0"], size: Size, resample: Resample = "bilinear"
+) -> UInt8[Tensor, "3 H W"]:
+    """Resize an image, smoothed where it shrinks.
+
+    Args:
+        image: RGB, 0 to 255.
+        size: Rows H and columns W.
+        resample: How.
+    """
+    from torchvision.transforms.v2 import InterpolationMode  # here: slow to import
+    from torchvision.transforms.v2 import functional as vision
+
+    mode = InterpolationMode("nearest-exact" if resample == "nearest" else resample)
+    # Stays uint8 where the processor can: several times faster than by way of floats.
+    resized: Tensor = vision.resize(image, list(size), interpolation=mode, antialias=True)
+    return resized
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """Resize an image to fit a canvas, keeping its aspect, and pad it right and below with zeros.
@@ -72,10 +96,12 @@ class Letterbox:
     Attributes:
         height: Rows of the canvas.
         width: Columns of the canvas.
+        resample: How pixels are found.
     """
 
     height: int
     width: int
+    resample: Resample = "bilinear"
 
     def canvas(self, height: int, width: int) -> Size:
         """Return rows and columns of the canvas, the same for every image."""
@@ -89,74 +115,161 @@ class Letterbox:
             min(self.width, max(1, round(width * scale))),
         )
 
+    def resized(self, height: int, width: int) -> Size:
+        """Return rows and columns that an image of this size is resized to."""
+        return self.content(height, width)
+
     def meta(self, height: int, width: int, image_id: int = 0, file_name: str = "") -> ImageMeta:
         """Return the way back from the canvas for an original image of this size."""
         return _resized((height, width), self.content(height, width), image_id, file_name)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Resize and pad one uint8 image 3 H W (antialiased bilinear) to the canvas."""
-        from torchvision.transforms.v2 import functional as vision  # here: slow to import
-
+        """Resize and pad one uint8 image 3 H W to the canvas."""
         rows, columns = self.content(*image.shape[-2:])
-        # Stays uint8 where the processor can: several times faster than by way of floats.
-        image = vision.resize(image, [rows, columns], antialias=True)
+        image = resize(image, (rows, columns), self.resample)
         return F.pad(image, (0, self.width - columns, 0, self.height - rows))
 
 
-@dataclass(frozen=True)
-class ShortSide:
-    """Resize an image by its short side; its canvas is just as large, so images differ in theirs (YOLOS).
+class Filling(ABC):
+    """Resize an image; its canvas is just as large, but for rows and columns that fill no patch (YOLOS).
 
-    Both sides are cut down to a multiple, which changes the aspect a little.
+    The canvas counts as the whole image: what is cut off, less than a patch on each side, moves nothing.
 
     Attributes:
-        short: Pixels of the short side.
-        cap: Most pixels of the long side; the short side gives way.
-        multiple: What both sides are multiples of.
+        multiple: What both sides of the canvas are multiples of.
+        resample: How pixels are found.
     """
 
-    short: int
-    cap: int
     multiple: int
+    resample: Resample
+
+    @abstractmethod
+    def resized(self, height: int, width: int) -> Size:
+        """Return rows and columns that an image of this size is resized to."""
 
     def canvas(self, height: int, width: int) -> Size:
         """Return rows and columns of the canvas of an image of this size; the image fills it."""
         return self.content(height, width)
 
     def content(self, height: int, width: int) -> Size:
-        """Return rows and columns that an image of this size is resized to.
-
-        The capped short side enters the long side unrounded, as in the published processors.
-        """
-        least, most = min(height, width), max(height, width)
-        short: float = self.short
-        if most / least * short > self.cap:
-            short = self.cap * least / most
-        sides = (round(short), self._long(short, least, most))
-        rows, columns = sides if height <= width else sides[::-1]
-        return self._fitted(rows), self._fitted(columns)
-
-    def _long(self, short: float, least: int, most: int) -> int:
-        return most if least == round(short) else int(short * most / least)
-
-    def _fitted(self, side: int) -> int:
-        return max(self.multiple, side - side % self.multiple)
+        """Return rows and columns of the canvas."""
+        rows, columns = self.resized(height, width)
+        return _whole(rows, self.multiple), _whole(columns, self.multiple)
 
     def meta(self, height: int, width: int, image_id: int = 0, file_name: str = "") -> ImageMeta:
         """Return the way back from the canvas for an original image of this size."""
         return _resized((height, width), self.content(height, width), image_id, file_name)
 
     def apply(self, image: UInt8[Tensor, "3 H0 W0"]) -> UInt8[Tensor, "3 H W"]:
-        """Resize one image (antialiased bilinear) to its canvas."""
-        from torchvision.transforms.v2 import functional as vision  # here: slow to import
+        """Resize one image, and cut off what fills no patch."""
+        size = self.resized(*image.shape[-2:])
+        rows, columns = self.content(*image.shape[-2:])
+        shown = image if size == tuple(image.shape[-2:]) else resize(image, size, self.resample)
+        return shown[:, :rows, :columns]
 
-        resized: Tensor = vision.resize(image, list(self.content(*image.shape[-2:])), antialias=True)
-        return resized
+
+@dataclass(frozen=True)
+class ShortSide(Filling):
+    """Resize an image by its short side; both sides are rounded down to a multiple.
+
+    Attributes:
+        short: Pixels of the short side.
+        cap: Most pixels of the long side; the short side gives way.
+        multiple: What both sides are multiples of.
+        resample: How pixels are found.
+        capped: Whether a short side that gives way enters the long one ``exact``, as in transformers, or
+            ``rounded`` to a pixel, as in the code of YOLOS's authors.
+    """
+
+    short: int
+    cap: int
+    multiple: int
+    resample: Resample = "bilinear"
+    capped: Literal["exact", "rounded"] = "exact"
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return rows and columns that an image of this size is resized to."""
+        least, most = min(height, width), max(height, width)
+        short: float = self.short
+        if most / least * short > self.cap:
+            short = self.cap * least / most
+        side, exact = round(short), self.capped == "exact"
+        # Transformers looks whether nothing is to be done only where the image is not upright.
+        is_kept = least == side and not (exact and height > width)
+        long = most if is_kept else int((short if exact else side) * most / least)
+        rows, columns = (side, long) if height <= width else (long, side)
+        return _whole(rows, self.multiple), _whole(columns, self.multiple)
+
+
+@dataclass(frozen=True)
+class Inside(Filling):
+    """Resize an image so that it just fits into a box, keeping its aspect; sides are truncated.
+
+    Attributes:
+        height: Rows of the box.
+        width: Columns of the box.
+        multiple: What both sides of the canvas are multiples of.
+        resample: How pixels are found.
+    """
+
+    height: int
+    width: int
+    multiple: int
+    resample: Resample = "bilinear"
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return rows and columns that an image of this size is resized to."""
+        scale = min(self.height / height, self.width / width)
+        return max(self.multiple, int(height * scale)), max(self.multiple, int(width * scale))
+
+
+@dataclass(frozen=True)
+class Stretch(Filling):
+    """Resize every image to the same rows and columns, whatever its aspect.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        multiple: What both sides of the canvas are multiples of.
+        resample: How pixels are found.
+    """
+
+    height: int
+    width: int
+    multiple: int
+    resample: Resample = "bilinear"
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return rows and columns that every image is resized to."""
+        return max(self.multiple, self.height), max(self.multiple, self.width)
+
+
+@dataclass(frozen=True)
+class OwnSize(Filling):
+    """Leave every image at its size; a side below ``multiple`` is stretched to it.
+
+    Attributes:
+        multiple: What both sides of the canvas are multiples of.
+        resample: How pixels of a stretched image are found.
+    """
+
+    multiple: int
+    resample: Resample = "bilinear"
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return the rows and columns of the image."""
+        return max(self.multiple, height), max(self.multiple, width)
 
 
 #: How whole images come onto a canvas.
-Framing = Letterbox | ShortSide
-_FRAMINGS: dict[str, type[Letterbox] | type[ShortSide]] = {"letterbox": Letterbox, "short_side": ShortSide}
+Framing = Letterbox | ShortSide | Inside | Stretch | OwnSize
+_FRAMINGS: dict[str, type[Framing]] = {
+    "letterbox": Letterbox,
+    "short_side": ShortSide,
+    "inside": Inside,
+    "stretch": Stretch,
+    "own_size": OwnSize,
+}
 
 
 def framing_to_json(framing: Framing) -> dict[str, Any]:
@@ -178,6 +291,10 @@ def framing_from_json(data: dict[str, Any]) -> Framing:
         raise ConfigError(
             f"framing: {data} is not known here; known are {', '.join(_FRAMINGS)}, with their own settings."
         ) from None
+
+
+def _whole(side: int, multiple: int) -> int:
+    return max(multiple, side - side % multiple)
 
 
 def _resized(original: Size, content: Size, image_id: int, file_name: str) -> ImageMeta:

@@ -27,7 +27,7 @@ class Mirror:
     @classmethod
     def of_crops(cls, rule: CropRule) -> "Mirror":
         """Return the mirror for person crops; boxes of ``centred`` ones hold their last pixel."""
-        return cls(point_edge=1, box_edge=1 if rule == "udp" else 0)
+        return cls(point_edge=1, box_edge=0 if rule == "centred" else 1)
 
     def boxes(self, boxes: Float[Tensor, "M 4"], width: int) -> Float[Tensor, "M 4"]:
         """Return corners x0 y0 x1 y1 of the mirrored boxes."""

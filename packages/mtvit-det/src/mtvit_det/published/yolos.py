@@ -6,21 +6,24 @@ part of the tokens themselves.
 """
 
 import argparse
+import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mtvit_core.backbones.interface import Option
 from mtvit_core.errors import CheckpointError
 from mtvit_core.published.format import Blueprint, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.names import named_categories
+from mtvit_core.published.pixels import pixel_options
 from mtvit_core.published.recipe import Recipe, copied, layer
-from mtvit_core.published.sizes import count_blocks, mlp_ratio
+from mtvit_core.published.sizes import count_blocks, image_size, mlp_ratio
 from mtvit_core.published.source import Source
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
-from mtvit_core.structures.framing import ShortSide
+from mtvit_core.structures.framing import Framing, ShortSide
 from mtvit_det.published.catalogue import YOLOS_MODELS
+from mtvit_det.published.yolos_settings import CONFIG, PATCH, PROCESSOR, processor_framing
 
 #: timm's names of the backbones, by width; others take the middle one's name.
 BACKBONES = {192: "deit_tiny_patch16_224", 384: "deit_small_patch16_224", 768: "deit_base_patch16_224"}
@@ -29,7 +32,6 @@ HEADS = {192: 3, 330: 6, 384: 6, 768: 12}
 GRIDS = {50 * 83: (50, 83), 32 * 54: (32, 54), 50 * 84: (50, 84)}
 #: Short and long side in pixels at which the authors evaluate; the smallest model has no tables between.
 SIDES = {True: (800, 1333), False: (512, 853)}
-PATCH = 16
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,11 @@ class Sizes:
         depth: Number of blocks.
         heads: Attention heads.
         hidden: Width within the feed-forward part.
-        grid: Rows and columns of patches of the tables.
+        grid: Rows and columns of patches of the first table.
         tokens: DET tokens.
         columns: Class columns but that of "no object".
         eps: Epsilon of every LayerNorm.
-        between: Whether there are tables between blocks.
+        between: Rows and columns of patches of the tables between blocks; None without such.
         qkv_bias: Whether q, k and v have biases.
     """
 
@@ -57,12 +59,13 @@ class Sizes:
     tokens: int
     columns: int
     eps: float
-    between: bool
+    between: tuple[int, int] | None
     qkv_bias: bool = True
 
     @property
-    def options(self) -> Mapping[str, Option]:
+    def options(self) -> dict[str, Option]:
         """Arguments of the backbone."""
+        unlike = self.between is not None and self.between != self.grid
         return {
             "patch_size": PATCH,
             "embed_dim": self.width,
@@ -71,8 +74,9 @@ class Sizes:
             "mlp_ratio": mlp_ratio(self.hidden, self.width),
             "qkv_bias": self.qkv_bias,
             "norm_eps": self.eps,
-            "positions_between": self.between,
+            "positions_between": self.between is not None,
             "positions_antialias": False,
+            **({"between_grid": list(self.between)} if unlike and self.between else {}),
         }
 
 
@@ -93,13 +97,17 @@ class Yolos(PublishedFormat):
     def categories(self, source: Source, sizes: Sizes) -> Categories:
         """Return the classes, whose ids are columns."""
 
+    @abstractmethod
+    def framing(self, source: Source, sizes: Sizes) -> Framing:
+        """Return how images are resized."""
+
     def blueprint(self, source: Source, choices: Choices) -> Blueprint:
         """Say how to build and fill the model."""
         sizes = self.sizes(source)
         settings = {
             "variant": "yolos",
             "queries": sizes.tokens,
-            "token_positions": sizes.between,
+            "token_positions": sizes.between is not None,
             "id_columns": sizes.columns,
         }
         return Blueprint(
@@ -108,8 +116,8 @@ class Yolos(PublishedFormat):
             tasks={"det": settings},
             categories=self.categories(source, sizes),
             recipes=self.recipes(source, sizes),
-            options=sizes.options,
-            framing=framing(source, sizes),
+            options=sizes.options | pixel_options(source),
+            framing=self.framing(source, sizes),
         )
 
 
@@ -124,30 +132,29 @@ class OfficialYolos(Yolos):
         return source.has("backbone.det_token", "class_embed.layers.0.weight")
 
     def sizes(self, source: Source) -> Sizes:
-        """Read them from shapes; heads and grid are those of the published model of this size.
+        """Read them from shapes and arguments; heads are those of the published model of this width.
 
         Raises:
-            CheckpointError: no published model has this width or number of patches.
+            CheckpointError: no published model has this width, or the grid of a table cannot be told.
         """
         width = source.shape("backbone.cls_token")[-1]
         tokens = source.shape("backbone.det_token")[1]
-        patches = source.shape("backbone.pos_embed")[1] - 1 - tokens
-        if width not in HEADS or patches not in GRIDS:
+        between = "backbone.mid_pos_embed"
+        if width not in HEADS:
             raise CheckpointError(
-                f"source {source.where}: tokens of width {width} and a table of {patches} patches are those "
-                f"of no published YOLOS (widths {_listed(HEADS)}; patches {_listed(GRIDS)}); "
-                "convert it by way of transformers, whose config.json tells heads and grid."
+                f"source {source.where}: tokens of width {width} are those of no published YOLOS (widths "
+                f"{_listed(HEADS)}); convert it by way of transformers, whose config.json tells heads."
             )
         return Sizes(
             width=width,
             depth=count_blocks(source, "backbone.blocks."),
             heads=HEADS[width],
             hidden=source.shape("backbone.blocks.0.mlp.fc1.weight")[0],
-            grid=GRIDS[patches],
+            grid=_grid(source, "backbone.pos_embed", tokens, "init_pe_size"),
             tokens=tokens,
             columns=source.shape("class_embed.layers.2.bias")[0] - 1,
             eps=1e-6,
-            between=source.has("backbone.mid_pos_embed"),
+            between=_grid(source, between, tokens, "mid_pe_size") if source.has(between) else None,
         )
 
     def recipes(self, source: Source, sizes: Sizes) -> dict[str, Recipe]:
@@ -164,7 +171,15 @@ class OfficialYolos(Yolos):
 
     def categories(self, source: Source, sizes: Sizes) -> Categories:
         """COCO's for its 91 columns; else numbers, as the file holds no names."""
-        return named_categories(sizes.columns, {}, COCO_CATEGORIES)
+        return named_categories(source, sizes.columns, COCO_CATEGORIES)
+
+    def framing(self, source: Source, sizes: Sizes) -> Framing:
+        """By the short side, as the authors evaluate; ``eval_size`` of the arguments where there are any."""
+        short, cap = SIDES[sizes.between is not None]
+        said = _argument(source, "eval_size")
+        if isinstance(said, int) and said > 0:
+            short, cap = said, said * 1333 // 800
+        return ShortSide(short, cap, PATCH, capped="rounded")
 
 
 class TransformersYolos(Yolos):
@@ -184,19 +199,19 @@ class TransformersYolos(Yolos):
             CheckpointError: a setting is missing, or one that cannot be followed.
         """
         get = source.setting
-        source.require("hidden_act", "gelu")
-        source.require("patch_size", PATCH)
-        rows, columns = get("image_size")
+        source.check(CONFIG, PROCESSOR)
+        rows, columns = image_size(source, get("image_size"))
+        grid = (rows // PATCH, columns // PATCH)
         return Sizes(
             width=get("hidden_size"),
             depth=get("num_hidden_layers"),
             heads=get("num_attention_heads"),
             hidden=get("intermediate_size"),
-            grid=(rows // PATCH, columns // PATCH),
+            grid=grid,
             tokens=get("num_detection_tokens"),
             columns=source.shape("class_labels_classifier.layers.2.bias")[0] - 1,
             eps=get("layer_norm_eps"),
-            between=get("use_mid_position_embeddings"),
+            between=grid if get("use_mid_position_embeddings") else None,
             qkv_bias=get("qkv_bias", True),
         )
 
@@ -224,22 +239,43 @@ class TransformersYolos(Yolos):
 
     def categories(self, source: Source, sizes: Sizes) -> Categories:
         """Names of ``id2label``; COCO's where they are its."""
-        return named_categories(sizes.columns, source.config.get("id2label", {}), COCO_CATEGORIES)
+        return named_categories(source, sizes.columns, COCO_CATEGORIES)
+
+    def framing(self, source: Source, sizes: Sizes) -> Framing:
+        """As ``preprocessor_config.json`` says; without that file, as the authors evaluate."""
+        if source.processor:
+            return processor_framing(source)
+        return ShortSide(*SIDES[sizes.between is not None], PATCH)
 
 
 def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def framing(source: Source, sizes: Sizes) -> ShortSide:
-    """How images are resized: as ``preprocessor_config.json`` says, else as the authors evaluate."""
-    short, cap = SIDES[sizes.between]
-    said = source.processor.get("size")
-    if isinstance(said, dict) and {"shortest_edge", "longest_edge"} <= said.keys():
-        short, cap = said["shortest_edge"], said["longest_edge"]
-    elif isinstance(said, int):  # older files
-        short, cap = said, source.processor.get("max_size", 1333)
-    return ShortSide(short, cap, PATCH)
+def _argument(source: Source, name: str) -> Any:
+    """What the training was told by an argument; None where the file does not hold it."""
+    arguments = source.beside.get("args")
+    return vars(arguments).get(name) if isinstance(arguments, argparse.Namespace) else None
+
+
+def _grid(source: Source, key: str, tokens: int, argument: str) -> tuple[int, int]:
+    """Rows and columns of patches of a table: by the arguments, else the grid published with as many.
+
+    Raises:
+        CheckpointError: neither tells it.
+    """
+    patches, said = source.shape(key)[-2] - 1 - tokens, _argument(source, argument)
+    if isinstance(said, list) and len(said) == 2 and all(isinstance(side, int) for side in said):
+        rows, columns = said[0] // PATCH, said[1] // PATCH
+        if rows * columns == patches:
+            return rows, columns
+    elif patches in GRIDS:
+        return GRIDS[patches]
+    what = f"{argument} of its arguments is {said}" if said else f"its arguments do not say {argument}"
+    raise CheckpointError(
+        f"source {source.where}: {key} is a table of {patches} patches, and {what}; the published ones have "
+        f"{_listed(GRIDS)}. Convert it by way of transformers, whose config.json tells the grid."
+    )
 
 
 def tables(sizes: Sizes, tokens: str, first: str, between: str) -> dict[str, Recipe]:
@@ -251,16 +287,16 @@ def tables(sizes: Sizes, tokens: str, first: str, between: str) -> dict[str, Rec
         first: Key of the first table, 1 (1 + N + T) D.
         between: Key of the tables between blocks, (depth - 1) 1 (1 + N + T) D.
     """
-    count, width, patches = sizes.tokens, sizes.width, sizes.grid[0] * sizes.grid[1]
-    whole, gaps = (1, 1 + patches + count, width), sizes.depth - 1
+    count, width = sizes.tokens, sizes.width
+    whole = (1, 1 + math.prod(sizes.grid) + count, width)
     found = {
         "backbone.vit.pos_embed": Recipe((first,), lambda own: [whole], lambda p: p[0][:, :-count]),
         "tasks.det.tokens.det.weight": Recipe(
             (tokens, first), lambda own: [(1, count, width), whole], lambda p: p[0][0] + p[1][0, -count:]
         ),
     }
-    if sizes.between:
-        shapes = [(gaps, *whole)]
+    if sizes.between is not None:
+        shapes = [(sizes.depth - 1, 1, 1 + math.prod(sizes.between) + count, width)]
         backbone = Recipe((between,), lambda own: shapes, lambda p: p[0][:, 0, :-count])
         own_tables = Recipe((between,), lambda own: shapes, lambda p: p[0][:, 0, -count:])
         found |= {"backbone.vit.mid_pos_embed": backbone, "tasks.det.tokens.det.tables": own_tables}

@@ -1,6 +1,8 @@
-"""The data sets that ViTPose and ViTPose+ were trained on, in the order of their experts and heads."""
+"""The data sets that ViTPose and TokenPose were trained on; first those of the experts of ViTPose+."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from mtvit_core.errors import CheckpointError, ConfigError, did_you_mean
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
@@ -15,10 +17,14 @@ class PoseDataset:
     Attributes:
         name: What users call it.
         categories: Its classes; one has keypoints.
+        codec: How crops are cut, and keypoints drawn and read, by the authors' configuration of ViTPose.
+        classes: What that configuration calls its data set.
     """
 
     name: str
     categories: Categories
+    codec: Literal["udp", "msra"]
+    classes: tuple[str, ...]
 
     @property
     def keypoints(self) -> int:
@@ -68,9 +74,25 @@ _AP10K = KeypointSchema(
         (11, 12), (12, 13), (4, 14), (14, 15), (15, 16),
     ),
     flip_pairs=((0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16)),
+    # Those of mmpose's configuration, which takes COCO's for the joints alike.
     sigmas=(
-        0.025, 0.025, 0.026, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087,
-        0.087, 0.089, 0.089,
+        0.025, 0.025, 0.026, 0.035, 0.035, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089,
+        0.107, 0.087, 0.089,
+    ),
+)  # fmt: skip
+_CROWDPOSE = KeypointSchema(
+    names=(
+        *(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+          for side in ("left", "right")),
+        "top_head", "neck",
+    ),
+    skeleton=(
+        (10, 8), (8, 6), (11, 9), (9, 7), (6, 7), (0, 6), (1, 7), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5),
+        (12, 13), (0, 13), (1, 13),
+    ),
+    flip_pairs=tuple((i, i + 1) for i in range(0, 12, 2)),
+    sigmas=(
+        0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079,
     ),
 )  # fmt: skip
 
@@ -80,14 +102,17 @@ def _one(name: str, schema: KeypointSchema) -> Categories:
 
 
 #: In the order of the experts of ViTPose+; the head of the first is ``keypoint_head``, the others follow.
-DATASETS = (
-    PoseDataset("coco", COCO_CATEGORIES),
-    PoseDataset("aic", _one("person", _AIC)),
-    PoseDataset("mpii", _one("person", _MPII)),
-    PoseDataset("ap10k", _one("animal", _AP10K)),
-    PoseDataset("apt36k", _one("animal", _AP10K)),
-    PoseDataset("wholebody", _one("person", WHOLE_BODY)),
+EXPERTS = (
+    PoseDataset("coco", COCO_CATEGORIES, "udp", ("TopDownCocoDataset",)),
+    PoseDataset("aic", _one("person", _AIC), "msra", ("TopDownAicDataset",)),
+    PoseDataset("mpii", _one("person", _MPII), "udp", ("TopDownMpiiDataset",)),
+    PoseDataset("ap10k", _one("animal", _AP10K), "msra", ("AnimalAP10KDataset",)),
+    PoseDataset("apt36k", _one("animal", _AP10K), "msra", ()),  # trained as AP-10K
+    PoseDataset("wholebody", _one("person", WHOLE_BODY), "msra", ("TopDownCocoWholeBodyDataset",)),
 )
+#: Trained on alone.
+CROWDPOSE = PoseDataset("crowdpose", _one("person", _CROWDPOSE), "msra", ("TopDownCrowdPoseDataset",))
+DATASETS = (*EXPERTS, CROWDPOSE)
 
 
 def dataset_named(name: str, where: str) -> PoseDataset:
@@ -109,17 +134,23 @@ def dataset_named(name: str, where: str) -> PoseDataset:
     return found
 
 
-def dataset_with(keypoints: int, where: str) -> PoseDataset:
-    """Return the first data set with so many keypoints.
+def dataset_with(keypoints: int, where: str, among: Sequence[PoseDataset] = DATASETS) -> PoseDataset:
+    """Return the only data set with so many keypoints.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or there are several.
     """
-    found = next((dataset for dataset in DATASETS if dataset.keypoints == keypoints), None)
-    if found is None:
-        counts = ", ".join(f"{dataset.name} {dataset.keypoints}" for dataset in DATASETS)
+    found = [dataset for dataset in among if dataset.keypoints == keypoints]
+    if not found:
+        counts = ", ".join(f"{dataset.name} {dataset.keypoints}" for dataset in among)
         raise CheckpointError(
             f"source {where}: its head draws {keypoints} keypoints, and no known data set has as many "
             f"({counts})."
         )
-    return found
+    if len(found) > 1:
+        *names, last = (dataset.name for dataset in found)
+        raise CheckpointError(
+            f"source {where}: its head draws {keypoints} keypoints, as {', '.join(names)} and {last} have; "
+            f"say which, with mtvit convert --dataset {last} or mtvit_core.convert(..., dataset={last!r})."
+        )
+    return found[0]

@@ -19,16 +19,17 @@ from mtvit_core.published.format import Blueprint, Choices, KnownModel, Publishe
 from mtvit_core.published.recipe import Recipe, copied, reshaped
 from mtvit_core.published.source import Source
 from mtvit_pose.published.catalogue import TOKENPOSE
-from mtvit_pose.published.datasets import dataset_with
-from mtvit_pose.published.vitpose import AFFINE, STATISTICS, portrait
+from mtvit_pose.published.datasets import EXPERTS, dataset_with
+from mtvit_pose.published.vitpose import portrait
+from mtvit_pose.published.vitpose_weights import AFFINE, STATISTICS
 from mtvit_pose.topdown.keypoint_token import STRIDE as HEATMAP_STRIDE
 
 #: The backbone is that of DeiT-Ti, which has the width of TokenPose; what differs are options.
 BACKBONE = "deit_tiny_patch16_224"
 WIDTH = 192
-#: Before every key of a checkpoint of the training.
-DATA_PARALLEL = "module."
 NORM_EPS = 1e-5
+#: What its code trains on: COCO and MPII.
+TRAINED_ON = tuple(dataset for dataset in EXPERTS if dataset.name in ("coco", "mpii"))
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,17 @@ class TokenPoseFormat(PublishedFormat):
 
     def fits(self, source: Source) -> bool:
         """Tell by the keypoint tokens."""
-        tokens = re.compile(r"(module\.)?(features|transformer)\.keypoint_token")
-        return any(tokens.fullmatch(key) for key in source.tensors)
+        return any(f"{version.prefix}keypoint_token" in source.tensors for version in (S, T))
 
     def blueprint(self, source: Source, choices: Choices) -> Blueprint:
         """Say how to build and fill the model; see the base class."""
-        is_wrapped = any(key.startswith(DATA_PARALLEL) for key in source.tensors)
-        root = DATA_PARALLEL if is_wrapped else ""
-        if any(key.startswith(f"{root}pre_feature.") for key in source.tensors):
+        if any(key.startswith("pre_feature.") for key in source.tensors):
             raise CheckpointError(
                 f"source {source.where}: TokenPose-B and -L run on the features of an HRNet (pre_feature.*), "
                 "not on a plain ViT; mtvit converts T, S-v1 and S-v2."
             )
-        version = S if f"{root}{S.prefix}keypoint_token" in source.tensors else T
-        at = root + version.prefix
+        version = S if f"{S.prefix}keypoint_token" in source.tensors else T
+        at = version.prefix
         width, values = source.shape(f"{at}patch_to_embedding.weight")
         area = values // version.channels
         if width != WIDTH or area not in version.patches:
@@ -113,7 +111,9 @@ class TokenPoseFormat(PublishedFormat):
                 "positions_again": True,
             },
             tasks={"pose": {"variant": "tokenpose", "flip_test": True}},
-            categories=dataset_with(source.shape(f"{at}keypoint_token")[1], source.where).categories,
+            categories=dataset_with(
+                source.shape(f"{at}keypoint_token")[1], source.where, TRAINED_ON
+            ).categories,
             recipes=dict(recipes(version, at, depth, patch, last)),
         )
 

@@ -43,8 +43,28 @@ def heatmap_targets(
     Returns:
         The maps, and whether a keypoint's patch touches its map; truncation and limits are ViTPose's.
     """
+    return gaussians(mu, nearest_pixel(mu), shape)
+
+
+def nearest_pixel(mu: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+    """Return the pixel that keypoints are in, rounded towards zero as ViTPose's code does."""
+    return (mu + 0.5).trunc()
+
+
+def gaussians(
+    mu: Float[Tensor, "B K 2"], nearest: Float[Tensor, "B K 2"], shape: tuple[int, int]
+) -> tuple[Float[Tensor, "B K h w"], Bool[Tensor, "B K"]]:
+    """Draw Gaussians of peak 1.
+
+    Args:
+        mu: Their centres x, y in heatmap pixels.
+        nearest: The middle pixel of the patch that each is cut to.
+        shape: Rows h and columns w.
+
+    Returns:
+        The maps, and whether a patch touches its map.
+    """
     rows, columns = shape
-    nearest = (mu + 0.5).trunc()
     size = mu.new_tensor([columns, rows])
     on_map = ((nearest + RADIUS + 1 >= 0) & (nearest - RADIUS < size)).all(-1)
     x = _gaussian(mu[..., 0, None], nearest[..., 0, None], columns)

@@ -1,5 +1,6 @@
 """The top-down pose task: the keypoints of the one person a crop shows."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -15,7 +16,7 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import person_roi
+from mtvit_core.structures.crops import CropRule, person_roi
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.tasks.task import Task, TaskConfig
@@ -51,14 +52,12 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
     """A heatmap per keypoint; each variant says where it comes from.
 
     Attributes:
-        codec: How keypoints are drawn and read.
         error_scale: Factor on the error of the heatmaps, as the variant's authors have it.
     """
 
     name: ClassVar[str] = "pose"
     Config: ClassVar[type[TaskConfig]] = PoseConfig
     needs: ClassVar[frozenset[str]] = NEEDS
-    codec: ClassVar[Codec]
     error_scale: ClassVar[float] = 1.0
 
     def __init__(self, config: PoseConfig, categories: Categories) -> None:
@@ -90,6 +89,16 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
             )
         self.flip_order = list(schema.flip_order)
         self.sigmas = schema_table(categories)[0][0]
+
+    @property
+    @abstractmethod
+    def codec(self) -> Codec:
+        """How crops are cut, and keypoints drawn and read."""
+
+    @property
+    def crop(self) -> CropRule:
+        """Crops lie around their boxes as the codec says."""
+        return self.codec.crop
 
     @property
     def view(self) -> Literal["person"]:
@@ -159,7 +168,7 @@ class TopDownPose(Task[PoseConfig, Heatmaps, CropTargets]):
 
     def average(self, predictions: Heatmaps, mirrored: Heatmaps) -> Heatmaps:
         """Return the mean of the maps and those of the mirrored crops, turned back, pairs swapped."""
-        back = mirrored.maps.flip(-1)[:, self.flip_order]
+        back = self.codec.turned_back(mirrored.maps)[:, self.flip_order]
         return replace(predictions, maps=(predictions.maps + back) / 2)
 
     @torch.no_grad()

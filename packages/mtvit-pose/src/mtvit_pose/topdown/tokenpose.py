@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup
-from mtvit_core.structures.crops import CropRule
 from mtvit_pose.onepass.targets import keypoint_names
 from mtvit_pose.topdown.codec import TOKENPOSE, Codec
 from mtvit_pose.topdown.keypoint_token import TokenPoseHead
@@ -15,13 +14,12 @@ from mtvit_pose.topdown.task import TopDownPose
 class TokenPose(TopDownPose):
     """Keypoint tokens beside the patches from block 0 (variant ``tokenpose``)."""
 
-    codec: ClassVar[Codec] = TOKENPOSE
     error_scale: ClassVar[float] = 0.5
 
     @property
-    def crop(self) -> CropRule:
-        """Crops are centred on the box."""
-        return "centred"
+    def codec(self) -> Codec:
+        """That of TokenPose's code, whose crops are centred on the box."""
+        return TOKENPOSE
 
     @property
     def reads_patches(self) -> bool:

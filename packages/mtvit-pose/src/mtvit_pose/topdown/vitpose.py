@@ -7,16 +7,23 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.heads.knowledge_tokens import KnowledgeTokens
 from mtvit_pose.onepass.targets import keypoint_names
-from mtvit_pose.topdown.codec import VITPOSE, Codec
+from mtvit_pose.topdown.codec import MSRA, UDP, Codec
 from mtvit_pose.topdown.decoder import ClassicDecoder, SimpleDecoder
 from mtvit_pose.topdown.task import TopDownPose
+
+#: The object of each value of ``codec``.
+CODECS = {"udp": UDP, "msra": MSRA}
 
 
 class VitPose(TopDownPose):
     """The classic decoder (variant ``vitpose``)."""
 
-    codec: ClassVar[Codec] = VITPOSE
     decoder: ClassVar[type[ClassicDecoder] | type[SimpleDecoder]] = ClassicDecoder
+
+    @property
+    def codec(self) -> Codec:
+        """The one that the settings name."""
+        return CODECS[self.config.codec]
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """None, or the knowledge token."""

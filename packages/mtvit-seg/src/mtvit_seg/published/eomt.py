@@ -9,31 +9,44 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
-
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.published.format import BASE, Blueprint, Choice, Choices, KnownModel, PublishedFormat
 from mtvit_core.published.names import ordered_categories
+from mtvit_core.published.pixels import MEAN, STD, pixel_options, resample_of
 from mtvit_core.published.recipe import Recipe, copied, layer
+from mtvit_core.published.settings import SettingRules
+from mtvit_core.published.sizes import image_size
 from mtvit_core.published.source import Source
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories
+from mtvit_core.structures.framing import Letterbox
+from mtvit_seg.published.ade20k import ADE20K, ADE20K_STUFF, is_ade20k
 from mtvit_seg.published.catalogue import EOMT_DINOV3_MODELS, EOMT_MODELS
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
 from mtvit_seg.published.eomt_backbones import (
-    PATCH,
     Backbone,
     dinov2_official,
     dinov2_transformers,
     dinov3_official,
     dinov3_transformers,
 )
+from mtvit_seg.published.eomt_settings import (
+    DINOV2_CONFIG,
+    DINOV3_CONFIG,
+    LOSS,
+    PATCH,
+    PROCESSOR,
+    check_rotary,
+    check_size,
+)
 
 Grid = tuple[int, int]
+#: What official files hold of pixels.
+PIXELS = {"pixel_mean": MEAN, "pixel_std": STD}
 #: What EoMT's authors may put before their keys: Lightning's module, and compiled ones.
 PREFIXES = ("network.", "network._orig_mod.", "")
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: Settings of models for COCO's panoptic categories.
-_PANOPTIC = {"stuff": COCO_STUFF, "results": ("instances", "panoptic")}
+_PANOPTIC, _SEMANTIC = ("instances", "panoptic"), ("semantic",)
+#: Queries of the authors' models of one class for every pixel; the others have 200.
+SEMANTIC_QUERIES = 100
 #: Names of parts of the head, ours and those of transformers.
 TRANSFORMERS_HEAD = {
     "class_head": "class_predictor",
@@ -76,11 +89,12 @@ class Eomt(PublishedFormat):
         head = self.head(source)
         columns = source.shape(head["tasks.seg.head.class_head.bias"].keys[0])[0] - 1
         categories = categories_of(source, columns)
+        queries = source.shape(head["tasks.seg.tokens.seg.weight"].keys[0])[0]
         settings = {
             "variant": "eomt",
-            "queries": source.shape(head["tasks.seg.tokens.seg.weight"].keys[0])[0],
+            "queries": queries,
             "blocks": source.shape(head["tasks.seg.head.attn_mask_probs"].keys[0])[0],
-            **(_PANOPTIC if categories == COCO_PANOPTIC else {}),
+            **result_settings(source, categories, queries),
             **loss_settings(source.config),
         }
         return Blueprint(
@@ -90,7 +104,8 @@ class Eomt(PublishedFormat):
             categories=categories,
             recipes=backbone.recipes | head,
             ignored=self.ignored(source, choices),
-            options=backbone.options,
+            options=backbone.options | pixel_options(source),
+            framing=Letterbox(*canvas, resample_of(source)),
         )
 
 
@@ -100,17 +115,17 @@ class TransformersEomt(Eomt):
     name = "EoMT (transformers)"
     models: ClassVar[tuple[KnownModel, ...]] = EOMT_MODELS
     kind: ClassVar[str] = "eomt"
+    rules: ClassVar[SettingRules] = DINOV2_CONFIG
 
     def fits(self, source: Source) -> bool:
         """Tell by the settings."""
         return source.kind == self.kind
 
     def grid(self, source: Source) -> Grid:
-        """Read ``config.json``."""
-        source.require("patch_size", PATCH)
-        source.require("num_upscale_blocks", 2)
-        side = source.setting("image_size")
-        rows, columns = side if isinstance(side, list) else (side, side)
+        """Read ``config.json``; the processor must make images of that size."""
+        source.check(self.rules, PROCESSOR)
+        rows, columns = image_size(source, source.setting("image_size"))
+        check_size(source, (rows, columns))
         return rows // PATCH, columns // PATCH
 
     def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
@@ -134,9 +149,11 @@ class TransformersEomtDinov3(TransformersEomt):
     name = "EoMT on DINOv3 (transformers)"
     models: ClassVar[tuple[KnownModel, ...]] = ()
     kind: ClassVar[str] = "eomt_dinov3"
+    rules: ClassVar[SettingRules] = DINOV3_CONFIG
 
     def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
         """A DINOv3; rotary positions are computed for any grid."""
+        check_rotary(source)
         return dinov3_transformers(source)
 
 
@@ -184,22 +201,29 @@ class OfficialEomt(Eomt):
             found |= _layers(own, prefix + own)
         return found
 
+    def pixels(self, source: Source, name: str) -> list[float] | None:
+        """Mean or deviation of pixels, as the file holds it, ``pixel_mean`` or ``pixel_std``."""
+        key = f"{self.prefix(source)}encoder.{name}"
+        return source.tensors[key].read().flatten().tolist() if source.has(key) else None
+
     def ignored(self, source: Source, choices: Choices) -> frozenset[str]:
         """Class weights of the loss; mean and deviation of pixels, which must be ours.
 
         Raises:
             CheckpointError: they are others.
         """
-        pixels = {"pixel_mean": MEAN, "pixel_std": STD}
-        keys = {f"{self.prefix(source)}encoder.{name}": values for name, values in pixels.items()}
-        for key, values in keys.items():
-            found = source.tensors[key].read().flatten() if source.has(key) else torch.tensor(values)
-            if not torch.allclose(found, torch.tensor(values), atol=1e-4):
+        for name, values in PIXELS.items():
+            found = self.pixels(source, name)
+            if found is not None and not _near(found, values):
                 raise CheckpointError(
-                    f"source {source.where}: its {key} is {found.tolist()}; only ImageNet's, {list(values)}, "
-                    "is known here."
+                    f"source {source.where}: its {self.prefix(source)}encoder.{name} is {found}; only "
+                    f"ImageNet's, {list(values)}, is known here."
                 )
-        return super().ignored(source, choices) | frozenset(keys)
+        return super().ignored(source, choices) | self.pixel_keys(source)
+
+    def pixel_keys(self, source: Source) -> frozenset[str]:
+        """Keys of mean and deviation of pixels."""
+        return frozenset(f"{self.prefix(source)}encoder.{name}" for name in PIXELS)
 
 
 class OfficialEomtDinov3(OfficialEomt):
@@ -215,17 +239,40 @@ class OfficialEomtDinov3(OfficialEomt):
         return 640 // PATCH, 640 // PATCH
 
     def backbone(self, source: Source, choices: Choices, old: Grid, new: Grid) -> Backbone:
-        """A DINOv3.
+        """A DINOv3; its weights are whole or differences, as mean and deviation of pixels tell.
 
         Raises:
-            ConfigError: the base weights are not given.
+            CheckpointError: they do not tell.
+            ConfigError: differences come without base weights, or whole weights with some.
         """
-        if choices.base is None:
+        are_differences = self.are_differences(source)
+        if are_differences and choices.base is None:
             raise ConfigError(
                 f"source {source.where}: it holds differences to the weights of DINOv3; give these with base "
                 "(--base), as a folder or a hub id of transformers' DINOv3."
             )
+        if not are_differences and choices.base is not None:
+            raise ConfigError(
+                f"source {source.where}: it holds whole weights, not differences to others; leave base out."
+            )
         return dinov3_official(source, f"{self.prefix(source)}encoder.backbone.", choices.base)
+
+    def are_differences(self, source: Source) -> bool:
+        """Tell whether the file holds differences: then those of mean and deviation are 0.
+
+        Raises:
+            CheckpointError: they are neither, or not there.
+        """
+        found = {name: self.pixels(source, name) for name in PIXELS}
+        if all(value is not None and _near(value, (0.0, 0.0, 0.0)) for value in found.values()):
+            return True
+        if all(value is not None and _near(value, PIXELS[name]) for name, value in found.items()):
+            return False
+        said = " and ".join(f"{name} {value}" for name, value in found.items())
+        raise CheckpointError(
+            f"source {source.where}: its encoder has {said}; zeros tell that its weights are differences to "
+            "those of DINOv3, ImageNet's that they are whole. Take the file as the authors wrote it."
+        )
 
     def ignored(self, source: Source, choices: Choices) -> frozenset[str]:
         """As for DINOv2; and the token of masked pre-training."""
@@ -233,7 +280,11 @@ class OfficialEomtDinov3(OfficialEomt):
             f"{self.prefix(source)}encoder.backbone.patch_embed.mask_token",
             f"{BASE}embeddings.mask_token",
         }
-        return super().ignored(source, choices) | mask
+        return Eomt.ignored(self, source, choices) | self.pixel_keys(source) | mask
+
+
+def _near(found: list[float], values: tuple[float, ...]) -> bool:
+    return len(found) == len(values) and all(abs(a - b) < 1e-4 for a, b in zip(found, values, strict=True))
 
 
 def _layers(own: str, theirs: str) -> dict[str, Recipe]:
@@ -247,19 +298,21 @@ def _layers(own: str, theirs: str) -> dict[str, Recipe]:
 
 
 def categories_of(source: Source, columns: int) -> Categories:
-    """COCO's instance or panoptic categories where number and names say so; else the names given."""
-    return ordered_categories(columns, source.config.get("id2label", {}), (COCO_CATEGORIES, COCO_PANOPTIC))
+    """COCO's instance or panoptic, or ADE20K's, where number and names say so; else the names given."""
+    return ordered_categories(source, columns, (COCO_CATEGORIES, COCO_PANOPTIC, ADE20K))
+
+
+def result_settings(source: Source, categories: Categories, queries: int) -> dict[str, Any]:
+    """What is said of an image, and which classes are stuff, by the authors' configurations."""
+    if categories == COCO_PANOPTIC:
+        return {"stuff": COCO_STUFF, "results": _PANOPTIC}
+    is_split = bool(source.processor.get("do_split_image"))
+    if is_ade20k(categories):
+        is_semantic = is_split or queries == SEMANTIC_QUERIES
+        return {"stuff": ADE20K_STUFF, "results": _SEMANTIC if is_semantic else _PANOPTIC}
+    return {"results": _SEMANTIC} if is_split else {}
 
 
 def loss_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """What ``config.json`` says of cost and loss, in our words; its weights hold for both."""
-    words = {
-        "no_object_weight": ("no_object",),
-        "class_weight": ("cost_class", "loss_class"),
-        "mask_weight": ("cost_mask", "loss_mask"),
-        "dice_weight": ("cost_dice", "loss_dice"),
-        "train_num_points": ("points",),
-        "oversample_ratio": ("oversample",),
-        "importance_sample_ratio": ("importance",),
-    }
-    return {own: config[theirs] for theirs, ours in words.items() if theirs in config for own in ours}
+    return {own: config[theirs] for theirs, ours in LOSS.items() if theirs in config for own in ours}

@@ -9,8 +9,8 @@ from mtvit_core.published.format import BASE
 from mtvit_core.published.recipe import Recipe, copied, layer, on_base, stacked
 from mtvit_core.published.sizes import count_blocks, mlp_ratio
 from mtvit_core.published.source import Source
+from mtvit_seg.published.eomt_settings import PATCH
 
-PATCH = 16
 #: timm's names by token width; other widths take the first one's.
 DINOV2 = {
     384: "vit_small_patch14_reg4_dinov2",
@@ -61,7 +61,6 @@ def table(key: str, shape: tuple[int, ...], old: tuple[int, int], new: tuple[int
 def dinov2_transformers(source: Source, old: tuple[int, int], new: tuple[int, int]) -> Backbone:
     """Read ``config.json``; q, k and v stand apart, and so do gate and value of SwiGLU."""
     get = source.setting
-    source.require("hidden_act", "gelu")
     width, depth, gated = get("hidden_size"), get("num_hidden_layers"), get("use_swiglu_ffn", False)
     hidden = source.shape("layers.0.mlp.fc1.weight")[0] if not gated else 2 * _gate_width(source)
     found = {
@@ -146,13 +145,7 @@ def dinov2_official(source: Source, prefix: str, old: tuple[int, int], new: tupl
 def dinov3_transformers(source: Source) -> Backbone:
     """Read ``config.json``; keys have no biases."""
     get = source.setting
-    for key, value in (("hidden_act", "gelu"), ("use_gated_mlp", False), ("key_bias", False)):
-        source.require(key, value)
-    for key in ("query_bias", "value_bias", "proj_bias", "mlp_bias"):
-        source.require(key, True)
-    for key in ("pos_embed_shift", "pos_embed_jitter"):
-        source.require(key, None)
-    theta = get("rope_parameters", {}).get("rope_theta", 100.0)
+    theta = (source.config.get("rope_parameters") or {}).get("rope_theta", 100.0)
     depth, width = get("num_hidden_layers"), get("hidden_size")
     return Backbone(
         DINOV3.get(width, DINOV3[384]),
@@ -169,15 +162,15 @@ def dinov3_transformers(source: Source) -> Backbone:
     )
 
 
-def dinov3_official(source: Source, prefix: str, base: Source) -> Backbone:
+def dinov3_official(source: Source, prefix: str, base: Source | None) -> Backbone:
     """The authors publish differences to Meta's weights, whose keys are those of transformers.
 
     Args:
-        source: The differences.
+        source: The differences, or whole weights.
         prefix: Prefix of the backbone's keys.
-        base: Meta's weights.
+        base: Meta's weights; None where the source's are whole.
     """
-    stem = "model." if base.has("model.layer.0.norm1.weight") else ""
+    stem = "model." if base is not None and base.has("model.layer.0.norm1.weight") else ""
 
     def base_key(key: str) -> str:
         name = key.removeprefix(prefix)
@@ -205,7 +198,7 @@ def dinov3_official(source: Source, prefix: str, base: Source) -> Backbone:
             f"{prefix}patch_embed.",
             f"{prefix}blocks.",
             f"{prefix}norm",
-            lambda recipe: on_base(recipe, base_key),
+            lambda recipe: recipe if base is None else on_base(recipe, base_key),
         ),
     )
 

@@ -54,7 +54,7 @@ class ModelConfig(Table):
     """
 
     backbone: str = "vit_small_patch16_224"
-    options: dict[str, bool | int | float | str | list[int]] = {}
+    options: dict[str, bool | int | float | str | list[int] | list[float]] = {}
     pretrained: bool | str = False
     image_size: Size = (640, 640)
     patches: int = Field(0, ge=0)

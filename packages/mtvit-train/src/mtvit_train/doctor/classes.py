@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mtvit_core.sides import unpaired
 from mtvit_core.structures.categories import Category
-from mtvit_train.data.formats.sides import unpaired
 from mtvit_train.data.merging.stated_keypoints import STAND_IN_SIGMA
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.doctor.finding import Finding, listing

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from PIL import Image
 from safetensors.torch import save_file
 
-from mtvit_core.backbones.interface import Backbone
+from mtvit_core.backbones.interface import GRID, Backbone
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError
 from mtvit_core.files import whole_file
@@ -169,8 +169,9 @@ class RunFolder:
         """
         with writing(self.path):
             weights = {name: value.detach().cpu().contiguous() for name, value in backbone.weights().items()}
+            grid = {GRID: " ".join(map(str, backbone.spec.grid))}
             with whole_file(self.file(run_files.BACKBONE)) as partial:
-                save_file(weights, partial)
+                save_file(weights, partial, metadata=grid)
             write_details(self.file(run_files.DETAILS), found.details)
             write_json(self.file(run_files.METRICS), {"step": step, **found.metrics})
             if pictures:

@@ -54,6 +54,7 @@ def create_plain(
     """
     own, of_timm = split_options(options or {})
     variation = validate(PlainOptions, own, f"backbone {name}: options")
+    _check_counts(name, of_timm)
     is_on_hub = name.startswith("hf-hub:")
     if not is_on_hub:
         timm_blocks.check_known(name)
@@ -68,3 +69,16 @@ def create_plain(
     if pretrained:
         load_pretrained(backbone.vit, name, None if pretrained is True else pretrained)
     return backbone
+
+
+def _check_counts(name: str, options: Mapping[str, Option]) -> None:
+    """Refuse what timm takes, and what no image can pass through."""
+    if options.get("in_chans", 3) != 3:
+        raise ConfigError(
+            f"backbone {name!r}: in_chans is {options['in_chans']!r}; images have 3 channels, red, green and "
+            "blue, grey ones too: leave it out."
+        )
+    for option in ("depth", "embed_dim", "num_heads"):
+        count = options.get(option, 1)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ConfigError(f"backbone {name!r}: {option} is {count!r}; give a whole number of at least 1.")

@@ -7,11 +7,14 @@ positions           learned, or the fixed table of ``sine_positions``
 positions_again     the table is added to the context before every block, not only before the first
 positions_between   a learned table of its own for every block but the first (YOLOS)
 positions_antialias whether tables are smoothed where the grid of patches is smaller (YOLOS: not)
+between_grid        rows and columns of patches of these, where not those of the first table (YOLOS)
+pixel_mean, _std    what images are normalised by, where not what timm's weights were trained with
 rope_rescale        in training, rotary coordinates are multiplied by a random factor (DINOv3, EoMT on it: 2)
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -25,6 +28,9 @@ from mtvit_core.backbones.plain.stem import STRIDE, WIDTH, BottleneckStem
 from mtvit_core.backbones.plain.timm_blocks import PlainViT, positions
 from mtvit_core.errors import ConfigError
 
+Count = Annotated[int, Field(ge=1)]
+Deviation = Annotated[float, Field(gt=0)]
+
 
 class PlainOptions(BaseModel):
     """Options of the backbone that are mtvit's own, beside timm's; the defaults change nothing.
@@ -37,6 +43,9 @@ class PlainOptions(BaseModel):
         positions: ``sine``: a fixed table instead of a learned one.
         positions_again: Whether positions are added before every block.
         positions_between: Whether every block but the first has learned positions of its own.
+        between_grid: Rows and columns of patches of these tables; None for those of the first.
+        pixel_mean: Mean of red, green and blue, of 1, that images are normalised by; None for timm's.
+        pixel_std: Deviation, likewise.
         positions_antialias: Whether tables are resized to a smaller grid with smoothing, as timm does.
         rope_rescale: Largest factor by which rotary coordinates are stretched or shrunk in training, drawn
             log-uniformly for every pass; None for none.
@@ -50,6 +59,9 @@ class PlainOptions(BaseModel):
     positions: Literal["learned", "sine"] = "learned"
     positions_again: bool = False
     positions_between: bool = False
+    between_grid: tuple[Count, Count] | None = None
+    pixel_mean: tuple[float, float, float] | None = None
+    pixel_std: tuple[Deviation, Deviation, Deviation] | None = None
     positions_antialias: bool = True
     rope_rescale: float | None = Field(None, ge=1)
 
@@ -89,8 +101,16 @@ class PlainOptions(BaseModel):
                 raise ConfigError(
                     f"backbone {name!r}: {option} is set, but it has no table of positions to add."
                 )
+        if self.between_grid is not None and not self.positions_between:
+            raise ConfigError(
+                f"backbone {name!r}: between_grid is the size of tables that positions_between asks for, "
+                "which is not set; set both or none."
+            )
         if self.positions_between:
-            shape = (len(model.blocks) - 1, *model.pos_embed.shape[1:])
+            rows, width = model.pos_embed.shape[1:]
+            if self.between_grid is not None:
+                rows += math.prod(self.between_grid) - math.prod(model.patch_embed.grid_size)
+            shape = (len(model.blocks) - 1, rows, width)
             model.mid_pos_embed = nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
 
     def tables_between(
@@ -99,7 +119,7 @@ class PlainOptions(BaseModel):
         """Return what is added to the context before each block but the first; None for nothing."""
         gaps = len(model.blocks) - 1
         if self.positions_between:
-            prefix, old = model.num_prefix_tokens, model.patch_embed.grid_size
+            prefix, old = model.num_prefix_tokens, self.between_grid or model.patch_embed.grid_size
             own = 0 if model.no_embed_class else prefix
             tables = resize_tables(model.mid_pos_embed, old, grid, own, self.positions_antialias)
             return torch.split(F.pad(tables, (0, 0, prefix - own, 0)), 1)

@@ -77,8 +77,9 @@ class PlainBackbone(Backbone):
         heads = plain.blocks[0].attn.num_heads
         tokens = () if plain.cls_token is None else (plain.embed_dim,)
         spec = BackboneSpec(plain.embed_dim, len(plain.blocks), (rows, columns), canvas, heads, tokens)
-        normalisation = plain.pretrained_cfg
-        super().__init__(name, options, spec, normalisation["mean"], normalisation["std"])
+        timms = plain.pretrained_cfg
+        mean, std = variation.pixel_mean or timms["mean"], variation.pixel_std or timms["std"]
+        super().__init__(name, options, spec, mean, std)
         self.vit = plain
         self.variation = variation
         for block in plain.blocks:

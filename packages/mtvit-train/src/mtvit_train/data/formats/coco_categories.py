@@ -3,11 +3,11 @@
 from typing import Any
 
 from mtvit_core.errors import DataError
+from mtvit_core.sides import flip_pairs
 from mtvit_core.structures.categories import Category
 from mtvit_core.structures.keypoints import KeypointSchema
 from mtvit_train.data.formats.documents.known_points import known_points
 from mtvit_train.data.formats.fields import Entry, number_id, numbers, text
-from mtvit_train.data.formats.sides import flip_pairs
 
 
 def parse_category(entry: Entry, where: str, notes: list[str]) -> Category:

@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from mtvit_core.structures.framing import Affine, Framing, ImageMeta
+from mtvit_core.structures.framing import Affine, Framing, ImageMeta, Resample, resize
 from mtvit_core.structures.masks import Rle, decode_rle
 
 
@@ -22,11 +22,14 @@ class Placement:
 
     Attributes:
         original: Rows and columns of the image.
-        resized: Rows and columns it is resized to.
+        resized: Rows and columns it is resized to, as coordinates count.
         canvas: Rows and columns of the canvas.
         top: First row of the window, in resized pixels.
         left: First column of the window, in resized pixels.
         flip: Whether the window is mirrored left to right.
+        pixels: Rows and columns that its pixels are resized to, where some are cut off that coordinates do
+            not know of (``Filling``); None for ``resized``.
+        resample: How pixels are found.
     """
 
     original: tuple[int, int]
@@ -35,12 +38,22 @@ class Placement:
     top: int = 0
     left: int = 0
     flip: bool = False
+    pixels: tuple[int, int] | None = None
+    resample: Resample = "bilinear"
 
     @classmethod
     def letterbox(cls, height: int, width: int, canvas: Framing, *, flip: bool = False) -> "Placement":
         """Fit the whole image into the canvas, as prediction does."""
         size = (height, width)
-        return cls(size, canvas.content(*size), canvas.canvas(*size), flip=flip)
+        content, pixels = canvas.content(*size), canvas.resized(*size)
+        return cls(
+            size,
+            content,
+            canvas.canvas(*size),
+            flip=flip,
+            pixels=None if pixels == content else pixels,
+            resample=canvas.resample,
+        )
 
     @property
     def content(self) -> tuple[int, int]:
@@ -69,8 +82,8 @@ class Placement:
         return ImageMeta(*self.original, self.content, self.to_original, image_id, file_name)
 
     def window(self, image: UInt8[Tensor, "3 H0 W0"]) -> UInt8[Tensor, "3 rows columns"]:
-        """Resize an image (antialiased bilinear), cut the window out and mirror it."""
-        resized = F.resize(image, list(self.resized), antialias=True)
+        """Resize an image (antialiased), cut the window out and mirror it."""
+        resized = resize(image, self.pixels or self.resized, self.resample)
         window: Tensor = F.crop(resized, self.top, self.left, *self.content)
         return F.horizontal_flip(window) if self.flip else window
 

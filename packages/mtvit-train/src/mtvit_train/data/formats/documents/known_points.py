@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from mtvit_core.sides import words
 from mtvit_core.structures.keypoints import COCO_PERSON
-from mtvit_train.data.formats.sides import words
 
 Bones = tuple[tuple[int, int], ...]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 #: Words of a name: at spaces, dashes, dots, underscores, digits, and where lower case meets upper case.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_SHORT = {"left": "l", "right": "r"}
 #: A side at the start of a word that no capital ends, as in ``Rknee``.
 _GLUED = re.compile(r"[LR](?=[a-z]{2})")
 
@@ -44,6 +45,12 @@ def _pairs(names: Sequence[str]) -> tuple[tuple[tuple[int, int], ...], tuple[str
             doubtful.append(name)
     doubtful += _numbered([name for index, name in enumerate(names) if index not in sided])
     return tuple(pairs), tuple(dict.fromkeys(doubtful))
+
+
+def same_name(one: str, other: str) -> bool:
+    """Tell whether two names are the same but for case, order of words and spelling of sides."""
+    first, second = ([_SHORT.get(word, word) for word in words(name)] for name in (one, other))
+    return bool(first) and sorted(first) == sorted(second)
 
 
 def words(name: str) -> list[str]:
