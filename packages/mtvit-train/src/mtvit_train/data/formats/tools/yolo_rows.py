@@ -4,7 +4,7 @@
     outline    class  x1 y1 x2 y2 x3 y3 ...                       (one outline; a box with corners too)
     pose       class  xc yc w h  x1 y1 [v1] x2 y2 [v2] ...        (K points of 2 or 3 numbers: ``kpt_shape``)
 
-Source: https://docs.ultralytics.com/datasets
+Source: the documentation of data sets of Ultralytics.
 """
 
 import math
