@@ -7,6 +7,9 @@ import pytest
 from support.command_cases import refusal, run
 from support.hub import local_hub
 
+#: The client itself uploads in a way that its HTTP library gives up.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+
 
 def test_push(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model.with_name("metrics.json").write_text('{"middle/AP": 0.75}')

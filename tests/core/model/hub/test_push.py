@@ -10,6 +10,9 @@ import mtvit_core
 from mtvit_core import About, CheckpointError, ConfigError, MultiTaskViT
 from support.hub import Hub, local_hub
 
+#: The client itself uploads in a way that its HTTP library gives up.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
