@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
+from pycocotools import mask as coco_mask  # not by structures.masks, which needs torch
 
 from mtvit_core.deploy.header import TaskOutputs
 from mtvit_core.deploy.light.frames import Frame
-from mtvit_core.structures.masks import encode_rle
 
 Tensors = Mapping[str, ndarray]
 
@@ -72,12 +72,12 @@ def _with_mask(
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]
     quality = (1 / (1 + np.exp(-original[inside]))).sum() / (inside.sum() + 1e-6)
-    rle = encode_rle(inside)
+    rle = coco_mask.encode(np.asfortranarray(inside.astype(np.uint8)))
     return {
         **entry,
         "score": entry["score"] * float(quality),
         "bbox": [float(side) for side in box],
-        "segmentation": {"size": list(rle.size), "counts": rle.counts},
+        "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
     }
 
 
