@@ -81,9 +81,8 @@ class Page:
         self.wait.until(lambda _: path.name in self["picture"].get_attribute("aria-label"))
 
     def objects(self) -> list[str]:
-        return [
-            row.text.replace("\n", " ") for row in self.browser.find_elements(By.CSS_SELECTOR, "#objects li")
-        ]
+        rows = "[...document.querySelectorAll('#objects li')].map((row) => row.innerText)"
+        return [row.replace("\n", " ") for row in self.browser.execute_script(f"return {rows}")]
 
     def pixel(self, x: float, y: float) -> tuple[int, ...]:
         """Colour of the picture at shares of its width and height."""

@@ -98,12 +98,14 @@ async function startCamera() {
     });
   } catch (cause) {
     complain(new Error(`The camera cannot be used: ${cause.message}`));
+    stopCamera();
   }
-  stopCamera();
 }
 
 function stopCamera() {
   camera.stop();
+  asking?.abort(); // what is shown stays
+  asking = null;
   $("camera").setAttribute("aria-pressed", "false");
   $("camera").textContent = "Camera";
   if (shown) redraw();
