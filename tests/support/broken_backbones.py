@@ -79,6 +79,11 @@ class Wasteful(Whole):
         return super().forward(images, groups, maskers, True, proposals)
 
 
+class Blind(Whole):
+    def forward(self, *arguments: Any, **named: Any) -> Features:
+        return replace(super().forward(*arguments, **named), inner={})
+
+
 class Open(Whole):
     def joined(self, groups: Sequence[TokenGroup]) -> list[TokenGroup]:
         return [replace(group, visibility="joint") for group in groups]

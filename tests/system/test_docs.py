@@ -128,7 +128,7 @@ def test_every_setting_of_a_run_is_listed_with_its_default(title: str) -> None:
     check_table(settings_tables()[title], described()[title])
 
 
-@pytest.mark.parametrize("name", ["det", "seg", "pose", "cls"])
+@pytest.mark.parametrize("name", ["det", "seg", "pose", "semantic", "depth", "normals", "edges", "cls"])
 def test_every_setting_of_a_task_is_listed_with_its_default(name: str) -> None:
     check_table(registry.installed_tasks()[name].cls.Config, described()[f"`[tasks.{name}]`"])
 

@@ -29,6 +29,11 @@ BROKEN = (
         "Wasteful",
         "patches and prefix that nobody reads have the shapes ((2, 24, 8, 12), (2, 4, 24))",
     ),
+    (
+        "inner_patches",
+        "Blind",
+        "asked for the patches of depths [0, 1, 2], it gives {}, not (2, 24, 8, 12) each",
+    ),
     ("isolation", "Open", "…: a difference of … beside … without gradients"),
     ("joint_groups", "Closed", "the patches at the output stay as they are when another joint group changes"),
     (

@@ -26,5 +26,6 @@ def test_every_task_of_ours_is_found_and_none_is_broken() -> None:
     from mtvit_core.model.trial import broken_plugins
     from mtvit_core.plugins.registry import installed_tasks
 
-    assert list(installed_tasks()) == ["cls", "det", "pose", "seg"]
+    names = ["cls", "depth", "edges", "normals", "semantic", "det", "pose", "seg"]
+    assert list(installed_tasks()) == names
     assert [str(plugin) for plugin in broken_plugins()] == []

@@ -21,7 +21,7 @@ import mtvit_core
 from mtvit_core.inference.predict import predict
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = ("cls", "core", "det", "pose", "seg", "train")
+SHORT = ("cls", "core", "dense", "det", "pose", "seg", "train")
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 package = importlib.import_module(sys.argv[1])

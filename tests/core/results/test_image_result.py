@@ -91,7 +91,11 @@ def test_json_tells_what_maps_are_and_leaves_out_what_is_not_there() -> None:
     told = full().to_json()
     assert told["maps"] == {
         "depth": {"kind": "dense", "channels": ["depth"]},
-        "seg-semantic": {"kind": "semantic", "void": VOID},
+        "seg-semantic": {
+            "kind": "semantic",
+            "void": VOID,
+            "categories": [{"id": 7, "name": "cat"}, {"id": 3, "name": "road"}, {"id": 0, "name": "sky"}],
+        },
     }
     assert told["labels"]["presence"][0] == {"category": "road", "category_id": 3, "score": 0.75}
     assert (told["image_id"], told["file_name"], told["objects"]) == (5, "a.png", [])

@@ -60,7 +60,7 @@ def started(config: RunConfig) -> MultiTaskViT:
 def other_categories(scenes: Path, folder: Path, change: dict[str, str], only: int = 8) -> Path:
     """Scenes whose annotation files call categories otherwise, and list the first few."""
     (folder / "annotations").mkdir(parents=True)
-    for pixels in ("train2017", "val2017", "depth"):
+    for pixels in ("train2017", "val2017", "depth", "semantic", "normals"):
         (folder / pixels).symlink_to(scenes / pixels)
     for source in (scenes / "annotations").iterdir():
         document = json.loads(source.read_text())

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from PIL import Image
 
 from mtvit_core.errors import DataError
+from mtvit_core.plugins.dataset_reader import MapFolder
+from mtvit_core.structures.annotations import mirror_map
 from mtvit_core.structures.framing import Letterbox
 from mtvit_train.data.dense_maps import PackedMaps, map_name, read_maps
 from mtvit_train.data.formats.coco import read_coco
@@ -26,12 +29,15 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_depth_of_scenes_comes_back_as_rendered(scenes: Path) -> None:
+def test_dense_labels_of_scenes_come_back_as_rendered(scenes: Path) -> None:
     packed = read_coco(scenes, "val")
-    assert packed.image(1).has == {"boxes", "masks", "keypoints", "depth"}
-    rendered = render_scene(3, 1, 64, "val").depth
-    found = packed.original(1, {"depth"}).maps["depth"].numpy()
-    np.testing.assert_allclose(found, rendered, atol=1 / 65535)
+    assert packed.image(1).has == {"boxes", "masks", "keypoints", "depth", "semantic", "normals"}
+    rendered = render_scene(3, 1, 64, "val")
+    found = packed.original(1, {"depth", "semantic", "normals"}).maps
+    np.testing.assert_allclose(found["depth"].numpy(), rendered.depth, atol=1 / 65535)
+    np.testing.assert_array_equal(found["semantic"].numpy(), rendered.semantic)
+    cosine = (found["normals"].numpy() * rendered.normals).sum(0).clip(-1, 1)
+    assert np.degrees(np.arccos(cosine)).max() < 0.4
 
 
 def test_only_wanted_labels_are_read(scenes: Path) -> None:
@@ -97,6 +103,34 @@ def test_without_the_file_there_are_none(tmp_path: Path) -> None:
             '"depth/train2017", "scale": 0.001}}]}}.',
         ),
         (
+            {"kind": "numbers", "classes": ["sky"]},
+            "{path}: dense label 'depth': classes need their names, and only they; list them in classes.",
+        ),
+        (
+            {"classes": ["sky", "sky"]},
+            "{path}: dense label 'depth': class 'sky' is listed twice; give each class one name.",
+        ),
+        (
+            {"classes": ["sky"], "ids": [1, 2]},
+            "{path}: dense label 'depth': there are 2 ids for 1 classes; list one for each.",
+        ),
+        (
+            {"classes": ["sky"], "ignore": [0]},
+            "{path}: dense label 'depth': id 0 is that of a class, and ignored; leave it out of one of them.",
+        ),
+        (
+            {"kind": "colours"},
+            "{path}: not a list of dense labels (ValueError(\"kind 'colours' is unknown; allowed are "
+            'numbers, classes, directions")); write {{"maps": [{{"name": "depth", "folder": '
+            '"depth/train2017", "scale": 0.001}}]}}.',
+        ),
+        (
+            {"clases": ["sky"]},
+            "{path}: not a list of dense labels (ValueError(\"'clases' is unknown; allowed are classes, "
+            'folder, ids, ignore, kind, name, scale")); write {{"maps": [{{"name": "depth", "folder": '
+            '"depth/train2017", "scale": 0.001}}]}}.',
+        ),
+        (
             {"name": "masks"},
             "{path}: 'masks' is a label of objects; give the dense label another name.",
         ),
@@ -111,7 +145,7 @@ def test_without_the_file_there_are_none(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     (tmp_path / "depth").mkdir()
     path = listed(tmp_path, **changes)
     with pytest.raises(DataError) as caught:
@@ -120,7 +154,7 @@ def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, 
 
 
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    maps = PackedMaps(tmp_path, 1.0, np.ones(1, bool))
+    maps = PackedMaps(MapFolder(tmp_path), np.ones(1, bool))
     save(tmp_path / map_name("a.jpg"), np.zeros((3, 2), np.uint8))
     with pytest.raises(DataError) as caught:
         maps.read("a.jpg", (2, 3))
@@ -138,3 +172,55 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         DataError, match=r"c\.png: not a readable image \(cannot identify image file .*\); write"
     ):
         maps.read("c.jpg", (2, 3))
+
+
+def test_classes_are_numbered_by_their_place_and_ignored_ids_are_unknown(tmp_path: Path) -> None:
+    ids = np.array([[7, 11], [255, 7]], np.uint8)
+    save(tmp_path / "depth" / "a.png", ids)
+    entry = {"classes": ["road", "sky"], "ids": [11, 7], "ignore": [255]}
+    maps = read_maps(tmp_path, listed(tmp_path, **entry), ["a.jpg"])["depth"]
+    np.testing.assert_array_equal(maps.read("a.jpg", (2, 2)), [[1, 0], [np.nan, 1]])
+    other = maps.fitted(["sky", "tree", "road"], "data set 'one'")
+    np.testing.assert_array_equal(other.read("a.jpg", (2, 2)), [[0, 2], [np.nan, 0]])
+    with pytest.raises(DataError) as caught:
+        maps.fitted(["sky", "roads"], "data set 'one'")
+    assert str(caught.value) == (
+        "data set 'one': class 'road' is none of the 2 that the model knows. Did you mean 'roads'?"
+    )
+
+
+def test_an_id_that_is_no_class_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "depth" / "a.png", np.array([[0, 3]], np.uint8))
+    maps = read_maps(tmp_path, listed(tmp_path, classes=["road", "sky"]), ["a.jpg"])["depth"]
+    with pytest.raises(DataError) as caught:
+        maps.read("a.jpg", (1, 2))
+    assert str(caught.value) == (
+        f"{tmp_path}/depth/a.png: a pixel has the id 3, which is none of the 2 classes; add it to classes "
+        "and ids, or to ignore."
+    )
+
+
+def test_directions_are_colours_or_arrays(tmp_path: Path) -> None:
+    save(tmp_path / "depth" / "a.png", np.array([[[128, 128, 255], [0, 0, 0], [255, 128, 128]]], np.uint8))
+    maps = read_maps(tmp_path, listed(tmp_path, kind="directions"), ["a.jpg"])["depth"]
+    found = maps.read("a.jpg", (1, 3))
+    np.testing.assert_allclose(found[:, 0, 0], [0, 0, 1], atol=0.01)
+    assert np.isnan(found[:, 0, 1]).all()
+    np.testing.assert_allclose(np.linalg.norm(found[:, 0, 2]), 1, rtol=1e-6)
+
+    (tmp_path / "depth" / "a.png").unlink()
+    vectors = np.array([[[0, 0, 2], [0, 0, 0], [0.6, -0.8, 0]]], np.float32)
+    np.save(tmp_path / "depth" / "a.npy", vectors)
+    maps = read_maps(tmp_path, listed(tmp_path, kind="directions"), ["a.jpg"])["depth"]
+    np.testing.assert_array_equal(
+        maps.read("a.jpg", (1, 3)).transpose(1, 2, 0), [[[0, 0, 1], [np.nan] * 3, vectors[0, 2]]]
+    )
+
+
+def test_a_flip_turns_directions_round() -> None:
+    values = np.stack([np.full((2, 4), 0.6), np.zeros((2, 4)), np.full((2, 4), 0.8)]).astype(np.float32)
+    values[:, :, 0] = np.nan
+    placed = Placement((2, 4), (2, 4), (2, 4), flip=True).dense(values)
+    np.testing.assert_array_equal(placed[0].numpy(), [[-np.float32(0.6)] * 3 + [np.nan]] * 2)
+    np.testing.assert_array_equal(placed[2, :, 0].numpy(), [np.float32(0.8)] * 2)
+    assert torch.equal(mirror_map(torch.ones(2, 4)), torch.ones(2, 4))  # numbers have no side

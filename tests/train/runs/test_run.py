@@ -190,7 +190,7 @@ def test_evaluate_takes_data_that_lack_categories(finished: Path, scenes: Path, 
 
     folder = tmp_path / "fewer"
     (folder / "annotations").mkdir(parents=True)
-    for pixels in ("val2017", "depth"):
+    for pixels in ("val2017", "depth", "semantic", "normals"):
         (folder / pixels).symlink_to(scenes / pixels)
     for source in (scenes / "annotations").iterdir():
         document = json.loads(source.read_text())
@@ -210,7 +210,7 @@ def test_evaluate_refuses_data_with_other_categories(finished: Path, scenes: Pat
 
     folder = tmp_path / "other"
     (folder / "annotations").mkdir(parents=True)
-    for pixels in ("val2017", "depth"):
+    for pixels in ("val2017", "depth", "semantic", "normals"):
         (folder / pixels).symlink_to(scenes / pixels)
     for source in (scenes / "annotations").iterdir():
         text = source.read_text().replace('"heart"', '"spade"')

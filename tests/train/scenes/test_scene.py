@@ -12,7 +12,7 @@ from mtvit_core.errors import DataError
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.scenes.figure import label_canvas
 from mtvit_train.scenes.layout import LARGEST, SMALLEST, Placed, random_layout
-from mtvit_train.scenes.scene import CATEGORIES, Scene, render_scene
+from mtvit_train.scenes.scene import CATEGORIES, DEPTH_UNIT, Scene, render_scene
 
 PERSON = 1
 
@@ -191,3 +191,31 @@ def test_numbers_out_of_range(numbers: tuple[int, int, int], message: str) -> No
     with pytest.raises(DataError) as caught:
         render_scene(*numbers)
     assert str(caught.value) == message
+
+
+def test_classes_of_pixels_are_those_of_the_masks(scenes: list[Scene]) -> None:
+    place_of = {category["id"]: number for number, category in enumerate(CATEGORIES, start=1)}
+    for scene in scenes[:40]:
+        expected = np.zeros(scene.semantic.shape, np.uint8)
+        for mask, id_ in zip(scene.masks, scene.category_ids.tolist(), strict=True):
+            expected[mask] = place_of[id_]
+        assert (scene.semantic == expected).all()
+
+
+def test_normals_are_those_of_the_depth(scenes: list[Scene]) -> None:
+    leaning = 0
+    for scene in scenes[:40]:
+        np.testing.assert_allclose(np.linalg.norm(scene.normals, axis=0), 1, rtol=1e-6)
+        objects = scene.masks.any(0)
+        assert (scene.normals[:, objects] == np.array([[0], [0], [1]])).all()
+        down, across = np.gradient(scene.depth.astype(np.float64) * DEPTH_UNIT * len(scene.depth))
+        vectors = np.stack([across, -down, np.ones_like(down)])
+        vectors /= np.linalg.norm(vectors, axis=0)
+        inner = np.zeros_like(objects)
+        inner[1:-1, 1:-1] = True
+        smooth = ~objects & inner & (np.abs(scene.depth - 0.825) < 0.17)  # neither cut near nor far
+        for shift in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            smooth &= ~np.roll(objects, shift, (0, 1))
+        assert np.abs(vectors - scene.normals)[:, smooth].max(initial=0) < 2e-3
+        leaning += int((scene.normals[2][smooth] < 0.98).sum())
+    assert leaning > 1000

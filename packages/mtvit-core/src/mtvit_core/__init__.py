@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mtvit_core.heads.mlp import Hidden as Hidden
     from mtvit_core.heads.patch_classifier import ImageLogits as ImageLogits
     from mtvit_core.heads.patch_classifier import PatchClassifier as PatchClassifier
+    from mtvit_core.heads.pixel_decoder import DecoderRequest as DecoderRequest
     from mtvit_core.heads.proposals import PickedQueries as PickedQueries
     from mtvit_core.heads.proposals import QueryRequest as QueryRequest
     from mtvit_core.heads.proposals import picked_group as picked_group
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from mtvit_core.structures.categories import Category as Category
     from mtvit_core.structures.framing import ImageMeta as ImageMeta
     from mtvit_core.structures.image_files import find_images as find_images
+    from mtvit_core.structures.image_files import image_size as image_size
     from mtvit_core.structures.image_files import read_image as read_image
     from mtvit_core.structures.instances import Finding as Finding
     from mtvit_core.structures.instances import Instances as Instances
@@ -170,6 +172,7 @@ _MODULES = {
         "ImageLogits",
         "PatchClassifier",
     ),
+    "heads.pixel_decoder": ("DecoderRequest",),
     "heads.proposals": (
         "PickedQueries",
         "QueryRequest",
@@ -238,6 +241,7 @@ _MODULES = {
     "structures.framing": ("ImageMeta",),
     "structures.image_files": (
         "find_images",
+        "image_size",
         "read_image",
     ),
     "results.image_labels": ("ImageLabels",),

@@ -1,3 +1,3 @@
-"""The version of this package; all five packages share it."""
+"""The version of this package; all packages of mtvit share it."""
 
 __version__ = "0.1.0"

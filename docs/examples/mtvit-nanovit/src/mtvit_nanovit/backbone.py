@@ -82,6 +82,7 @@ class NanoViT(Backbone):
         maskers: Mapping[str, QueryMasker] | None = None,
         patches: bool = True,
         proposals: bool = True,
+        depths: Sequence[int] = (),
     ) -> Features:
         """Embed the images and run the blocks; groups, masks and depths are ``through_blocks``'s part."""
         check_divides((images.shape[2], images.shape[3]), self.spec.patch, "image", ShapeError)
@@ -95,7 +96,7 @@ class NanoViT(Backbone):
             out: Tensor = self.recomputed(self.layers[i], x, layout, masks, first)
             return out
 
-        request = Request(groups, maskers or {}, patches, proposals)
+        request = Request(groups, maskers or {}, patches, proposals, depths)
         return through_blocks(self, context, grid, request, run, self.norm)
 
     def blocks(self) -> Sequence[nn.Module]:

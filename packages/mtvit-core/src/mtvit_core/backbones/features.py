@@ -1,7 +1,7 @@
 """What the backbone hands to the heads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from jaxtyping import Float
@@ -79,6 +79,9 @@ class Features:
         canvas: Rows H and columns W of the input in pixels.
         class_tokens: Class tokens of the output after their norm, as ``BackboneSpec.class_tokens`` has them;
             none where no task reads patches.
+        inner: Patch tokens below the output, after the final norm, by depth: those that pixel decoders ask
+            for, in evaluation too.
+        decoded: What the pixel decoder of the task makes of them; None for a task without one.
     """
 
     layers: Mapping[int, LayerFeatures]
@@ -86,6 +89,8 @@ class Features:
     picks: Mapping[str, Pick]
     canvas: tuple[int, int]
     class_tokens: tuple[Float[Tensor, "B _"], ...] = ()
+    inner: Mapping[int, Float[Tensor, "B D h w"]] = field(default_factory=dict)
+    decoded: Float[Tensor, "B D2 h2 w2"] | None = None
 
     def under(self, group: str, name: str, columns: Sequence[int]) -> "Features":
         """Return the depths at which a group is there, with the group under another name as well.

@@ -123,6 +123,7 @@ class Backbone(nn.Module, ABC):
         maskers: Mapping[str, QueryMasker] | None = None,
         patches: bool = True,
         proposals: bool = True,
+        depths: Sequence[int] = (),
     ) -> Features:
         """Run all blocks once, with every group's queries beside the context from its entry block on.
 
@@ -134,6 +135,7 @@ class Backbone(nn.Module, ABC):
                 ``patches`` and ``prefix`` of the output are empty.
             proposals: Whether anybody reads what is proposed at patches that become no query; else sources
                 may leave it out.
+            depths: Depths below the output whose patches are wanted in ``Features.inner``, in evaluation too.
 
         Returns:
             Features at the output and, in training, at every depth that a group asks for.
@@ -177,6 +179,7 @@ class Backbone(nn.Module, ABC):
         maskers: Mapping[str, QueryMasker] | None = None,
         patches: bool = True,
         proposals: bool = True,
+        depths: Sequence[int] = (),
     ) -> Features:
         """Run as ``forward`` does, from what ``context`` returned, without the images.
 
@@ -187,6 +190,7 @@ class Backbone(nn.Module, ABC):
             maskers: The same.
             patches: The same.
             proposals: The same.
+            depths: The same.
 
         Raises:
             ConfigError: the family does not offer it.

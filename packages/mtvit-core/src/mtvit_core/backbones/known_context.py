@@ -16,7 +16,9 @@ KnownContext = Mapping[int, Float[Tensor, "B S D"]]
 NOTHING_KNOWN: KnownContext = {}
 
 
-def known_depths(groups: Sequence[TokenGroup], depth: int, frozen: int, patches: bool) -> tuple[int, ...]:
+def known_depths(
+    groups: Sequence[TokenGroup], depth: int, frozen: int, patches: bool, inner: Sequence[int] = ()
+) -> tuple[int, ...]:
     """Return the depths at which the context has to be known for the frozen blocks not to be run on it.
 
     Args:
@@ -24,9 +26,12 @@ def known_depths(groups: Sequence[TokenGroup], depth: int, frozen: int, patches:
         depth: Number of blocks.
         frozen: How many of the first blocks are frozen.
         patches: Whether anybody reads the context at the output.
+        inner: Depths below the output whose patches are read.
     """
     stop = min([frozen, *(group.enter for group in groups if group.visibility == "joint")])
     entry = min([stop, *(group.enter for group in groups)])
-    read = {layer for group in groups for layer in group.layers if layer < stop}
+    read = {
+        layer for layers in (inner, *(group.layers for group in groups)) for layer in layers if layer < stop
+    }
     wanted = {*read, *range(entry, stop), stop}
     return tuple(sorted(wanted if patches or stop < depth else wanted - {depth}))

@@ -34,6 +34,7 @@ class Request:
     maskers: Mapping[str, QueryMasker]
     patches: bool
     proposals: bool
+    depths: Sequence[int] = ()
 
 
 def through_blocks(
@@ -62,10 +63,13 @@ def through_blocks(
     state, last = _Tokens.at(known[min(known)], grid), max(known)
     wanted = {layer for group in request.groups for layer in group.layers} if training else set()
     layers: dict[int, LayerFeatures] = {}
+    inner: dict[int, Tensor] = {}
     for i in range(depth):
         if i < last and i not in known:
             continue
         state.know(known.get(i))
+        if i in request.depths:
+            inner[i] = state.read_patches(norm, dtype)
         state.add_positions(tables[i] if tables else None, request.groups, i)
         state.enter([group for group in request.groups if group.enter == i], request.proposals)
         masked = [g for g in request.groups if g.masked and g.enter <= i] if training else []
@@ -86,7 +90,7 @@ def through_blocks(
     canvas = (grid[0] * backbone.spec.patch[0], grid[1] * backbone.spec.patch[1])
     prefix = layers[depth].prefix
     single = (prefix[:, 0],) if backbone.spec.class_tokens and request.patches else ()
-    return Features(layers, depth, state.picks, canvas, single)
+    return Features(layers, depth, state.picks, canvas, single, inner)
 
 
 def known_context(
@@ -163,6 +167,11 @@ class _Tokens:
         for span, offset in zip(layout.spans, own, strict=True):
             parts.append(tokens.new_zeros(span.stop - span.start, width) if offset is None else offset)
         self.tokens = tokens + torch.cat(parts)
+
+    def read_patches(self, norm: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Float[Tensor, "B D h w"]:
+        """Return the patch tokens after the final norm, in the type of the weights."""
+        patches = norm(self.tokens[:, self.layout.prefix : self.layout.context].to(dtype)).transpose(1, 2)
+        return patches.unflatten(2, self.grid)  # type: ignore[no-untyped-call, no-any-return]  # as below
 
     def read(self, norm: Callable[[Tensor], Tensor], dtype: torch.dtype) -> LayerFeatures:
         """Return all tokens after the final norm, in the type of the weights."""

@@ -30,7 +30,7 @@ def add_tasks(model: MultiTaskViT, tasks: Sequence[str] | Mapping[str, Any]) -> 
     more = MultiTaskViT(model.backbone, every, model.categories, person, model.framing, model.queries)
     for task in model.task_list:
         more.tasks[task.name] = model.modules_of(task.name)
-    _keep_group(more, model)
+    _keep_shared(more, model)
     return more.train(model.training)
 
 
@@ -62,11 +62,12 @@ def with_tasks(
                 f"tasks.{name}: its weights do not fit the settings {given}: {problems}; leave them out."
             )
         changed.modules_of(name).load_state_dict(weights)
-    _keep_group(changed, model)
+    _keep_shared(changed, model)
     return changed.train(model.training)
 
 
-def _keep_group(more: MultiTaskViT, model: MultiTaskViT) -> None:
-    """Let a model that has the same instance group use its weights."""
+def _keep_shared(more: MultiTaskViT, model: MultiTaskViT) -> None:
+    """Let a model that has the same decoders, or instance group, use their weights."""
+    more.decoders.adopt(model.decoders)
     if more.instance_group is not None and model.instance_group is not None:
         more.instance_group.adopt(model.instance_group.source)

@@ -20,6 +20,7 @@ from mtvit_core.errors import (
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import check_names, make_tasks
 from mtvit_core.model.convert import convert
+from mtvit_core.model.decoders import PREFIX
 from mtvit_core.model.model_file import check_target, own_file, unwrapped, what_else
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.writing import FORMAT, write_model
@@ -134,6 +135,8 @@ def load(
     left_out = [f"tasks.{name}." for name in header["tasks"] if name not in own]
     if model.instance_group is None:
         left_out.append("instance_group.")
+    if len(own) < len(header["tasks"]):  # others may have read decoders that nobody reads here
+        left_out += [f"{PREFIX}{name}." for name in _decoders_in(path) if name not in model.decoders]
     load_weights(model, own_file(path) or Path(path), skip=tuple(left_out))
     return model.eval()
 
@@ -144,6 +147,11 @@ def _fetched(path: str | Path) -> str | Path:
         return path
     folder = fetch(str(path))
     return path if own_file(folder) is None else folder
+
+
+def _decoders_in(path: str | Path) -> set[str]:
+    with safe_open(own_file(path) or Path(path), framework="pt") as file:
+        return {key.split(".")[1] for key in file.keys() if key.startswith(PREFIX)}  # noqa: SIM118
 
 
 def is_published(path: str | Path) -> bool:

@@ -18,7 +18,7 @@ from mtvit_core.published.source import Source, Stored, open_source
 from mtvit_core.state_dicts import listed, shapes_of
 
 #: How all keys of our models begin.
-OWN = ("backbone.", "tasks.", "instance_group.")
+OWN = ("backbone.", "tasks.", "decoders.", "instance_group.")
 
 
 def convert(

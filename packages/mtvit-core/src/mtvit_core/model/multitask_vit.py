@@ -22,6 +22,7 @@ from mtvit_core.model.assembly import (
     check_weights,
     maskers_of,
 )
+from mtvit_core.model.decoders import Decoders
 from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.hub.card import About
 from mtvit_core.model.hub.push import push
@@ -49,6 +50,7 @@ class MultiTaskViT(Predicting, nn.Module):
         canvases: Rows H and columns W of what the model sees, by view.
         framing: How whole images come onto a canvas at prediction; training always takes ``letterbox``.
         instance_group: The queries that several tasks share; None where each has its own.
+        decoders: The pixel decoders that dense tasks read, several one and the same.
     """
 
     def __init__(
@@ -89,8 +91,12 @@ class MultiTaskViT(Predicting, nn.Module):
         self.instance_group = InstanceGroup.of(queries, self.of_view("image"), backbone.spec)
         modules = {t.name: TaskModules(t, specs[t.view], self.shares(t.name)) for t in tasks}
         self.tasks = nn.ModuleDict(modules)
-        shared = {} if self.instance_group is None else {"instance group": self.instance_group}
-        groups = [(name, group.group.name) for name, group in shared.items()]
+        self.decoders = Decoders(self.of_view("image"), backbone.spec)
+        shared: dict[str, nn.Module] = {"decoders": self.decoders}
+        groups: list[tuple[str, str]] = []
+        if self.instance_group is not None:
+            shared["instance group"] = self.instance_group
+            groups = [("instance group", self.instance_group.group.name)]
         groups += [(t.name, g.name) for t in tasks for g in self.modules_of(t.name).groups]
         check_group_names(groups)
         check_weights({"backbone": backbone, **shared, **modules})
@@ -144,11 +150,12 @@ class MultiTaskViT(Predicting, nn.Module):
         """Run the backbone once with the token groups of every task of this view."""
         groups, read = self.groups_of(view), self._reads_patches(view)
         maskers = maskers_of([self.modules_of(task.name) for task in self.of_view(view)])
+        asked = self._asked(view)
         if known:
             canvas = (int(images.shape[-2]), int(images.shape[-1]))
             here = {depth: tokens.to(self.device) for depth, tokens in known.items()}
-            return self.backbone.forward_known(here, canvas, groups, maskers, read, proposals)
-        return self.backbone(images.to(self.device), groups, maskers, read, proposals)  # type: ignore[no-any-return]  # modules are untyped callables
+            return self.backbone.forward_known(here, canvas, groups, maskers, read, proposals, **asked)
+        return self.backbone(images.to(self.device), groups, maskers, read, proposals, **asked)  # type: ignore[no-any-return]  # modules are untyped callables
 
     def groups_of(self, view: View) -> list[TokenGroup]:
         """Return the token groups of every task of a view."""
@@ -160,10 +167,16 @@ class MultiTaskViT(Predicting, nn.Module):
         tasks = self.of_view(view)
         return not tasks or any(task.reads_patches for task in tasks)
 
+    def _asked(self, view: View) -> dict[str, tuple[int, ...]]:
+        """What a pass is asked for beside what every family gives."""
+        depths = self.decoders.depths if view == "image" else ()
+        return {"depths": depths} if depths else {}
+
     def known_depths(self, view: View, frozen: int) -> tuple[int, ...]:
         """Return where the context of a view is to be known if so many of the first blocks are frozen."""
         groups, read = self.groups_of(view), self._reads_patches(view)
-        return known_depths(groups, self.backbone.spec.depth, frozen, read)
+        inner = self._asked(view).get("depths", ())
+        return known_depths(groups, self.backbone.spec.depth, frozen, read, inner)
 
     def forward(
         self,
@@ -188,10 +201,12 @@ class MultiTaskViT(Predicting, nn.Module):
         check_canvases(images)
         shown = view or (self.views[0] if self.views else "image")
         features = self.features(images, shown, proposals, known)
+        decoded = self.decoders(features) if shown == "image" else {}
         predictions: dict[str, Any] = {}
         for task in self.of_view(shown):
             group = self.instance_group if self.shares(task.name) else None
             seen = features if group is None else group.seen_by(task.name, features)
+            seen = self.decoders.seen_by(task.name, seen, decoded)
             with reading(task, seen) as shown_to_head:
                 predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
         return predictions
@@ -277,7 +292,7 @@ class MultiTaskViT(Predicting, nn.Module):
             task.progress(self.modules_of(task.name).head, fraction)
 
     def parameter_owner(self) -> Mapping[str, str]:
-        """Name of the task each parameter belongs to, or ``backbone``, or ``instance_group``, by its name."""
+        """Name of the task each parameter belongs to, ``backbone``, ``decoders`` or ``instance_group``."""
         return {n: n.split(".")[n.startswith("tasks.")] for n, _ in self.named_parameters()}
 
 

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from jaxtyping import Float32
 from numpy import ndarray
@@ -33,17 +34,40 @@ class LabelledObject:
     is_crowd: bool = False
 
 
+#: What a dense label says of a pixel: a number, a class, or a direction.
+MapKind = Literal["numbers", "classes", "directions"]
+
+
 @dataclass(frozen=True)
 class MapFolder:
-    """A dense label: for each image that has it a grey PNG of 8 or 16 bits, as large as the image.
+    """A dense label: a file as large as the image for each image that has it, ``.png`` or ``.npy``.
+
+    ========== ============================================ =============================
+    kind       PNG                                          not labelled
+    ========== ============================================ =============================
+    numbers    grey, 8 or 16 bits: scale x grey value       0
+    classes    grey or palette: the id of a class           ids in ``ignore``
+    directions RGB, 8 bits: x y z = 2 colour / 255 - 1      black, and lengths below 1/2
+    ========== ============================================ =============================
+
+    A ``.npy`` file holds the numbers, ids or x y z (last axis, or first) themselves; numbers that are 0 or
+    not finite, and directions of length 0, are not labelled.
 
     Attributes:
-        folder: Where they lie, named as the images, with the ending ``.png``.
-        scale: Label per step of the grey value; grey value 0 is not labelled.
+        folder: Where the files lie, named as the images.
+        scale: Of numbers.
+        classes: Names of the classes.
+        ids: Id of each class; 0, 1, 2, ... where empty.
+        ignore: Ids of pixels without a label.
+        kind: What the label says; by default a class where there are names, else a number.
     """
 
     folder: Path
-    scale: float
+    scale: float = 1.0
+    classes: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
+    ignore: tuple[int, ...] = ()
+    kind: MapKind = "numbers"
 
 
 @dataclass(frozen=True)

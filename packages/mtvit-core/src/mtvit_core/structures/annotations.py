@@ -74,8 +74,9 @@ class Annotations:
         ids: Annotation ids of the data set.
         has: Which of ``LABEL_KINDS`` are labelled in this image, ``IMAGE_LABELS`` where its classes are, and
             names of dense labels.
-        maps: Dense labels by name, one number per pixel of the image, NaN where a pixel is not labelled. The
-            names are those of the data set: core knows none.
+        maps: Dense labels by name, NaN where a pixel is not labelled: one plane, or three planes x y z of a
+            direction, x to the right, which a mirror turns round. The names are those of the data set: core
+            knows none.
         annotated: Categories whose objects are annotated in this image; objects of others may be there
             unseen. None: all are.
         segments: What every pixel of the original image belongs to, where the data set says so and an
@@ -91,7 +92,7 @@ class Annotations:
     areas: Float[Tensor, " M"]
     ids: Int64[Tensor, " M"]
     has: frozenset[str]
-    maps: Mapping[str, Float[Tensor, "H W"]] = field(default_factory=dict)
+    maps: Mapping[str, Float[Tensor, "*planes H W"]] = field(default_factory=dict)
     annotated: Bool[Tensor, " C"] | None = None
     segments: TrueSegments | None = None
     image_labels: TrueImageLabels | None = None
@@ -111,6 +112,12 @@ def annotated_classes(annotations: Sequence[Annotations], classes: int) -> Bool[
     every = torch.ones(classes, dtype=torch.bool)
     rows = [every if one.annotated is None else one.annotated for one in annotations]
     return torch.stack(rows) if rows else every[None][:0]
+
+
+def mirror_map(values: Float[Tensor, "*planes H W"]) -> Float[Tensor, "*planes H W"]:
+    """Return a dense label as a mirror shows it; the x of directions changes its sign."""
+    mirrored = values.flip(-1)
+    return mirrored * mirrored.new_tensor([-1, 1, 1])[:, None, None] if values.ndim == 3 else mirrored
 
 
 def swap_sides(

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mtvit_core.arguments import as_path, require
 from mtvit_core.errors import DataError
+from mtvit_core.structures.interop.array_files import array_size, read_array
 
 #: Most pixels an image may have unless a caller says otherwise: 256 MiB once decoded to RGB.
 MAX_PIXELS = 89_478_485
@@ -48,7 +49,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
 
     The EXIF orientation is applied; damaged metadata counts as none. Transparent pixels are laid over white,
     as image viewers show them. 16-bit grey values are scaled to 8 bits (65535 becomes 255). Of animations the
-    first frame is taken. Formats: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM.
+    first frame is taken. Formats: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM, and arrays in ``.npy``.
 
     Args:
         path: The file.
@@ -62,6 +63,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[Tensor, 
     path = as_path("read_image: path", path, DataError)
     require("read_image: max_pixels", max_pixels, int, "a whole number")
     _check_file(path)
+    if path.suffix == ".npy":
+        return read_array(path, max_pixels)
     with _quiet(), _open(path, str(path), max_pixels) as image:
         return _pixels(image, str(path))
 
@@ -103,6 +106,8 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     """
     path = Path(path)
     _check_file(path)
+    if path.suffix == ".npy":
+        return array_size(path, max_pixels)
     with _quiet(), _open(path, str(path), max_pixels) as image:
         return image.height, image.width
 

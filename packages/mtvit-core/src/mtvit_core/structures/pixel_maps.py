@@ -84,7 +84,8 @@ class CategoryMap:
     def to_json(self) -> dict[str, Any]:
         """Return the kind, and the segments as COCO's panoptic format lists them; pixels go into a file."""
         if self.segment_ids is None:
-            return {"kind": "semantic", "void": VOID}
+            named = [{"id": category.id, "name": category.name} for category in self.categories]
+            return {"kind": "semantic", "void": VOID, "categories": named}
         infos = [
             {
                 "id": segment.id,

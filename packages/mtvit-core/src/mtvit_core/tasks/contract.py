@@ -31,6 +31,8 @@ def reading(task: AnyTask, features: Features) -> Iterator[Features]:
     """
     last = features.last
     shared = {"patches": last.patches, "prefix": last.prefix, **last.queries}
+    if features.decoded is not None:
+        shared["decoded"] = features.decoded
     watched = (
         {} if torch.compiler.is_compiling() else {k: t for k, t in shared.items() if not t.is_inference()}
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.heads.pixel_decoder import DecoderRequest
 from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult, merged
@@ -107,6 +108,23 @@ class Task(ABC, Generic[C, P, T]):
         self.config = config
         self.categories = categories
 
+    @classmethod
+    def settings_for(
+        cls, settings: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Any]:
+        """Return the settings of the task on a data set: by default those that were given.
+
+        Args:
+            settings: As given.
+            classes: Names of the classes of dense labels, in the order of their numbers, by label.
+        """
+        return settings
+
+    @property
+    def map_classes(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the classes in the dense labels that the task reads, by label; data are fitted to them."""
+        return {}
+
     @property
     def view(self) -> View:
         """What the task is shown; ``image`` unless a task says otherwise."""
@@ -162,6 +180,13 @@ class Task(ABC, Generic[C, P, T]):
     def with_query_objects(self, predictions: P, objects: QueryObjects) -> P:
         """Return predictions whose ``query_objects`` are these; only asked for where it returns some."""
         raise NotImplementedError
+
+    def pixel_decoder(self, backbone: BackboneSpec) -> DecoderRequest | None:
+        """Return the pixel decoder that the head reads in ``Features.decoded``; None where it reads none.
+
+        It sees whole images. Tasks whose requests are equal share one decoder and its weights.
+        """
+        return None
 
     @abstractmethod
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.evaluation.evaluator import Evaluator
+from mtvit_core.heads.pixel_decoder import DecoderRequest
 from mtvit_core.heads.proposals import QueryRequest
 from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult
@@ -40,6 +41,11 @@ class VariantTask(Task[C, P, T], Generic[C, P, T]):
         """
         super().__init__(config, categories)
         self.variant = variant(config, categories)
+
+    @property
+    def map_classes(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the classes in the dense labels that the variant reads."""
+        return self.variant.map_classes
 
     @property
     def view(self) -> View:
@@ -87,6 +93,10 @@ class VariantTask(Task[C, P, T], Generic[C, P, T]):
     def with_query_objects(self, predictions: P, objects: QueryObjects) -> P:
         """Return predictions that say these."""
         return self.variant.with_query_objects(predictions, objects)
+
+    def pixel_decoder(self, backbone: BackboneSpec) -> DecoderRequest | None:
+        """Return the pixel decoder that the variant reads."""
+        return self.variant.pixel_decoder(backbone)
 
     def tokens(self, backbone: BackboneSpec) -> Sequence[TokenGroup]:
         """Return the variant's token groups."""

@@ -53,6 +53,10 @@ class BackboneSuite(BaseSuite):
         """See ``mtvit_core.testing.backbone_checks.form.unread_patches``."""
         self.hold(form.unread_patches)
 
+    def test_inner_patches(self) -> None:
+        """See ``mtvit_core.testing.backbone_checks.form.inner_patches``."""
+        self.hold(form.inner_patches)
+
     def test_isolation(self) -> None:
         """See ``mtvit_core.testing.backbone_checks.groups.isolation``."""
         self.hold(groups.isolation)

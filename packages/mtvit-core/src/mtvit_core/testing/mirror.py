@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtvit_core.structures.annotations import Annotations, swap_sides
+from mtvit_core.structures.annotations import Annotations, mirror_map, swap_sides
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.instances import Instances
@@ -50,7 +50,7 @@ class Mirror:
             boxes=self.boxes(given.boxes, width),
             masks=None if masks is None else masks.flip(-1),
             keypoints=keypoints,
-            maps={name: values.flip(-1) for name, values in given.maps.items()},
+            maps={name: mirror_map(values) for name, values in given.maps.items()},
         )
 
     def keypoints(self, found: Instances) -> Float[Tensor, "M K 3"]:

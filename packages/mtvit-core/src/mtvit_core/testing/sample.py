@@ -145,13 +145,14 @@ def _shrunk(truth: Annotations, meta: ImageMeta, canvas: tuple[int, int]) -> Ann
     )
 
 
-def resized(values: Float[Tensor, "H0 W0"], rows: int, columns: int) -> Float[Tensor, "H W"]:
+def resized(values: Float[Tensor, "*planes H0 W0"], rows: int, columns: int) -> Float[Tensor, "*planes H W"]:
     """Return dense values at another size, each from the nearest pixel."""
-    return F.interpolate(values[None, None], size=(rows, columns), mode="nearest")[0, 0]
+    planes = values.reshape(1, -1, *values.shape[-2:])
+    return F.interpolate(planes, size=(rows, columns), mode="nearest").view(*values.shape[:-2], rows, columns)
 
 
-def _onto(canvas: tuple[int, int], values: Float[Tensor, "H0 W0"]) -> Float[Tensor, "H W"]:
-    rows, columns = values.shape
+def _onto(canvas: tuple[int, int], values: Float[Tensor, "*planes H0 W0"]) -> Float[Tensor, "*planes H W"]:
+    rows, columns = values.shape[-2:]
     return F.pad(values, (0, canvas[1] - columns, 0, canvas[0] - rows), value=torch.nan)
 
 

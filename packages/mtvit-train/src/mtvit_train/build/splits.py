@@ -16,6 +16,7 @@ from mtvit_core.structures.framing import Framing, Letterbox
 from mtvit_core.tasks.task import View
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.loading.mixture import Mixture
+from mtvit_train.data.merging.map_classes import fit_map_classes
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.samples.cached import CachedSamples
@@ -55,9 +56,12 @@ def make_split(
     Samples for evaluation carry no labels: evaluators are given the annotations of the original image.
 
     Raises:
-        DataError: an evaluator reads segments, and their files are missing or malformed.
+        DataError: an evaluator reads segments, and their files are missing or malformed; or a dense label has
+            a class that the model does not know.
     """
     augment: AugmentConfig = config.augment if training else NO_AUGMENT
+    known = {label: names for task in model.task_list for label, names in task.map_classes.items()}
+    packed = fit_map_classes(packed, known)
     if not training and any("segments" in task.evaluator().reads for task in model.task_list):
         packed.check_segments()
     views: dict[View, AnyDataset] = {}

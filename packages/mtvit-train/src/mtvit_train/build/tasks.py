@@ -1,14 +1,22 @@
 """Which tasks a run trains, and whether they can be."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
 from mtvit_core.errors import ConfigError
 from mtvit_core.evaluation.coco_engines import MAX_RESULTS
 from mtvit_core.evaluation.coco_entries import IouType
 from mtvit_core.model.assembly import read_settings
 from mtvit_core.plugins.registry import installed_tasks
 from mtvit_core.plugins.registry import tasks as tasks_by_name
+from mtvit_core.structures.annotations import LABEL_KINDS
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.coverage import labelled_objects
 from mtvit_train.data.packed import PackedAnnotations
+
+#: No dense label has classes.
+NO_CLASSES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def task_names(config: RunConfig) -> tuple[str, ...]:
@@ -26,6 +34,45 @@ def task_names(config: RunConfig) -> tuple[str, ...]:
             f"config: tasks.{stray[0]} is not an installed task; this run trains {', '.join(names)}."
         )
     return names
+
+
+def settings_of(
+    config: RunConfig, names: Sequence[str], classes: Mapping[str, Sequence[str]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of tasks, with what the data say of their labels.
+
+    Args:
+        config: Settings of the run.
+        names: The tasks.
+        classes: Names of the classes of dense labels, by label.
+    """
+    return {
+        name: cls.settings_for(config.tasks.get(name, {}), classes)
+        for name, cls in tasks_by_name(list(names)).items()
+    }
+
+
+def with_labelled_tasks(config: RunConfig, packed: PackedAnnotations) -> tuple[RunConfig, tuple[str, ...]]:
+    """Name the tasks of a run that names none: those installed, without those whose dense label is missing.
+
+    Args:
+        config: Settings of the run.
+        packed: The training data.
+
+    Returns:
+        Settings that name them, and what is left out, a line each.
+    """
+    if config.plugins:
+        return config, ()
+    dense = {name for member in packed.members for name in member.maps}
+    kept, notes = [], []
+    for name in task_names(config):
+        lacking = sorted(installed_tasks()[name].cls.needs - {*LABEL_KINDS} - dense)
+        if lacking:
+            notes.append(f"task {name} is left out: the data have no dense label {lacking[0]!r}.")
+        else:
+            kept.append(name)
+    return config.model_copy(update={"plugins": tuple(kept)}), tuple(notes)
 
 
 def check_tasks(config: RunConfig) -> None:

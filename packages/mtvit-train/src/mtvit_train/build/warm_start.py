@@ -1,6 +1,6 @@
 """A run that starts from a model that is there: its backbone, and its heads of the tasks that are trained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from mtvit_core.model.categories.with_categories import with_categories
 from mtvit_core.model.checkpoint import is_published, load, read_header
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
+from mtvit_train.build.tasks import NO_CLASSES, settings_of
 from mtvit_train.config.run import Heads, ModelConfig, RunConfig
 from mtvit_train.data.merging.categories import UnknownCategoryError
 
@@ -89,7 +90,11 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 
 
 def continued(
-    start: MultiTaskViT, config: RunConfig, tasks: Sequence[str], categories: Categories
+    start: MultiTaskViT,
+    config: RunConfig,
+    tasks: Sequence[str],
+    categories: Categories,
+    classes: Mapping[str, Sequence[str]] = NO_CLASSES,
 ) -> MultiTaskViT:
     """Return the model of a run that starts from another one: tasks that this has keep their heads.
 
@@ -98,6 +103,7 @@ def continued(
         config: Settings.
         tasks: The tasks of the run.
         categories: Classes of the data, which heads that are kept by name are to find.
+        classes: Names of the classes of the data's dense labels, by label.
 
     Raises:
         ConfigError: a setting of a task does not fit its weights.
@@ -107,7 +113,9 @@ def continued(
         kept: dict[str, dict[str, Any]] = {task.name: {} for task in start.task_list if task.name in tasks}
         start = with_categories(with_tasks(start, kept), categories)
     start.categories = categories  # it may have got classes of whole images, of which no head of it knew
-    settings = {name: config.tasks.get(name, {}) for name in tasks}
+    held = {task.name for task in start.task_list}
+    fresh = settings_of(config, [name for name in tasks if name not in held], classes)
+    settings = {name: fresh.get(name, config.tasks.get(name, {})) for name in tasks}
     return with_tasks(start, settings, config.model.queries)
 
 

@@ -238,7 +238,7 @@ class PackedAnnotations:
         points[index >= 0] = self.keypoints[index[index >= 0]]
         return points
 
-    def dense(self, index: int, needs: Set[str]) -> dict[str, Float32[ndarray, "H W"]]:
+    def dense(self, index: int, needs: Set[str]) -> dict[str, Float32[ndarray, "*planes H W"]]:
         """Read the wanted dense labels of image ``index``.
 
         Raises:

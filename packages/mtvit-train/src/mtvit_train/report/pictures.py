@@ -83,6 +83,7 @@ def _beside_truth(
         image, result = whole.image(row), found[row].of(task) if task else found[row]
         pictures = {"truth": draw_annotations(image, split.packed.original(row), model.categories)}
         pictures |= _true_segments(model, split, row, image, result)
+        pictures |= _true_maps(split, row, image, result)
         if not result.maps or any(t.finds_objects for t in model.task_list if task in ("", t.name)):
             pictures["objects found"] = draw_instances(image, result.instances)
         pictures |= {name: draw_map(values, image) for name, values in result.maps.items()}
@@ -109,6 +110,15 @@ def _true_segments(
     ]
     drawn = CategoryMap.panoptic(truth.ids.clamp(min=0), segments, model.categories)
     return {"true segments": draw_map(drawn, image)}
+
+
+def _true_maps(
+    split: DataSplit, row: int, image: UInt8[Tensor, "3 H W"], result: ImageResult
+) -> dict[str, Image.Image]:
+    """The dense labels of an image that the model tells of, under the names of its maps."""
+    maps = split.packed.member(row).maps
+    labels = split.packed.dense(row, result.maps.keys())
+    return {f"true {name}": draw_map(maps[name].as_map(name, v), image) for name, v in labels.items()}
 
 
 def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:

@@ -19,12 +19,13 @@ from mtvit_core.threads import usable_cores
 from mtvit_train.build.data import read_data
 from mtvit_train.build.fit_to_data import fitted
 from mtvit_train.build.label_counts import exposures, show_exposures
-from mtvit_train.build.model import make_model
+from mtvit_train.build.model import as_built, make_model
 from mtvit_train.build.splits import DataSplit, make_split
-from mtvit_train.build.tasks import check_tasks, notes_of_crowding, task_names
+from mtvit_train.build.tasks import check_tasks, notes_of_crowding, task_names, with_labelled_tasks
 from mtvit_train.build.warm_start import known_categories, notes_of_heads, read_start, telling_of_heads
 from mtvit_train.caching.cached_split import cached_split
 from mtvit_train.config.run import RunConfig
+from mtvit_train.data.merging.map_classes import classes_of
 from mtvit_train.distillation.knowledge_token import give_tokens
 from mtvit_train.distillation.teacher import Teacher, open_teacher, with_teacher_checksum
 from mtvit_train.distributed.ranks import Ranks, joined
@@ -147,8 +148,10 @@ class _Parts:
         start = read_start(config, tasks)
         with telling_of_heads():
             found = read_data(config, data, known_categories(start, tasks, config.model.heads))
+        config, left_out = with_labelled_tasks(config, found.train)
+        tasks = task_names(config)
         config = fitted(config, found.train)
-        model = make_model(config, found.train.categories, start)
+        model = make_model(config, found.train.categories, start, classes_of(found.train))
         give_tokens(config.distill.token, model)
         return cls(
             config,
@@ -158,6 +161,7 @@ class _Parts:
             make_weighting(config, tasks),
             open_teacher(config.distill, model),
             (
+                *left_out,
                 *found.notes,
                 *notes_of_heads(start, config.model, found.train.categories),
                 *notes_of_crowding(config, found.train, "train"),
@@ -237,7 +241,8 @@ class _Hooks:
         )
 
     def keep(self, state: dict[str, Any]) -> str:
-        return self.folder.keep_diverged(state, self.config, self.trainer.model.categories)
+        built = as_built(self.config, self.trainer.model)
+        return self.folder.keep_diverged(state, built, self.trainer.model.categories)
 
 
 def _at_step(

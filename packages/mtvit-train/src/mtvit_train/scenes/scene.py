@@ -1,4 +1,4 @@
-"""Scenes: layouts painted at one size, with exact boxes, masks, keypoints and depth."""
+"""Scenes: layouts painted at one size, with exact boxes, masks, keypoints, classes, depth and normals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from mtvit_train.scenes.texture import PATTERNS, Array
 
 STREAMS: dict[SplitName, int] = {"train": 0, "val": 1}
 SMALLEST_SIZE, LARGEST_SIZE = 64, 1024
+DEPTH_UNIT = 4
+"""Widths of the image in a depth of 1, for normals: the ground then leans by up to some 40 degrees."""
 
 CATEGORIES: tuple[dict[str, Any], ...] = (
     {
@@ -52,6 +54,10 @@ class Scene:
             outside the image and for other classes.
         depth: distance from the viewer, 0 near to 1 far.
         wall: id of `IMAGE_CATEGORIES`.
+        semantic: what each pixel shows: 0 background, else 1 + the place of its class in `CATEGORIES`.
+        normals: unit vectors x (right), y (up), z (towards the viewer) of the surface that `depth` describes
+            if a depth of 1 is `DEPTH_UNIT` widths of the image: objects are flat and face the viewer, the
+            ground is tilted.
     """
 
     image: UInt8[ndarray, "H W 3"]
@@ -61,6 +67,8 @@ class Scene:
     keypoints: Float32[ndarray, "M K 3"]
     depth: Float32[ndarray, "H W"]
     wall: Int64[ndarray, ""]
+    semantic: UInt8[ndarray, "H W"]
+    normals: Float32[ndarray, "3 H W"]
 
 
 def _own_pixels(mark: Print, point: Array, owners: frozenset[str], figure: Figure) -> bool:
@@ -103,18 +111,39 @@ def _visible_masks(prints: list[Print], size: int) -> NDArray[np.bool_]:
     return masks
 
 
-def _depth(layout: Layout, masks: NDArray[np.bool_]) -> Array:
-    """The ground rises into the distance; objects are flat, nearer than those behind, large ones nearest."""
-    size = masks.shape[1]
+def _ground(layout: Layout, size: int) -> Array:
+    """The ground rises into the distance; before it is cut to 0.65 at the nearest and 1 at the farthest."""
     axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     far, down, across = layout.horizon
-    ramp = far + down * axis[:, None] + across * (axis - np.float32(0.5))
-    depth = np.asarray(np.clip(ramp, 0.65, 1), np.float32)
+    return np.asarray(far + down * axis[:, None] + across * (axis - np.float32(0.5)), np.float32)
+
+
+def _depth(layout: Layout, masks: NDArray[np.bool_]) -> Array:
+    """Objects are flat, nearer than those behind, large ones nearest."""
+    depth = np.asarray(np.clip(_ground(layout, masks.shape[1]), 0.65, 1), np.float32)
     nearest = 0.62
     for placed, mask in zip(layout.objects, masks, strict=True):
         nearest = min(nearest - 0.02, 0.65 - 0.9 * placed.side)
         depth[mask] = nearest
     return depth
+
+
+def _normals(layout: Layout, masks: NDArray[np.bool_]) -> Array:
+    """(u d_x, -u d_y, 1) of the depth d over x (right) and y (down), of length 1; flat is (0, 0, 1)."""
+    ground = _ground(layout, masks.shape[1])
+    tilted = (ground > 0.65) & (ground < 1) & ~masks.any(0)
+    _, down, across = layout.horizon
+    slope = np.array([DEPTH_UNIT * across, -DEPTH_UNIT * down, 1], np.float32)
+    flat = np.array([0, 0, 1], np.float32)[:, None, None]
+    return np.where(tilted, (slope / np.linalg.norm(slope))[:, None, None], flat).astype(np.float32)
+
+
+def _semantic(layout: Layout, masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    place_of = {category["id"]: number for number, category in enumerate(CATEGORIES, start=1)}
+    classes = np.zeros(masks.shape[1:], np.uint8)
+    for placed, mask in zip(layout.objects, masks, strict=True):
+        classes[mask] = place_of[placed.figure.category_id]
+    return classes
 
 
 def _label(layout: Layout, size: int, rng: Generator) -> Scene:
@@ -129,6 +158,8 @@ def _label(layout: Layout, size: int, rng: Generator) -> Scene:
         keypoints=np.stack(points),
         depth=_depth(layout, masks),
         wall=np.array(1 + WALLS.index(layout.background.layers[0].texture.pattern)),
+        semantic=_semantic(layout, masks),
+        normals=_normals(layout, masks),
     )
 
 

@@ -1,4 +1,4 @@
-"""Scenes on disk in COCO's layout: PNG images, `instances`, `person_keypoints`, `labels`; depth as a map."""
+"""Scenes on disk in COCO's layout: PNG images, `instances`, `person_keypoints`, `labels`, dense labels."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -20,8 +20,10 @@ from mtvit_train.scenes.layout import PERSON_ID
 from mtvit_train.scenes.scene import CATEGORIES, IMAGE_CATEGORIES, Scene, check_numbers, render_scene
 
 Entry = dict[str, Any]
-#: Name of the dense label, and of its folder.
-DEPTH = "depth"
+#: Names of the dense labels, and of their folders.
+DEPTH, SEMANTIC, NORMALS = "depth", "semantic", "normals"
+#: Names of the classes of pixels.
+CLASSES = ("background", *(category["name"] for category in CATEGORIES))
 #: Depth per step of the grey value: the whole range of 16 bits is 1.
 DEPTH_SCALE = 1 / 65535
 
@@ -54,7 +56,9 @@ def _write_scene(
     name = _file_name(index)
     Image.fromarray(scene.image).save(folder / name, compress_level=1)
     grey = np.rint(scene.depth / DEPTH_SCALE).clip(1, 65535).astype(np.uint16)  # 0 would mean: not labelled
-    Image.fromarray(grey).save(folder.parent / DEPTH / folder.name / name, compress_level=1)
+    colours = np.rint((scene.normals.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)
+    for label, pixels in ((DEPTH, grey), (SEMANTIC, scene.semantic), (NORMALS, colours)):
+        Image.fromarray(pixels).save(folder.parent / label / folder.name / name, compress_level=1)
     return _annotations(scene), int(scene.wall)
 
 
@@ -66,7 +70,8 @@ def _write_images(
     folder: Path, count: int, seed: int, size: int, split: SplitName, workers: int
 ) -> Iterator[tuple[list[Entry], int]]:
     folder.mkdir()
-    (folder.parent / DEPTH / folder.name).mkdir(parents=True)
+    for label in (DEPTH, SEMANTIC, NORMALS):
+        (folder.parent / label / folder.name).mkdir(parents=True)
     write = partial(_write_scene, folder=folder, seed=seed, size=size, split=split)
     pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
     with pool or nullcontext():
@@ -93,6 +98,14 @@ def _labels(instances: Entry, walls: list[int]) -> Entry:
     shown = [{"id": i, "image_id": i, "category_id": wall} for i, wall in enumerate(walls, start=1)]
     shared = {key: instances[key] for key in ("info", "images")}
     return {**shared, "annotations": shown, "categories": list(IMAGE_CATEGORIES)}
+
+
+def _maps(split: SplitName) -> list[Entry]:
+    return [
+        {"name": DEPTH, "folder": f"{DEPTH}/{split}2017", "scale": DEPTH_SCALE},
+        {"name": SEMANTIC, "folder": f"{SEMANTIC}/{split}2017", "classes": list(CLASSES)},
+        {"name": NORMALS, "folder": f"{NORMALS}/{split}2017", "kind": "directions"},
+    ]
 
 
 def _check_empty(out: Path) -> None:
@@ -147,9 +160,7 @@ def write_scenes(
             f"instances_{split}2017.json": instances,
             f"person_keypoints_{split}2017.json": people,
             f"labels_{split}2017.json": _labels(instances, walls),
-            f"maps_{split}2017.json": {
-                "maps": [{"name": DEPTH, "folder": f"{DEPTH}/{split}2017", "scale": DEPTH_SCALE}]
-            },
+            f"maps_{split}2017.json": {"maps": _maps(split)},
         }
     _write_annotations(out, files)
 

@@ -97,6 +97,7 @@ class CrossBackbone(Backbone):
         maskers: Mapping[str, QueryMasker] | None = None,
         patches: bool = True,
         proposals: bool = True,
+        depths: Sequence[int] = (),
     ) -> Features:
         """Run both branches, see ``Backbone.forward``.
 
@@ -117,7 +118,7 @@ class CrossBackbone(Backbone):
             return tokens
 
         grid = (canvas[0] // self.spec.patch[0], canvas[1] // self.spec.patch[1])
-        request = Request(groups, maskers or {}, patches, proposals)
+        request = Request(groups, maskers or {}, patches, proposals, depths)
         found = through_blocks(self, context, grid, request, run, self.norms[0])
         return self._joined(found, self.norms[1](other.to(self.mean.dtype))) if patches else found
 

@@ -97,6 +97,7 @@ class PlainBackbone(Backbone):
         maskers: Mapping[str, QueryMasker] | None = None,
         patches: bool = True,
         proposals: bool = True,
+        depths: Sequence[int] = (),
     ) -> Features:
         """Run all blocks once, see ``Backbone.forward``.
 
@@ -104,7 +105,7 @@ class PlainBackbone(Backbone):
             ShapeError: the patch size does not divide the image.
         """
         embedded, grid = self._embed(images)
-        request = Request(groups, maskers or {}, patches, proposals)
+        request = Request(groups, maskers or {}, patches, proposals, depths)
         run, tables = self._run(embedded.rope), self._tables(grid)
         return through_blocks(self, embedded.tokens, grid, request, run, self.vit.norm, tables)
 
@@ -126,11 +127,12 @@ class PlainBackbone(Backbone):
         maskers: Mapping[str, QueryMasker] | None = None,
         patches: bool = True,
         proposals: bool = True,
+        depths: Sequence[int] = (),
     ) -> Features:
         """Run the blocks on a known context, see ``Backbone.forward_known``."""
         grid = self._grid(canvas)
         rope = timm_blocks.rotary(self.vit, grid)
-        request = Request(groups, maskers or {}, patches, proposals)
+        request = Request(groups, maskers or {}, patches, proposals, depths)
         return through_blocks(self, known, grid, request, self._run(rope), self.vit.norm, self._tables(grid))
 
     def _grid(self, canvas: tuple[int, int]) -> tuple[int, int]:

@@ -1,19 +1,11 @@
-"""Mean IoU and pixel accuracy of semantic maps, from one confusion matrix of all images (Long et al. 2015).
+"""Mean IoU and pixel accuracy of semantic maps, see ``confusion``."""
 
-With n_ij pixels of class i that are called j, of classes i that occur:
-
-    IoU_i = n_ii / (sum_j n_ij + sum_j n_ji - n_ii),  mIoU = mean_i IoU_i
-    pixel accuracy = sum_i n_ii / sum_ij n_ij
-"""
-
-import math
-
-import numpy as np
 import torch
 from jaxtyping import Int64
 from numpy import ndarray
 
-from mtvit_core.evaluation.details import Cell, Details, Matrix, Table
+from mtvit_core.evaluation.details import Details
+from mtvit_core.evaluation.maps.confusion import Confusion, count_pairs
 from mtvit_core.evaluation.maps.map_evaluator import MapEvaluator
 from mtvit_core.structures.annotations import TrueSegments
 from mtvit_core.structures.pixel_maps import CategoryMap
@@ -34,60 +26,16 @@ class SemanticEvaluator(MapEvaluator):
         if found is not None:
             own = self.labels_of(found)[labelled]
             said = torch.where(own < 0, none, own)
-        pairs, pixels = torch.unique(true * (none + 1) + said, return_counts=True)
-        return torch.stack([pairs // (none + 1), pairs % (none + 1), pixels], 1).numpy()
+        return count_pairs(true, said, none)
 
-    def confusion(self) -> Int64[ndarray, "C columns"]:
-        """Return pixels by true and found label; the last column is of pixels without a found class."""
-        matrix = np.zeros((len(self.categories), len(self.categories) + 1), np.int64)
-        for image in self.counts:
-            np.add.at(matrix, (image[:, 0], image[:, 1]), image[:, 2])
-        return matrix
+    def confusion(self) -> Confusion:
+        """Return pixels by true and found label."""
+        return Confusion.of([category.name for category in self.categories], self.counts)
 
     def compute(self) -> dict[str, float]:
         """Return mIoU and pixel_accuracy."""
-        matrix = self.confusion()
-        total, present = int(matrix.sum()), matrix.sum(1) > 0
-        if not total:
-            return {"mIoU": math.nan, "pixel_accuracy": math.nan}
-        right = int(np.diagonal(matrix).sum())
-        return {"mIoU": float(_iou(matrix)[present].mean()), "pixel_accuracy": right / total}
+        return self.confusion().scores()
 
     def details(self, min_score: float) -> Details:
         """Return the scores of every class that occurs, and the confusion matrix."""
-        matrix = self.confusion()
-        rows, columns, iou = matrix.sum(1), matrix.sum(0), _iou(matrix)
-        right = np.diagonal(matrix)
-        table: tuple[tuple[Cell, ...], ...] = tuple(
-            (
-                category.name,
-                int(rows[i]),
-                float(iou[i]),
-                int(right[i]) / int(rows[i]),
-                int(right[i]) / int(columns[i]) if columns[i] else math.nan,
-            )
-            for i, category in enumerate(self.categories)
-            if rows[i]
-        )
-        shown = [i for i in range(len(self.categories)) if rows[i] or columns[i]]
-        names = tuple(self.categories[i].name for i in shown)
-        across = [*shown, len(self.categories)]
-        counts = tuple(tuple(int(n) for n in matrix[i, across]) for i in shown)
-        return Details(
-            tables=(
-                Table("Semantic scores by class", ("class", "pixels", "IoU", "recall", "precision"), table),
-            ),
-            matrices=(
-                Matrix(
-                    "Confusion of pixels", "truth", "found", names, (*names, "none"), counts,
-                    "Pixels of each class; those without a true class are left out.",
-                ),
-            ),
-        )  # fmt: skip
-
-
-def _iou(matrix: Int64[ndarray, "C columns"]) -> ndarray:
-    """IoU of every class; 0 where it neither occurs nor is found."""
-    right = np.diagonal(matrix)
-    union = matrix.sum(1) + matrix.sum(0)[:-1] - right
-    return np.asarray(right / np.maximum(union, 1))
+        return self.confusion().details()

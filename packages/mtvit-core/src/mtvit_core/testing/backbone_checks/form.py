@@ -104,3 +104,27 @@ def unread_patches(case: BackboneCase) -> None:
         "where nobody reads the patches",
         "leave the context out of the last block's output only, not of what queries attend to",
     )
+
+
+@torch.no_grad()
+def inner_patches(case: BackboneCase) -> None:
+    """Patches of any depth below the output are given where asked for, in evaluation too; all else stays."""
+    backbone, images = case.stirred(), case.images()
+    group, depths = learned(backbone, "a"), tuple(range(backbone.spec.depth))
+    plain, asked = backbone(images, [group]), backbone(images, [group], depths=depths)
+    shape = tuple(plain.last.patches.shape)
+    found = {depth: tuple(patches.shape) for depth, patches in asked.inner.items()}
+    if found != dict.fromkeys(depths, shape):
+        raise Breach(
+            f"asked for the patches of depths {list(depths)}, it gives {found}, not {shape} each",
+            "take `depths` in `forward` and hand it to `Request`",
+        )
+    if set(asked.layers) != set(plain.layers) or plain.inner:
+        raise Breach("depths that are asked for are among `layers`", "keep them in `Features.inner` alone")
+    require_same(
+        tensors(plain),
+        tensors(asked),
+        EQUAL,
+        "where patches of inner depths are asked for",
+        "let what is read on the way change nothing",
+    )

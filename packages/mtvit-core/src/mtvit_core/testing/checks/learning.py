@@ -33,7 +33,8 @@ def training(case: Case) -> None:
 
 
 def _check_reached(case: Case, reached: set[str], names: list[str]) -> None:
-    missed = [n for n in names if n.startswith(f"tasks.{case.task.name}.") and n not in reached]
+    own = (f"tasks.{case.task.name}.", "decoders.")
+    missed = [n for n in names if n.startswith(own) and n not in reached]
     if missed:
         raise Breach(
             f"no loss term reaches {missed[0]}",

@@ -46,7 +46,7 @@ def read_with(reader: Reader[Any], root: Path, split: SplitName, faults: Faults 
     posed = np.array([one.keypoints is not None for one, _ in objects], bool)
     counts = [len(image.objects) for image in images]
     names = [image.file_name for image in images]
-    maps = {n: pack_maps(where, n, m.folder, m.scale, names) for n, m in found.maps.items()}
+    maps = {name: pack_maps(where, name, source, names) for name, source in found.maps.items()}
     return PackedAnnotations(
         categories=categories,
         members=(Member(root.name, found.folder, maps=maps, image_labels=_shown(images, categories)),),

@@ -116,11 +116,16 @@ class Placement:
         row, column = row.clip(0, self.original[0] - 1), column.clip(0, self.original[1] - 1)
         return row, column[::-1] if self.flip else column
 
-    def dense(self, values: Float32[ndarray, "H0 W0"]) -> Float[Tensor, "H W"]:
-        """Move dense labels of the original image onto the canvas, by nearest pixel; padding is NaN."""
+    def dense(self, values: Float32[ndarray, "*planes H0 W0"]) -> Float[Tensor, "*planes H W"]:
+        """Move dense labels of the original image onto the canvas, by nearest pixel; padding is NaN.
+
+        Numbers keep their values; a flip turns directions round.
+        """
         rows, columns = self.source
-        out = np.full(self.canvas, np.nan, np.float32)
-        out[: len(rows), : len(columns)] = values[rows][:, columns]
+        out = np.full((*values.shape[:-2], *self.canvas), np.nan, np.float32)
+        out[..., : len(rows), : len(columns)] = values[..., rows, :][..., columns]
+        if self.flip and values.ndim == 3:
+            out[0] *= -1
         return torch.from_numpy(out)
 
     def mask(self, rle: Rle, out: Bool[ndarray, "H W"]) -> None:

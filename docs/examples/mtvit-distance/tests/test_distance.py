@@ -8,10 +8,10 @@ import torch
 from mtvit_core.testing import Example, TaskSuite
 
 
-class TestDepth(TaskSuite):
+class TestDistance(TaskSuite):
     """Every check of the kit, on its examples with depth added."""
 
-    task = "depth"
+    task = "distance"
     best: ClassVar = {"delta1": 1.0}
 
     def examples(self) -> tuple[Example, ...]:

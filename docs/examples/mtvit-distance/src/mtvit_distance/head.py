@@ -10,13 +10,13 @@ from mtvit_core import Features
 
 
 @dataclass(frozen=True)
-class DepthPredictions:
+class DistancePredictions:
     """Depth of every pixel of the canvas."""
 
     depth: Float[Tensor, "B H W"]
 
 
-class DepthHead(nn.Module):
+class DistanceHead(nn.Module):
     """Looks at 3 x 3 patches, and gives several numbers along each side of a patch."""
 
     def __init__(self, width: int, channels: int, fine: int) -> None:
@@ -27,9 +27,9 @@ class DepthHead(nn.Module):
         nn.init.constant_(self.read.bias, 0.5)  # type: ignore[arg-type]  # there is a bias
         self.fine = fine
 
-    def forward(self, features: Features) -> DepthPredictions:
+    def forward(self, features: Features) -> DistancePredictions:
         """Read the patches of the output."""
         numbers = self.read(F.gelu(self.look(features.last.patches)))
         grid = F.pixel_shuffle(numbers, self.fine)
         depth = F.interpolate(grid, size=features.canvas, mode="bilinear", align_corners=False)
-        return DepthPredictions(depth[:, 0])
+        return DistancePredictions(depth[:, 0])

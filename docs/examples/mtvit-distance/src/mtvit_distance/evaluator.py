@@ -16,7 +16,7 @@ from mtvit_core import Annotations, Chart, DenseMap, Details, Evaluator, ImageMe
 NEAR = 1e-3
 
 
-class DepthEvaluator(Evaluator):
+class DistanceEvaluator(Evaluator):
     """Keeps three numbers per labelled image: its labelled pixels, the sum of their errors, and the hits."""
 
     def __init__(self) -> None:
@@ -62,6 +62,6 @@ class DepthEvaluator(Evaluator):
 
 
 def _depth(result: ImageResult) -> Float[Tensor, "H W"]:
-    values = result.maps["depth"]
+    values = result.maps["distance"]
     assert isinstance(values, DenseMap)
     return values.values[0]

@@ -1,4 +1,4 @@
-"""Depth: the parts wired to the task contract. No queries: the head reads the patches."""
+"""Distance: the parts wired to the task contract. No queries: the head reads the patches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from mtvit_core import (
     TokenGroup,
     shared_count,
 )
-from mtvit_depth.evaluator import DepthEvaluator
-from mtvit_depth.head import DepthHead, DepthPredictions
+from mtvit_distance.evaluator import DistanceEvaluator
+from mtvit_distance.head import DistanceHead, DistancePredictions
 
 
-class DepthConfig(TaskConfig):
-    """``[tasks.depth]``: channels of the head, numbers along each side of a patch, weight of the loss."""
+class DistanceConfig(TaskConfig):
+    """``[tasks.distance]``: channels of the head, numbers along each side of a patch, weight of the loss."""
 
     channels: int = Field(64, ge=1)
     fine: int = Field(4, ge=1)
@@ -34,7 +34,7 @@ class DepthConfig(TaskConfig):
 
 
 @dataclass(frozen=True)
-class DepthTargets:
+class DistanceTargets:
     """Depth of every pixel of the canvas, and where it is known; which images are labelled; no objects."""
 
     depth: Float[Tensor, "B H W"]
@@ -43,12 +43,12 @@ class DepthTargets:
     counts: tuple[int, ...]
 
 
-class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
+class Distance(Task[DistanceConfig, DistancePredictions, DistanceTargets]):
     """Tells how far away every pixel is, in the unit of the data."""
 
-    name: ClassVar[str] = "depth"
+    name: ClassVar[str] = "distance"
     api: ClassVar[int] = 1
-    Config: ClassVar[type[TaskConfig]] = DepthConfig
+    Config: ClassVar[type[TaskConfig]] = DistanceConfig
     needs: ClassVar[frozenset[str]] = frozenset({"depth"})
     exportable: ClassVar[bool] = True
 
@@ -56,39 +56,39 @@ class Depth(Task[DepthConfig, DepthPredictions, DepthTargets]):
         """No tokens."""
         return []
 
-    def head(self, backbone: BackboneSpec) -> DepthHead:
+    def head(self, backbone: BackboneSpec) -> DistanceHead:
         """Two convolutions."""
-        return DepthHead(backbone.width, self.config.channels, self.config.fine)
+        return DistanceHead(backbone.width, self.config.channels, self.config.fine)
 
     def targets(
         self, annotations: Sequence[Annotations], canvas: tuple[int, int], device: torch.device
-    ) -> DepthTargets:
+    ) -> DistanceTargets:
         """Stack the dense labels; images without one have no labelled pixel."""
         nothing = torch.full(canvas, torch.nan)
         maps = [a.maps["depth"] if "depth" in a.has else nothing for a in annotations]
         depth, labelled = torch.stack(maps).to(device), torch.tensor(["depth" in a.has for a in annotations])
         counts = (0,) * len(annotations)
-        return DepthTargets(depth.nan_to_num(), ~depth.isnan(), labelled.to(device), counts)
+        return DistanceTargets(depth.nan_to_num(), ~depth.isnan(), labelled.to(device), counts)
 
     def loss(
-        self, predictions: DepthPredictions, targets: DepthTargets, match: Match | None
+        self, predictions: DistancePredictions, targets: DistanceTargets, match: Match | None
     ) -> dict[str, Tensor]:
         """Mean absolute error of the labelled pixels; 0 where there is none."""
         error = (predictions.depth - targets.depth).abs() * targets.known
         return {"l1": self.config.loss_l1 * error.sum() / shared_count(targets.known.sum())}
 
-    def perfect(self, predictions: DepthPredictions, targets: DepthTargets) -> DepthPredictions:
+    def perfect(self, predictions: DistancePredictions, targets: DistanceTargets) -> DistancePredictions:
         """The labels themselves; only tests ask for them."""
-        return DepthPredictions(targets.depth)
+        return DistancePredictions(targets.depth)
 
-    def decode(self, predictions: DepthPredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+    def decode(self, predictions: DistancePredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """No objects, but one number per pixel of the original image."""
         return self.from_canvas(self.on_canvas(predictions), meta)
 
-    def on_canvas(self, predictions: DepthPredictions) -> CanvasMap:
+    def on_canvas(self, predictions: DistancePredictions) -> CanvasMap:
         """The depth of every pixel of the canvas; exported models tell it."""
-        return CanvasMap(predictions.depth[:, None], ("depth",))
+        return CanvasMap(predictions.depth[:, None], ("distance",))
 
-    def evaluator(self) -> DepthEvaluator:
+    def evaluator(self) -> DistanceEvaluator:
         """Mean absolute error, and the share of pixels within a quarter."""
-        return DepthEvaluator()
+        return DistanceEvaluator()

@@ -1,1 +1,0 @@
-"""Depth: how far away every pixel is, from the patches of mtvit's backbone."""

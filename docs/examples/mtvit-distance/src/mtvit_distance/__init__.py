@@ -1,0 +1,1 @@
+"""Distance: how far away every pixel is, from the patches of mtvit's backbone."""

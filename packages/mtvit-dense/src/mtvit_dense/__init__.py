@@ -1,0 +1,1 @@
+"""Dense tasks for mtvit: semantic classes, depth, surface normals and edges of every pixel."""

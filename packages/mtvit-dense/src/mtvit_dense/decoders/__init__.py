@@ -1,0 +1,1 @@
+"""What turns patches into maps, and reads them."""

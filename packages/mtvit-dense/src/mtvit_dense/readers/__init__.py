@@ -1,0 +1,1 @@
+"""Data sets of dense labels without objects."""
