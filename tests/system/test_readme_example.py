@@ -9,6 +9,7 @@ from PIL import Image
 
 import mtvit_core
 from mtvit_core.model.backbone import create_backbone
+from mtvit_core.structures.image_files import image_size
 
 
 def example(root: Path) -> str:
@@ -36,4 +37,4 @@ def test_the_example_of_the_readme(root: Path, tmp_path: Path, monkeypatch: pyte
     exec(compile(code, "README.md", "exec"), {})
     entries = json.loads((tmp_path / "coco.json").read_text())
     assert {entry["image_id"] for entry in entries} == {0, 1}
-    assert all(Image.open(tmp_path / f"found-{i}.png").size == (80, 60) for i in (0, 1))
+    assert all(image_size(tmp_path / f"found-{i}.png") == (60, 80) for i in (0, 1))
