@@ -31,7 +31,15 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_dense_labels_of_scenes_come_back_as_rendered(scenes: Path) -> None:
     packed = read_coco(scenes, "val")
-    assert packed.image(1).has == {"boxes", "masks", "keypoints", "depth", "semantic", "normals"}
+    assert packed.image(1).has == {
+        "boxes",
+        "masks",
+        "keypoints",
+        "image_labels",
+        "depth",
+        "semantic",
+        "normals",
+    }
     rendered = render_scene(3, 1, 64, "val")
     found = packed.original(1, {"depth", "semantic", "normals"}).maps
     np.testing.assert_allclose(found["depth"].numpy(), rendered.depth, atol=1 / 65535)

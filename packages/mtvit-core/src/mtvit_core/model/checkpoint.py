@@ -20,9 +20,9 @@ from mtvit_core.errors import (
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import check_names, make_tasks
 from mtvit_core.model.convert import convert
-from mtvit_core.model.decoders import PREFIX
 from mtvit_core.model.model_file import check_target, own_file, unwrapped, what_else
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.shared.decoders import PREFIX
 from mtvit_core.model.writing import FORMAT, write_model
 from mtvit_core.published.source import PICKLES, fetch, is_hub_id
 from mtvit_core.state_dicts import differences, shapes_of

@@ -22,11 +22,11 @@ from mtvit_core.model.assembly import (
     check_weights,
     maskers_of,
 )
-from mtvit_core.model.decoders import Decoders
 from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.hub.card import About
 from mtvit_core.model.hub.push import push
 from mtvit_core.model.modes import evaluating
+from mtvit_core.model.shared.decoders import Decoders
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
