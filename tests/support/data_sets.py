@@ -164,7 +164,7 @@ def ultralytics_pose(root: Path) -> None:
         for name in _images(root, f"images/{split}", 3, seed):
             _labels((root / f"labels/{split}" / name).with_suffix(".txt"), _pose)
     (root / "animals.yaml").write_text(
-        "path: /mnt/disk/datasets/animals\ntrain: images/train\nval: images/val\nkpt_shape: [4, 3]\n"
+        "path: /datasets/animals\ntrain: images/train\nval: images/val\nkpt_shape: [4, 3]\n"
         "flip_idx: [0, 2, 1, 3]\nnames: {0: cat, 1: dog}\n"
         "kpt_names: {0: [nose, ear-1, ear-2, tail], 1: [nose, ear-1, ear-2, tail]}\n"
     )

@@ -19,13 +19,16 @@ PUBLIC_HOSTS = {
     "pytorch.org",
     "semver.org",
     "www.apache.org",
+    "www.w3.org",
 }
+#: This machine itself, and names that exist for examples (RFC 2606).
+NOWHERE = re.compile(r"(127(\.0\.0\.1)?|0\.0\.0\.0|localhost|([\w-]+\.)*example(\.(org|com))?)")
 PRIVATE = {
     "a path of one machine": re.compile(
         r"(?<![\w.:/~$}{*)-])/(?:home|root|Users|work|tmp|opt|mnt|media|scratch|srv|var|workspace)/[\w.-]+"
     ),
     "a private host": re.compile(r"\b[\w-]+\.(?:internal|local|lan|corp|intranet)\b(?!\()"),
-    "an address": re.compile(r"(?<![\w.])(?!127\.0\.0\.1|0\.0\.0\.0)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"),
+    "an address": re.compile(r"(?<![\w.])(?!127\.0\.0\.1|0\.0\.0\.0|192\.0\.2\.)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"),
 }
 URL_HOST = re.compile(r"https?://([\w.-]+)")
 
@@ -48,6 +51,7 @@ def private(text: str) -> list[str]:
         f"{match[0]!r} is {what}" for what, pattern in PRIVATE.items() for match in pattern.finditer(text)
     ]
     hosts = {host.rstrip(".") for host in URL_HOST.findall(text)} - PUBLIC_HOSTS
+    hosts = {host for host in hosts if not NOWHERE.fullmatch(host)}
     return found + [f"{host!r} is a host not in PUBLIC_HOSTS" for host in sorted(hosts)]
 
 

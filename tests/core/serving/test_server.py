@@ -42,7 +42,7 @@ def test_a_request_that_has_begun_is_answered_before_the_end(stop):
         ("::1", True),
         ("localhost", True),
         ("0.0.0.0", False),
-        ("10.0.0.2", False),
+        ("192.0.2.2", False),
         ("x", False),
     ],
 )
