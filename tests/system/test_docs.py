@@ -261,16 +261,8 @@ def code_of(page: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("first_run")
-def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = code_of(ROOT / "README.md")
-    exec(compile(code, "README.md", "exec"), {})
-    printed = capsys.readouterr().out
-    assert re.search(r"torch\.Size\(\[\d+, 48, 60\]\) torch\.Size\(\[\d+, 17, 3\]\)", printed)
-
-
-@pytest.mark.usefixtures("first_run")
 def test_the_code_of_results_md_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks, known = code_of(DOCS / "results.md"), {}
+    blocks, known = [code for code in code_of(DOCS / "results.md") if "push_to_hub" not in code], {}
     assert len(blocks) == 3
     for code in blocks:
         exec(compile(code, "results.md", "exec"), known)

@@ -28,7 +28,9 @@ PRIVATE = {
         r"(?<![\w.:/~$}{*)-])/(?:home|root|Users|work|tmp|opt|mnt|media|scratch|srv|var|workspace)/[\w.-]+"
     ),
     "a private host": re.compile(r"\b[\w-]+\.(?:internal|local|lan|corp|intranet)\b(?!\()"),
-    "an address": re.compile(r"(?<![\w.])(?!127\.0\.0\.1|0\.0\.0\.0|192\.0\.2\.)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"),
+    "an address": re.compile(
+        r"(?<![\w.])(?!127\.0\.0\.1|0\.0\.0\.0|192\.0\.2\.)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"
+    ),
 }
 URL_HOST = re.compile(r"https?://([\w.-]+)")
 

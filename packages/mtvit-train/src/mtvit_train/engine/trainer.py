@@ -87,8 +87,7 @@ class Trainer(Generic[Net]):
             weighting: Weighs the losses of the tasks.
             teacher: What the model learns from too.
         """
-        self.config = config
-        self.ranks = Ranks.current()
+        self.config, self.ranks = config, Ranks.current()
         self.device = self.ranks.device(config.device)
         model.to(self.device).train()
         self.model = model

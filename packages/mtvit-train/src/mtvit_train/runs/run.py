@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -102,11 +103,14 @@ def _run(
         folder.draw(best, parts.val, config.records)
         folder.finish(trainer.step)
     console.print(metrics_table(metrics))
-    minutes = (time.perf_counter() - started) / 60
-    tell(f"{minutes:.1f} minutes. Model, metrics and pictures are in {folder.path}:")
+    _tell_files(folder, time.perf_counter() - started, tell)
+    return metrics
+
+
+def _tell_files(folder: RunFolder, seconds: float, tell: Callable[[str], None]) -> None:
+    tell(f"{seconds / 60:.1f} minutes. Model, metrics and pictures are in {folder.path}:")
     for name in run_files.TOLD:
         tell(f"  {folder.file(name)}")
-    return metrics
 
 
 def _begin(config: RunConfig, folder: RunFolder, stop: StopRequest, resume: bool) -> Path:

@@ -51,7 +51,7 @@ def read_batch(_: click.Context, __: click.Parameter, text: str) -> int | None:
 @click.option("--opset", default=23, show_default=True, type=click.IntRange(20, 24), help="ONNX's operators.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Images to compare on, and to calibrate int8.  [default: generated]",
 )
 @click.option(
@@ -81,6 +81,8 @@ def export_command(
     """
     if out.exists():
         raise ConfigError(f"out {out}: already exists; give another folder with --out.")
+    if images is not None and not images.is_dir():
+        raise ConfigError(f"images {images}: no such folder; check the path, or leave --images out.")
     from mtvit_core.cli.image_tree import writable
     from mtvit_core.config import apply_set
     from mtvit_core.deploy.export_folder import ExportOptions, export_folder
