@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from mtvit_core.errors import (
 )
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import check_names, make_tasks
-from mtvit_core.model.convert import convert
+from mtvit_core.model.convert import read_published
 from mtvit_core.model.model_file import check_target, own_file, unwrapped, what_else
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.shared.decoders import PREFIX
@@ -117,15 +118,15 @@ def load(
     """
     as_path("load: path", path, CheckpointError)
     require_table("load: settings", {} if settings is None else settings, "tables of settings by task")
-    path = _fetched(path)
+    name, path = str(path), _fetched(path)
     if is_published(path):
-        return _load_published(path, tasks, settings or {})
+        return _load_published(path, name, tasks, settings or {})
     header = read_header(path)
     _check_held(path, tasks, list(header["tasks"]))
     own = {name: values for name, values in header["tasks"].items() if tasks is None or name in tasks}
+    table = _changed(path, own, settings or {})
     try:
         with making_sense_of("its header", "the file is damaged: fetch or write it again", CheckpointError):
-            table = _changed(path, own, settings or {})
             _check_sizes(header, table, own_file(path) or Path(path))
             model = rebuild(header, table)
     except MtvitError as cause:
@@ -142,11 +143,8 @@ def load(
 
 
 def _fetched(path: str | Path) -> str | Path:
-    """Return the folder of a model of ours that a hub id names; anything else stays as it is."""
-    if Path(path).exists() or not is_hub_id(str(path)):
-        return path
-    folder = fetch(str(path))
-    return path if own_file(folder) is None else folder
+    """Return the folder of a model that a hub id names; anything else stays as it is."""
+    return path if Path(path).exists() or not is_hub_id(str(path)) else fetch(str(path))
 
 
 def _decoders_in(path: str | Path) -> set[str]:
@@ -169,19 +167,19 @@ def is_published(path: str | Path) -> bool:
 
 
 def _load_published(
-    path: str | Path, tasks: Sequence[str] | None, settings: Mapping[str, Any]
+    path: str | Path, name: str, tasks: Sequence[str] | None, settings: Mapping[str, Any]
 ) -> MultiTaskViT:
-    model = convert(path)
+    model, _ = read_published(path, name=name)
     held = {task.name: task.config.model_dump(mode="json") for task in model.task_list}
-    _check_held(path, tasks, list(held))
-    kept = {name: values for name, values in held.items() if tasks is None or name in tasks}
+    _check_held(name, tasks, list(held))
+    kept = {task: values for task, values in held.items() if tasks is None or task in tasks}
     if len(kept) == len(held) and not settings:
         return model
-    parts = make_tasks(_changed(path, kept, settings), model.categories)
+    parts = make_tasks(_changed(name, kept, settings), model.categories)
     part = MultiTaskViT(model.backbone, parts, model.categories, model.canvases["person"], model.framing)
-    left_out = tuple(f"tasks.{name}." for name in held if name not in kept)
+    left_out = tuple(f"tasks.{task}." for task in held if task not in kept)
     found = {key: value for key, value in model.state_dict().items() if not key.startswith(left_out)}
-    _fill(part, found, path)
+    _fill(part, found, name)
     return part.eval()
 
 
@@ -210,15 +208,22 @@ def _check_sizes(header: Mapping[str, Any], settings: Mapping[str, Any], file: P
     """Refuse a header of other sizes than the weights beside it, which could take all memory.
 
     Raises:
-        CheckpointError: naming the first key.
+        CheckpointError: naming the first keys.
     """
     with safe_open(file, framework="pt") as opened:
         found = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
-    for key, shape in shapes_of(lambda: rebuild(header, settings)).items():
-        if key in found and found[key] != shape:
-            raise CheckpointError(
-                f"its weights do not fit the model: {key} is {found[key]} instead of {shape}."
-            )
+    wanted = shapes_of(lambda: rebuild(header, settings))
+    if any(found.get(key, shape) != shape for key, shape in wanted.items()):
+        others = tuple(f"tasks.{name}." for name in header["tasks"] if name not in settings)
+        skip = (*others, "instance_group.", PREFIX)
+        kept = {key: shape for key, shape in found.items() if key in wanted or not key.startswith(skip)}
+        problems = differences(_sketched(wanted), _sketched(kept))
+        raise CheckpointError(f"its weights do not fit the model: {problems}.")
+
+
+def _sketched(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Return tensors of these shapes that take no memory."""
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 
 def rebuild(header: Mapping[str, Any], settings: Mapping[str, Any]) -> MultiTaskViT:

@@ -57,11 +57,15 @@ def read_published(
     base: str | Path | None = None,
     dataset: str | None = None,
     image_size: tuple[int, int] | None = None,
+    name: str = "",
 ) -> tuple[MultiTaskViT, Source]:
-    """Return what ``convert`` does, and the source as it was read, without what wrapped its keys."""
+    """Return what ``convert`` does, and the source as it was read, without what wrapped its keys.
+
+    A source that was fetched already keeps the ``name`` that it was asked for by.
+    """
     formats = published_formats()
     allowed = [cls for format_ in formats for cls in format_.pickles]
-    format_, found = recognise(open_source(source, allowed), formats)
+    format_, found = recognise(open_source(source, allowed, name), formats)
     choices = Choices(None if base is None else open_source(base, allowed).unwrapped(), dataset, image_size)
     for name in ("base", "dataset", "image_size"):
         if getattr(choices, name) is not None and name not in format_.takes:

@@ -116,17 +116,18 @@ def is_hub_id(where: str) -> bool:
     return _HUB_ID.fullmatch(where) is not None and Path(where).suffix not in (".safetensors", *PICKLES)
 
 
-def open_source(where: str | Path, allowed: Iterable[type] = ()) -> Source:
+def open_source(where: str | Path, allowed: Iterable[type] = (), name: str = "") -> Source:
     """Look at a checkpoint without reading its weights.
 
     Args:
         where: A folder, a file, or a hub id.
         allowed: Classes that a pickled file may name, besides what tensors need.
+        name: What messages call it, and what it may be recognised by; empty: ``where``.
 
     Raises:
         CheckpointError: there is no such thing, it cannot be had or read, or reading it would run code.
     """
-    path, name = Path(where), str(where)
+    path, name = Path(where), name or str(where)
     if not path.exists() and is_hub_id(name):
         path = fetch(name)
     if path.is_dir():

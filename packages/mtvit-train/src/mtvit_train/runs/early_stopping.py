@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 #: Metrics that say how good a task is, all the better the higher; of a task that tells several, the first.
 SCORES = ("AP", "PQ", "mIoU", "mAP", "top1")
 
 
-def score(metrics: Mapping[str, float | None]) -> float:
+def score(metrics: Mapping[str, Any]) -> float:
     """Return the mean over the tasks of what says how good each is; NaN where none tells such a metric.
 
     Args:
-        metrics: Numbers by ``task/metric``; null and NaN where nothing was labelled.
+        metrics: Numbers by ``task/metric``, null and NaN where nothing was labelled; other entries are passed.
     """
     tasks: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():
@@ -30,7 +31,7 @@ class EarlyStopping:
         since: Evaluations after the best one.
     """
 
-    def __init__(self, patience: int, evaluations: Iterable[Mapping[str, float | None]] = ()) -> None:
+    def __init__(self, patience: int, evaluations: Iterable[Mapping[str, Any]] = ()) -> None:
         """Follow what was evaluated already.
 
         Args:
@@ -41,7 +42,7 @@ class EarlyStopping:
         for metrics in evaluations:
             self.follow(metrics)
 
-    def follow(self, metrics: Mapping[str, float | None]) -> bool:
+    def follow(self, metrics: Mapping[str, Any]) -> bool:
         """Take in an evaluation; return whether its weights are to be kept.
 
         They are if nothing was better. Without patience, or where no task tells a score, the last count.

@@ -53,11 +53,9 @@ class Loading(Iterator[Any]):
         try:
             batch, self.seconds = next(self._loaded)
         except DataError as error:
-            # From another process an error comes as its whole traceback; the last line is its own.
-            line = str(error).rstrip().rsplit("\n", 1)[-1]
-            raise DataError(
-                line.removeprefix(f"{DataError.__module__}.{DataError.__qualname__}: ")
-            ) from error
+            # From another process an error comes as its whole traceback; what follows its name is its own.
+            name = f"{DataError.__module__}.{DataError.__qualname__}: "
+            raise DataError(str(error).rstrip().rsplit(name, 1)[-1]) from error
         return batch
 
     def close(self) -> None:
