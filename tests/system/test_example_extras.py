@@ -146,7 +146,8 @@ def test_what_is_not_installed_is_named(extras: ModuleType, data: Path) -> None:
     with pytest.raises(PluginError) as caught:
         read_split(RunConfig(data=str(data), reader="csv_box"), data, "val")
     assert str(caught.value) == (
-        "reader 'csv_box' is not installed; installed: csv_boxes. Did you mean 'csv_boxes'?"
+        "reader 'csv_box' is not installed; installed: class_folders, csv_labels, folders, mtan, "
+        "csv_boxes. Did you mean 'csv_boxes'?"
     )
     with pytest.raises(
         ConfigError, match=r"config: readers\.csv_boxes\.names is missing; it has no default\."

@@ -9,15 +9,13 @@ from types import ModuleType
 import pytest
 import torch
 from click.testing import CliRunner
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import mtvit_core
 from mtvit_core.cli.main import main as mtvit
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.cli.main import main as train_command
-from mtvit_train.config.run import ModelConfig
-from mtvit_train.pretraining.pretrain import pretrain
+from mtvit_train.scenes.writer import write_scenes
 from support.installed_example import EXAMPLES, installed
 
 SPEC = importlib.util.spec_from_file_location(
@@ -71,16 +69,24 @@ def test_a_foreign_backbone_is_trained_loaded_and_exported(
     listed = json.loads(CliRunner().invoke(mtvit, ["plugins", "--json"]).stdout)["backbones"]
     assert [(family["name"], family["distribution"]) for family in listed] == [
         ("plain", "mtvit-core"),
+        ("crossvit", "mtvit-core"),
         ("nanovit", "mtvit-nanovit"),
     ]
 
 
 @pytest.mark.usefixtures("nanovit")
 def test_a_foreign_backbone_is_pretrained(tmp_path: Path) -> None:
-    table = ModelConfig(backbone="nanovit:tiny", options={"width": 24, "depth": 2}, image_size=(64, 64))
-    out, quiet = tmp_path / "w.safetensors", Console(quiet=True)
-    pretrain(table, out, images=6, steps=3, batch_size=2, seed=1, method="figures", console=quiet)
-    made = mtvit_core.create_backbone("nanovit:tiny", (64, 64), out, table.options)
+    write_scenes(tmp_path / "scenes", train=6, val=1, seed=1, size=64)
+    settings = (
+        "model.backbone=nanovit:tiny", "model.options={width = 24, depth = 2}", "model.image_size=[64, 64]",
+        "model.pretrained=false", "train.batch_size=4", "train.device=cpu",
+    )  # fmt: skip
+    line = ["--data", str(tmp_path / "scenes" / "train2017"), "--method", "figures", "--steps", "3"]
+    line += ["--out", str(tmp_path / "run"), *(word for s in settings for word in ("--set", s))]
+    done = CliRunner().invoke(train_command, ["pretrain", *line])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "run" / "backbone.safetensors"
+    made = mtvit_core.create_backbone("nanovit:tiny", (64, 64), out, {"width": 24, "depth": 2})
     kept = load_file(out)
     assert kept.keys() == made.state_dict().keys()
     torch.testing.assert_close(made.state_dict()["registers"], kept["registers"].float())

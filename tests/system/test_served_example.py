@@ -14,9 +14,9 @@ from support.serve_cases import served
 
 
 def test_a_model_of_four_tasks_is_served(tmp_path: Path) -> None:
-    with installed("depth", tmp_path):
+    with installed("distance", tmp_path):
         torch.manual_seed(0)
-        made = mtvit_core.build("test_vit", ["det", "seg", "pose", "depth"], canvas=(64, 64))
+        made = mtvit_core.build("test_vit", ["det", "seg", "pose", "distance"], canvas=(64, 64))
         mtvit_core.save(made, tmp_path / "model.safetensors")
         model = mtvit_core.load(tmp_path / "model.safetensors")
         file = BytesIO()
@@ -25,7 +25,7 @@ def test_a_model_of_four_tasks_is_served(tmp_path: Path) -> None:
             answer = client.post("/predict?min_score=0", content=file.getvalue()).json()
     tasks = {name for found in answer["objects"] for name in found["task"].split("+")}
     assert tasks == {"det", "seg", "pose"}
-    assert answer["maps"]["depth"]["kind"] == "dense"
-    assert answer["maps"]["depth"]["png"]
+    assert answer["maps"]["distance"]["kind"] == "dense"
+    assert answer["maps"]["distance"]["png"]
     assert any("segmentation" in found for found in answer["objects"])
     assert any("keypoints" in found for found in answer["objects"])

@@ -165,6 +165,8 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, st.SearchStrategy[Any]]]] =
     ),
     "find_images": (m.find_images, {"paths": anything}),
     "read_image": (m.read_image, {"path": anything, "max_pixels": just(10**6)}),
+    "image_size": (m.image_size, {"path": anything, "max_pixels": just(10**6)}),
+    "predict_video": (lambda **given: list(m.predict_video(MODEL, **given)), {"video": anything}),
     "encode_rle": (m.encode_rle, {"mask": anything}),
     "decode_rle": (m.decode_rle, {"rle": anything}),
     "rle": (lambda **given: m.decode_rle(m.Rle(**given)), {"size": just((2, 2)), "counts": just("4", "13")}),

@@ -30,8 +30,9 @@ def test_plugins_speaks_json(middle, install):
             "distribution": "mtvit-core",
             "version": mtvit_core.__version__,
             "entry_point": "core",
-            "name": "plain",
+            "name": name,
         }
+        for name in ("plain", "crossvit")
     ]
     (broken,) = found["broken"]
     assert broken == {

@@ -25,4 +25,6 @@ def test_names_of_tasks(names: Any, line: str) -> None:
 def test_sizes() -> None:
     with pytest.raises(ConfigError) as error:
         build("test_vit", canvas=(0, 32))
-    assert str(error.value) == "canvas: (0, 32) is no size; give rows and columns, as (640, 640)."
+    assert (
+        str(error.value) == "canvas: (0, 32) is no size; give rows and columns, as (640, 640), up to 32768."
+    )

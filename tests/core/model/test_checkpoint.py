@@ -14,7 +14,7 @@ from torch import Tensor
 from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import CheckpointError, ConfigError, PluginError
 from mtvit_core.model import build as model_build
-from mtvit_core.model import checkpoint
+from mtvit_core.model import writing
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import build
 from mtvit_core.model.checkpoint import load, read_header, save
@@ -259,7 +259,7 @@ def test_a_failed_write_leaves_the_old_file(
         target.write_bytes(b"half a fi")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
+    monkeypatch.setattr(writing, "save_file", fail)
     with pytest.raises(CheckpointError, match=r"it cannot be written .no space left"):
         save(model, path)
     assert path.read_bytes() == before

@@ -80,7 +80,7 @@ def test_a_disk_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mtvit_core.model.checkpoint.save_file", full)
+    monkeypatch.setattr("mtvit_core.model.writing.save_file", full)
     with pytest.raises(CheckpointError, match=r"model\.safetensors: it cannot be written \(.*No space left"):
         save(make(), tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -300,7 +300,7 @@ def test_tensors_are_read_one_at_a_time(weights: dict[str, Tensor], monkeypatch:
         return Stored(tuple(value.shape), read)
 
     source = Source("toy", {key: stored(value) for key, value in weights.items()}, {"model_type": "toy"})
-    monkeypatch.setattr(conversion, "open_source", lambda where, allowed: source)
+    monkeypatch.setattr(conversion, "open_source", lambda where, allowed, name: source)
     found = mtvit_core.convert("toy")
     assert holds(found, weights)
     assert most <= max(value.numel() for value in found.state_dict().values())

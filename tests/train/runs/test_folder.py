@@ -33,7 +33,7 @@ def test_a_settled_folder_holds_the_settings(tmp_path: Path) -> None:
     folder = made(tmp_path / "a" / "run")
     folder.check_free()
     folder.settle(config)
-    assert read_settings(folder.path) == config
+    assert read_settings(folder.path, RunConfig) == config
     assert [path.name for path in folder.path.iterdir()] == [run_files.SETTINGS]
     with pytest.raises(ConfigError, match="not empty; runs are never overwritten"):
         folder.check_free()

@@ -36,7 +36,7 @@ def test_the_layout_is_cocos(written: Path) -> None:
     names = {f"train2017/{number:012d}.png" for number in range(1, TRAIN + 1)}
     names |= {f"val2017/{number:012d}.png" for number in range(1, VAL + 1)}
     names |= {f"{label}/{name}" for label in ("depth", "semantic", "normals") for name in names}
-    kinds = ("instances", "person_keypoints", "maps")
+    kinds = ("instances", "person_keypoints", "maps", "labels")
     names |= {f"annotations/{kind}_{split}2017.json" for kind in kinds for split in ("train", "val")}
     assert set(_contents(written)) == names
 

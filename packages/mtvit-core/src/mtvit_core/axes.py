@@ -22,5 +22,6 @@ AXES: dict[str, str] = {
     "J": "noised boxes of one object",
     "G": "cells of a box along one side",
     "I": "images of a data set",
+    "V": "samples that a probe is asked about",
     "P": "points sampled from a mask, or persons cropped from a batch",
 }

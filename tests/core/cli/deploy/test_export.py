@@ -36,7 +36,7 @@ def test_a_model_and_its_report_are_written(saved, images, tmp_path):
     assert told["failures"] == []
     assert max(told["parity"]["gaps"].values()) < 1e-3
     assert told["parity"]["tasks"][0]["found"] == told["parity"]["tasks"][0]["objects"] > 0
-    assert "<td>det/boxes</td>" in (out / "export.html").read_text()
+    assert "<td>det/boxes<td>" in (out / "export.html").read_text()
     assert "objects found too, AP 1.000" in result.stdout
     found = run("predict", out, images, "--out", tmp_path / "found", "--min-score", "0")
     assert (found.exit_code, found.stderr) == (0, "")

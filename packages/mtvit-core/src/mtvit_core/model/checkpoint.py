@@ -189,8 +189,8 @@ def _changed(path: str | Path, held: Mapping[str, Any], given: Mapping[str, Any]
     for name, values in given.items():
         if not isinstance(values, Mapping):
             raise ConfigError(
-                f"settings of task {name!r} are {values!r:.60}, not a table; name one of them, as in "
-                f"{name}.results."
+                f"checkpoint {path}: settings of task {name!r} are {values!r:.60}, not a table; name one of "
+                f"them, as in {name}.results."
             )
     return {name: {**values, **given.get(name, {})} for name, values in held.items()}
 

@@ -27,7 +27,17 @@ HOOKS = (
     "mtvit_weightings",
 )
 #: Commands of mtvit itself; a plugin may not take their names.
-CORE_COMMANDS = ("convert", "models", "new-plugin", "plugins", "predict")
+CORE_COMMANDS = (
+    "convert",
+    "export",
+    "models",
+    "new-plugin",
+    "plugins",
+    "predict",
+    "profile",
+    "push",
+    "serve",
+)
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -104,7 +104,8 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     Raises:
         DataError: As ``read_image``, as far as the header tells.
     """
-    path = Path(path)
+    path = as_path("image_size: path", path, DataError)
+    require("image_size: max_pixels", max_pixels, int, "a whole number")
     _check_file(path)
     if path.suffix == ".npy":
         return array_size(path, max_pixels)
@@ -120,6 +121,8 @@ def upright_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
     """
     path = Path(path)
     _check_file(path)
+    if path.suffix == ".npy":
+        return array_size(path, max_pixels)
     with _quiet(), _open(path, str(path), max_pixels) as image:
         try:
             lying = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)

@@ -12,7 +12,7 @@ def score(metrics: Mapping[str, Any]) -> float:
     """Return the mean over the tasks of what says how good each is; NaN where none tells such a metric.
 
     Args:
-        metrics: Numbers by ``task/metric``, null and NaN where nothing was labelled; other entries are passed.
+        metrics: Numbers by ``task/metric``, null and NaN where nothing was labelled; others do not count.
     """
     tasks: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():

@@ -61,7 +61,7 @@ class CrossBackbone(Backbone):
         self.embeddings = nn.ModuleList(
             BranchEmbedding(patch[i], width[i], own.stem, canvas, (1.0, own.scale)[i]) for i in range(2)
         )
-        rates = torch.linspace(0, own.drop_path_rate, spec.depth).tolist()
+        rates = torch.linspace(0, own.drop_path_rate, spec.depth, device="cpu").tolist()
         self.stages = nn.ModuleList(
             self._block(width, heads, depth, rate, ends=(i + 1) % depth[0] == 0)
             for i, rate in enumerate(rates)
