@@ -88,3 +88,16 @@ def test_a_share_depends_on_names_and_seed_and_keeps_copies_together() -> None:
     assert split_by_share(dict(reversed(images.items())), "val", 0.2, 0).keys() == val.keys()
     assert split_by_share(images, "val", 0.2, 1).keys() != val.keys()
     assert split_by_share(images, "train", 0.2, 0).keys() == images.keys() - val.keys()
+
+
+def test_keypoint_files_alone_give_boxes_too(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "person_keypoints_train2017.json").write_text("{}")
+    found = find_layout(tmp_path, CocoConfig())
+    assert (found.coco.instances, found.coco.keypoints) == ("", CocoConfig().keypoints)
+    assert found.line == (
+        f"{tmp_path}: COCO's keypoint files alone, read with coco.instances=''; "
+        "boxes are those of their objects."
+    )
+    (tmp_path / "annotations" / "instances_train2017.json").write_text("{}")
+    assert find_layout(tmp_path, CocoConfig()).coco == CocoConfig()

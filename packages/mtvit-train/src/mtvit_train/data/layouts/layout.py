@@ -72,6 +72,9 @@ def find_layout(root: Path, coco: CocoConfig, reader: str = "coco") -> Layout:
         return _planned(plan, coco)
     default = all(getattr(coco, name) == CocoConfig.model_fields[name].default for name in _NAMES)
     usual = [coco.path(root, name, "train") for name in (coco.instances, coco.keypoints)]
+    if default and [path.is_file() for path in usual] == [False, True]:
+        said = "COCO's keypoint files alone, read with coco.instances=''; boxes are those of their objects"
+        return Layout(coco.model_copy(update={"instances": ""}), f"{root}: {said}.")
     if not default or any(path.is_file() for path in usual):
         return Layout(coco)
     found = {name: settings for name, find in _LAYOUTS.items() if (settings := find(root))}
