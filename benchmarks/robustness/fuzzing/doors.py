@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.robustness.fuzzing.mutations import mutated, mutated_tree, with_header
+from benchmarks.robustness.fuzzing.tool_forms import read as read_form
+from benchmarks.robustness.fuzzing.tool_forms import write_voc, write_yolo
 from PIL import Image
 
 import mtvit_core
@@ -238,9 +240,11 @@ def _damaged_folder(files: dict[str, bytes], random: Random) -> dict[str, bytes]
 
 #: Doors by the name of what is handed in, and their share of the inputs; a further format has its line here.
 DOORS: dict[str, tuple[Callable[[Path], Door], float]] = {
-    "images": (images, 0.4),
-    "coco": (coco, 0.3),
-    "configurations": (configurations, 0.2),
+    "images": (images, 0.35),
+    "coco": (coco, 0.25),
+    "yolo": (lambda folder: Door(write_yolo, read_form), 0.1),
+    "voc": (lambda folder: Door(write_voc, read_form), 0.05),
+    "configurations": (configurations, 0.15),
     "checkpoints": (checkpoints, 0.1),
 }
 
