@@ -53,6 +53,8 @@ class Forked:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._printed = tempfile.TemporaryDirectory(prefix="forked-")
+        for name in ("out", "err"):  # whenever it is killed
+            Path(self._printed.name, name).touch()
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         with mock.patch.dict(os.environ, ENVIRONMENT):
