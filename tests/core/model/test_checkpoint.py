@@ -197,6 +197,14 @@ def test_every_kind_of_misfit_is_named(saved: tuple[MultiTaskViT, Path]) -> None
     )
 
 
+def test_a_header_that_asks_for_millions_of_blocks(saved: tuple[MultiTaskViT, Path]) -> None:
+    rewrite(saved[1], lambda weights, header: header["backbone"]["options"].update(depth=10**6))
+    with pytest.raises(
+        CheckpointError, match="its header asks for a backbone of depth = 1000000, but there are"
+    ):
+        load(saved[1])
+
+
 def test_settings_of_another_version(saved: tuple[MultiTaskViT, Path]) -> None:
     _, path = saved
     rewrite(path, lambda weights, header: header["tasks"]["det"].update(querys=6))

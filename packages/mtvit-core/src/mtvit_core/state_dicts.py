@@ -1,11 +1,33 @@
 """Weights by key: how the keys and shapes of two models differ, and what they are before one is built."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mtvit_core.errors import MtvitError
+from mtvit_core.errors import CheckpointError, MtvitError
+
+
+def check_depth(options: Mapping[str, Any], weights: int, where: str) -> None:
+    """Refuse a backbone of more blocks than there are weights: to build millions takes hours.
+
+    Args:
+        options: What the backbone is to be made with.
+        weights: Tensors of the file beside it.
+        where: What states the options, for the message.
+
+    Raises:
+        CheckpointError: naming the option.
+    """
+    for name in ("depth", "depths", "stages"):
+        counts = options.get(name, 0)
+        for count in counts if isinstance(counts, list) else [counts]:
+            if isinstance(count, int) and count > weights:
+                raise CheckpointError(
+                    f"{where} asks for a backbone of {name} = {count}, but there are {weights} weights; fetch "
+                    "or write it again."
+                )
 
 
 def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:

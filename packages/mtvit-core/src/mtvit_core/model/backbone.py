@@ -38,7 +38,9 @@ def create_backbone(
     require("backbone: name", name, str, "a text, as 'vit_small_patch16_224'")
     require_size(f"backbone {name!r}: canvas", canvas)
     require(f"backbone {name!r}: pretrained", pretrained, (bool, str, Path), "True, False or a path")
-    given = dict(require_table(f"backbone {name!r}: options", options or {}, "options by name"))
+    given = dict(
+        require_table(f"backbone {name!r}: options", {} if options is None else options, "options by name")
+    )
     found = registry().family(family_of(name), name)
     try:
         backbone = found.cls().create(name, canvas, pretrained, dict(given))

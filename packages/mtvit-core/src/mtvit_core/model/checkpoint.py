@@ -26,7 +26,7 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.model.shared.decoders import PREFIX
 from mtvit_core.model.writing import FORMAT, write_model
 from mtvit_core.published.source import PICKLES, fetch, is_hub_id
-from mtvit_core.state_dicts import differences, shapes_of
+from mtvit_core.state_dicts import check_depth, differences, shapes_of
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.framing import framing_from_json
 from mtvit_core.tasks.instance_group import queries_from_json
@@ -212,6 +212,7 @@ def _check_sizes(header: Mapping[str, Any], settings: Mapping[str, Any], file: P
     """
     with safe_open(file, framework="pt") as opened:
         found = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
+    check_depth(header["backbone"]["options"], len(found), "its header")
     wanted = shapes_of(lambda: rebuild(header, settings))
     if any(found.get(key, shape) != shape for key, shape in wanted.items()):
         others = tuple(f"tasks.{name}." for name in header["tasks"] if name not in settings)

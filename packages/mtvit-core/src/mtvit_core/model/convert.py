@@ -15,7 +15,7 @@ from mtvit_core.plugins.registry import published_formats
 from mtvit_core.published.format import BASE, Blueprint, Choices, PublishedFormat
 from mtvit_core.published.recipe import Shape
 from mtvit_core.published.source import Source, Stored, open_source
-from mtvit_core.state_dicts import listed, shapes_of
+from mtvit_core.state_dicts import check_depth, listed, shapes_of
 
 #: How all keys of our models begin.
 OWN = ("backbone.", "tasks.", "decoders.", "instance_group.")
@@ -63,15 +63,16 @@ def read_published(
 
     A source that was fetched already keeps the ``name`` that it was asked for by.
     """
-    formats = published_formats()
+    formats, where = published_formats(), name or str(source)
     allowed = [cls for format_ in formats for cls in format_.pickles]
     format_, found = recognise(open_source(source, allowed, name), formats)
     choices = Choices(None if base is None else open_source(base, allowed).unwrapped(), dataset, image_size)
-    for name in ("base", "dataset", "image_size"):
-        if getattr(choices, name) is not None and name not in format_.takes:
-            raise ConfigError(f"source {source}: {format_.name} does not use {name}; leave it out.")
-    with making_sense_of(f"source {source}: it", f"{format_.name} writes otherwise", CheckpointError):
+    for choice in ("base", "dataset", "image_size"):
+        if getattr(choices, choice) is not None and choice not in format_.takes:
+            raise ConfigError(f"source {where}: {format_.name} does not use {choice}; leave it out.")
+    with making_sense_of(f"source {where}: it", f"{format_.name} writes otherwise", CheckpointError):
         plan = format_.blueprint(found, choices)
+    check_depth(plan.options, len(found.tensors), f"source {where}: its config.json")
     planned = shapes_of(lambda: build_model(plan))
     if planned:
         _check_fits(planned, plan, _tensors(found, choices.base), found, format_.name)

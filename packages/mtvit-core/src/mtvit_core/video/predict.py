@@ -71,7 +71,9 @@ def predict_video(
     """
     source = video if isinstance(video, VideoSource) else video_source(video)
     if source is None:
-        raise ConfigError(f"video {video}: it is no video; give a file, an address or a camera's number.")
+        raise ConfigError(
+            f"video {video!s:.60}: it is no video; give a file, an address or a camera's number."
+        )
     options = options or PredictOptions()
     reading = Reading() if reading is None else reading
     if source.live:
