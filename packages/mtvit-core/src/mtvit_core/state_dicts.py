@@ -25,8 +25,8 @@ def check_depth(options: Mapping[str, Any], weights: int, where: str) -> None:
         for count in counts if isinstance(counts, list) else [counts]:
             if isinstance(count, int) and count > weights:
                 raise CheckpointError(
-                    f"{where} asks for a backbone of {name} = {count}, but there are {weights} weights; fetch "
-                    "or write it again."
+                    f"{where} asks for a backbone of {name} = {count}, but there are {weights} weights; "
+                    "fetch or write it again."
                 )
 
 
