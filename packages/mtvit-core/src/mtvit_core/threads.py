@@ -35,7 +35,8 @@ def wait_passively() -> None:
     """Let threads that wait for each other sleep, as long as torch is not loaded and nobody chose otherwise.
 
     OpenMP's threads spin while they wait. Beside another busy process the thread that they wait for may not
-    run at all, so they burn the time that it needs (``benchmarks/speed/busy_neighbour.py``).
+    run at all, so they burn the time that it needs. On an idle machine, sleeping costs a quarter of the pace
+    (``benchmarks/speed/busy_neighbour.py``).
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
