@@ -12,7 +12,7 @@ from mtvit_core import threads
 
 CHOSEN = (
     "import os; from mtvit_core.threads import wait_passively; wait_passively(); "
-    "print(os.environ['OMP_WAIT_POLICY'])"
+    "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
 )
 
 
@@ -39,9 +39,17 @@ def test_older_control_groups_are_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert threads.quota() == math.inf
 
 
-@pytest.mark.parametrize(("given", "policy"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
-def test_threads_sleep_unless_the_user_says_otherwise(given: dict[str, str], policy: str) -> None:
-    clean = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        ({}, f"passive {threads.SPINS}"),
+        ({"OMP_WAIT_POLICY": "active"}, "active None"),
+        ({"GOMP_SPINCOUNT": "0"}, "None 0"),
+    ],
+)
+def test_threads_sleep_soon_unless_the_user_says_otherwise(given: dict[str, str], policy: str) -> None:
+    own = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    clean = {key: value for key, value in os.environ.items() if key not in own}
     done = subprocess.run([sys.executable, "-c", CHOSEN], env=clean | given, capture_output=True, text=True)
     assert done.stdout.strip() == policy, done.stderr
 

@@ -11,6 +11,8 @@ from pathlib import Path
 #: Where Linux tells the quota of a container: control groups, version 2 and 1.
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CFS_QUOTA, CFS_PERIOD = (Path("/sys/fs/cgroup/cpu") / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+#: How often a waiting thread of GNU's OpenMP looks again before it sleeps; other OpenMPs sleep by the policy.
+SPINS = 600
 
 
 def usable_cores() -> int:
@@ -32,11 +34,13 @@ def quota() -> float:
 
 
 def wait_passively() -> None:
-    """Let threads that wait for each other sleep, as long as torch is not loaded and nobody chose otherwise.
+    """Let threads that wait soon sleep, as long as torch is not loaded and nobody chose otherwise.
 
     OpenMP's threads spin while they wait. Beside another busy process the thread that they wait for may not
-    run at all, so they burn the time that it needs. On an idle machine, sleeping costs a quarter of the pace
-    (``benchmarks/speed/busy_neighbour.py``).
+    run at all, so they burn the time that it needs; but to sleep at once costs a quarter of an idle machine's
+    pace. So they spin for a moment (``benchmarks/speed/busy_neighbour.py``).
     """
-    if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ)
+    if "torch" not in sys.modules and not chosen:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ["GOMP_SPINCOUNT"] = str(SPINS)
