@@ -22,7 +22,7 @@ from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.samples.cached import CachedSamples
 from mtvit_train.data.samples.detected_persons import DetectedPersons
 from mtvit_train.data.samples.images import ImageDataset, Sample, collate
-from mtvit_train.data.samples.mixing import check_mixing
+from mtvit_train.data.samples.pairs.mixing import check_mixing
 from mtvit_train.data.samples.persons import PersonDataset
 
 AnyDataset = ImageDataset | PersonDataset | DetectedPersons | CachedSamples

@@ -1,4 +1,4 @@
-"""Random changes of training images: mirroring, large scale jitter, colour."""
+"""Random changes of training images: mirroring, large scale jitter, colour, mixing and pasting."""
 
 from typing import Annotated
 
@@ -28,6 +28,8 @@ class AugmentConfig(BaseModel):
         mixup: Alpha of Mixup, for tasks that learn classes of whole images alone; 0: none.
         cutmix: Alpha of CutMix, likewise. Where both are set, each is drawn as often as the other.
         mix_share: Share of the images that are mixed.
+        paste: Probability of pasting an object of another image, at a random place; both need masks.
+        paste_categories: Names of the categories whose objects are pasted, such as rare ones; empty: all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +44,8 @@ class AugmentConfig(BaseModel):
     mixup: Annotated[float, Field(ge=0)] = 0.0
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     mix_share: Share = 1.0
+    paste: Share = 0.0
+    paste_categories: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check_scale(self) -> "AugmentConfig":

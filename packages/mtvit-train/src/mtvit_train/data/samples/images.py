@@ -1,7 +1,7 @@
 """Samples for the model: one image on its canvas with its annotations."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -20,15 +20,17 @@ from mtvit_core.structures.image_files import MAX_PIXELS, read_image
 from mtvit_train.data.packed import ALL_KINDS, Key, PackedAnnotations
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_placement
 from mtvit_train.data.samples.colour import jitter_colour
-from mtvit_train.data.samples.mixing import draw_mix, mix_images, mix_labels
+from mtvit_train.data.samples.pairs.mixing import draw_mix, mix_images, mix_labels
+from mtvit_train.data.samples.pairs.pasting import MASKS, Donors, paste
 from mtvit_train.data.samples.placed_annotations import may_flip, place_annotations
 from mtvit_train.data.samples.placement import Placement
 from mtvit_train.data.samples.plugin_transforms import change
 
 # Keeps the streams of random numbers for augmentation apart from those for the order.
 _AUGMENT_STREAM = 2
-# Keeps them apart for mixing two images too.
+# Keeps them apart for mixing two images and for pasting too.
 _MIX_STREAM = 8
+_PASTE_STREAM = 9
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,9 @@ class ImageDataset(Dataset[Sample]):
         )
         mixes = augment.enabled and (augment.mixup or augment.cutmix)
         self.partners = np.flatnonzero(packed.mapped(IMAGE_LABELS)) if mixes else np.zeros(0, np.int64)
+        pastes = augment.enabled and augment.paste > 0
+        self.donors = Donors.among(packed, augment, self.needs) if pastes else None
+        self._read = self.needs | {MASKS} if pastes else self.needs
         self.cache_bytes, self._cached_bytes = cache_bytes, 0
         self._cache: dict[int, UInt8[Tensor, "3 H W"]] = {}
 
@@ -109,11 +114,11 @@ class ImageDataset(Dataset[Sample]):
         Raises:
             DataError: The image cannot be read, or is not of the size that the annotations state.
         """
-        return self._mixed(key, self._alone)
+        return self._mixed(key, self._with_pasted(self._alone))
 
     def unseen(self, key: Key) -> Sample:
         """Return the same sample with a black canvas, without reading the image or asking transforms."""
-        return self._mixed(key, self._blank)
+        return self._mixed(key, self._with_pasted(self._blank))
 
     def _mixed(self, key: Key, load: Callable[[Key], Sample]) -> Sample:
         """Mix a sample with that of another image, where that is asked for."""
@@ -130,11 +135,34 @@ class ImageDataset(Dataset[Sample]):
         image = mix_images(sample.image, other.image, mix)
         return Sample(image, mix_labels(sample.annotations, other.annotations, mix), sample.meta)
 
+    def _with_pasted(self, load: Callable[[Key], Sample]) -> Callable[[Key], Sample]:
+        """Return what loads a sample with an object of another image, where that is asked for."""
+        donors = self.donors
+        if donors is None:
+            return load
+
+        def loaded(key: Key) -> Sample:
+            epoch, index = key
+            sample = load(key)
+            rng = np.random.default_rng([_PASTE_STREAM, self.seed, epoch, index])
+            drawn = donors.draw(rng, self.augment.paste)
+            image, annotations = sample.image, sample.annotations
+            if drawn is not None and MASKS in annotations.has:
+                other = load((epoch, drawn.source))
+                image, annotations = paste(
+                    image, annotations, other.image, other.annotations, drawn, donors.labels
+                )
+            if MASKS not in self.needs:
+                annotations = replace(annotations, masks=None, has=annotations.has - {MASKS})
+            return Sample(image, annotations, sample.meta)
+
+        return loaded
+
     def _blank(self, key: Key) -> Sample:
         """Load one sample of one image, without its pixels."""
         record = self.packed.image(key[1])
         _, placement = self._place(key)
-        annotations = place_annotations(self.packed, key[1], placement, self.needs)
+        annotations = place_annotations(self.packed, key[1], placement, self._read)
         blank = torch.zeros(3, *placement.canvas, dtype=torch.uint8)
         return Sample(blank, annotations, placement.meta(record.image_id, record.file_name))
 
@@ -145,7 +173,7 @@ class ImageDataset(Dataset[Sample]):
         canvas, annotations = change(
             self.transforms,
             placement.pad(jitter_colour(rng, self.augment, placement.window(image))),
-            place_annotations(self.packed, key[1], placement, self.needs),
+            place_annotations(self.packed, key[1], placement, self._read),
             self.seed,
             key,
         )

@@ -48,7 +48,7 @@ def place_annotations(
         masks = _masks([packed.rle(row, index) for row in range(rows.start, rows.stop)], keep, placement)
         pixels = torch.tensor([int(np.count_nonzero(plane)) for plane in masks.numpy()])
         cut = ((boxes - whole).abs().amax(1) > 0) & (pixels > 0)
-        boxes[cut] = _tight(masks[cut])
+        boxes[cut] = tight(masks[cut])
         areas, keep = pixels.float(), keep & (pixels > 0)
         masks = masks if keep.all() else masks[keep]
     keypoints = None
@@ -115,7 +115,7 @@ def _masks(
     return torch.from_numpy(out)
 
 
-def _tight(masks: Bool[Tensor, "M H W"]) -> Float[Tensor, "M 4"]:
+def tight(masks: Bool[Tensor, "M H W"]) -> Float[Tensor, "M 4"]:
     """Corners around the True pixels of each mask; any value for an empty mask."""
     ends = []
     for axis in (1, 2):

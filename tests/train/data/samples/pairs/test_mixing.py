@@ -11,7 +11,7 @@ from mtvit_core.structures.framing import Letterbox
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.samples.augment import AugmentConfig
 from mtvit_train.data.samples.images import ImageDataset
-from mtvit_train.data.samples.mixing import Mix, check_mixing, draw_mix, mix_images
+from mtvit_train.data.samples.pairs.mixing import Mix, check_mixing, draw_mix, mix_images
 from mtvit_train.scenes.writer import write_scenes
 
 BLACK, WHITE = torch.zeros(3, 40, 60, dtype=torch.uint8), torch.full((3, 40, 60), 200, dtype=torch.uint8)

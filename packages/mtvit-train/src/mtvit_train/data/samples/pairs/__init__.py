@@ -1,0 +1,1 @@
+"""What a second training image brings into a first one."""
