@@ -27,8 +27,8 @@ def show(report: Report, console: Console) -> None:
     for level in ("fault", "doubt"):
         _findings(report, level, console)
     levels = Counter(finding.level for finding in report.findings)
-    counts = f"{levels['fault']} faults, {levels['doubt']} doubts. "
-    console.print(counts + _VERDICT[report.verdict], highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{levels[level]} {level}{'s' * (levels[level] != 1)}" for level in ("fault", "doubt"))
+    console.print(f"{counts}. " + _VERDICT[report.verdict], highlight=False, soft_wrap=True)
 
 
 def _holdings(report: Report) -> Table:
