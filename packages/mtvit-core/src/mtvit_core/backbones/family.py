@@ -3,9 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.elastic.space import Space
 from mtvit_core.backbones.interface import Backbone, Option
+from mtvit_core.errors import ConfigError
 
 #: The family whose names have no prefix: timm's plain ViTs.
 PLAIN = "plain"
@@ -47,6 +50,55 @@ class BackboneFamily(ABC):
                 weights.
             CheckpointError: the file does not hold the weights of this model.
         """
+
+    def space(self, name: str, options: Mapping[str, Option]) -> Space:
+        """Return the choices of a supernet that is as large as a backbone, unless its user names others.
+
+        Together with ``shaped`` this is what a family offers whose backbones can be made elastic.
+
+        Args:
+            name: Name of the backbone.
+            options: Its options.
+
+        Raises:
+            ConfigError: the family does not offer it.
+        """
+        self._refuse_elastic(name)
+
+    def shaped(self, name: str, options: Mapping[str, Option], genome: Genome) -> dict[str, Option]:
+        """Return the options with which the backbone by a name has the shape of a genome.
+
+        Every tensor of a smaller shape must be a leading part of the same tensor of the largest one, see
+        ``Backbone.parts_of``. The family also takes the option ``token_width``: tokens that enter and that
+        are read are so wide, whatever the width of the trunk; 0 for that of the trunk.
+
+        Args:
+            name: Name of the backbone.
+            options: Options of the largest.
+            genome: The shape, one gene for each of its blocks.
+
+        Raises:
+            ConfigError: the family does not offer it.
+        """
+        self._refuse_elastic(name)
+
+    def _refuse_elastic(self, name: str) -> NoReturn:
+        raise ConfigError(
+            f"backbone 'elastic:{name}': the family {self.name!r} does not say how its backbones are cut to a "
+            "smaller shape; take a plain ViT of timm, as 'elastic:vit_small_patch16_224'."
+        )
+
+
+class OuterFamily(BackboneFamily):
+    """Makes backbones around those of another family, as ``elastic:vit_small_patch16_224`` does.
+
+    Attributes:
+        inner: The family of what stands behind its own prefix.
+    """
+
+    def __init__(self, inner: BackboneFamily) -> None:
+        """Keep the other family."""
+        self.inner = inner
 
 
 def family_of(name: str) -> str:

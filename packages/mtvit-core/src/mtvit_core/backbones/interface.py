@@ -227,6 +227,16 @@ class Backbone(nn.Module, ABC):
         """
         return self.get_parameter(parameter).ndim >= 2
 
+    def parts_of(self, tensor: str) -> int:
+        """Return how many equal parts the first axis of a tensor packs: 3 for fused queries, keys and values.
+
+        A smaller network takes the leading rows of each part, see ``elastic.slicing``.
+
+        Args:
+            tensor: Its name in ``named_parameters()`` or ``named_buffers()`` of the backbone.
+        """
+        return 3 if ".qkv." in tensor else 1
+
     def weights(self) -> dict[str, Tensor]:
         """Return its weights as a file holds them that its family takes as ``pretrained``."""
         return dict(self.state_dict())

@@ -1,0 +1,1 @@
+"""Backbones whose width, heads, feed-forward parts and depth can be chosen after training."""
