@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float, UInt8
@@ -76,12 +76,13 @@ class Backbone(nn.Module, ABC):
         options: Options it was made with; name and options make the same backbone anew.
         spec: What tasks may know about it.
         checkpointing: Whether blocks are recomputed in the backward pass to save memory.
+        recomputing: Returns a context in which blocks are recomputed.
         precision: Type that the blocks multiply in, such as ``torch.bfloat16``; None for that of the weights.
             Query sources and heads stay in the type of the weights.
         block_method: The method by which blocks are run; what wraps a block, such as FSDP, wraps it.
     """
 
-    block_method: ClassVar[str] = "forward"
+    block_method: str = "forward"
     mean: Tensor
     std: Tensor
 
@@ -110,6 +111,7 @@ class Backbone(nn.Module, ABC):
         self.options = dict(options)
         self.spec = spec
         self.checkpointing = False
+        self.recomputing: Callable[[], AbstractContextManager[None]] = nullcontext
         self.precision: torch.dtype | None = None
         check_divides(spec.canvas, spec.patch, "canvas")
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -263,6 +265,8 @@ class Backbone(nn.Module, ABC):
             arguments: What ``run`` takes.
         """
         if self.checkpointing and self.training:
-            found: Tensor = checkpoint(run, *arguments, use_reentrant=False)
+            found: Tensor = checkpoint(
+                run, *arguments, use_reentrant=False, context_fn=lambda: (nullcontext(), self.recomputing())
+            )
             return found
         return run(*arguments)

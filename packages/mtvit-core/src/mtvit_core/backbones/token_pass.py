@@ -4,7 +4,9 @@
     x_i+1 = block_i([x_i, groups entering at i])
     features_i = norm(x_i)
 
-The final norm of the backbone applies at every depth that is read. Where the context is known before a pass,
+The final norm of the backbone applies at every depth that is read. Where the trunk is narrower than the tokens
+that tasks know, as in a network that was cut out of a supernet, what enters is cut to its leading channels, and
+what is read, by sources too, is filled up with zeros. Where the context is known before a pass,
 blocks run on the queries alone, see ``known_context``.
 """
 
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from mtvit_core.backbones.attention import Layout
 from mtvit_core.backbones.features import Features, LayerFeatures
@@ -60,7 +63,7 @@ def through_blocks(
     """
     training, depth, dtype = backbone.training, backbone.spec.depth, backbone.mean.dtype
     known = {0: context} if isinstance(context, Tensor) else {i: x.to(dtype) for i, x in context.items()}
-    state, last = _Tokens.at(known[min(known)], grid), max(known)
+    state, last = _Tokens.at(known[min(known)], grid, backbone.spec.width), max(known)
     wanted = {layer for group in request.groups for layer in group.layers} if training else set()
     layers: dict[int, LayerFeatures] = {}
     inner: dict[int, Tensor] = {}
@@ -109,7 +112,7 @@ def known_context(
         run: As for ``through_blocks``.
         tables: The same.
     """
-    layout = _Tokens.at(context, grid).layout
+    layout = _Tokens.at(context, grid, context.shape[2]).layout
     found: dict[int, Tensor] = {}
     for i in range(max(depths) + 1):
         if i in depths:
@@ -121,16 +124,27 @@ def known_context(
 
 
 class _Tokens:
-    """The tokens of a pass, and where each group is among them."""
+    """The tokens of a pass, and where each group is among them; tasks know them ``width`` wide."""
 
-    def __init__(self, context: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int]) -> None:
-        self.tokens, self.layout, self.grid = context, layout, grid
+    def __init__(
+        self, context: Float[Tensor, "B S D"], layout: Layout, grid: tuple[int, int], width: int
+    ) -> None:
+        self.tokens, self.layout, self.grid, self.width = context, layout, grid, width
         self.picks: dict[str, Pick] = {}
 
     @classmethod
-    def at(cls, context: Float[Tensor, "B S D"], grid: tuple[int, int]) -> "_Tokens":
+    def at(cls, context: Float[Tensor, "B S D"], grid: tuple[int, int], width: int) -> "_Tokens":
         """The context alone."""
-        return cls(context, Layout(context.shape[1] - grid[0] * grid[1], context.shape[1]), grid)
+        return cls(context, Layout(context.shape[1] - grid[0] * grid[1], context.shape[1]), grid, width)
+
+    def cut(self, tokens: Float[Tensor, "*any D"]) -> Float[Tensor, "*any D2"]:
+        """Tokens that enter, as wide as the trunk."""
+        return tokens[..., : self.tokens.shape[2]]
+
+    def filled(self, tokens: Float[Tensor, "*any D"]) -> Float[Tensor, "*any D2"]:
+        """Tokens that are read, as wide as tasks know them."""
+        missing = self.width - tokens.shape[-1]
+        return functional.pad(tokens, (0, missing)) if missing else tokens
 
     def know(self, context: Float[Tensor, "B S D"] | None) -> None:
         """Put a known context in front of the queries, which are all that the block before has run on."""
@@ -143,14 +157,15 @@ class _Tokens:
         if not groups:
             return
         layout = self.layout
-        patches, prefix = self.tokens[:, layout.prefix : layout.context], self.tokens[:, : layout.prefix]
+        seen = self.filled(self.tokens[:, : layout.context])
+        patches, prefix = seen[:, layout.prefix :], seen[:, : layout.prefix]
         context = Context(patches, prefix, self.grid, proposals)
         for group in groups:
             entry = group.source(context)
             if entry.pick is not None:
                 self.picks[group.name] = entry.pick
             self.layout, start = self.layout.enter(group.name, entry.content.shape[1], group.visibility)
-            content = entry.content.to(self.tokens.dtype)
+            content = self.cut(entry.content).to(self.tokens.dtype)
             self.tokens = torch.cat([self.tokens[:, :start], content, self.tokens[:, start:]], 1)
 
     def add_positions(
@@ -165,17 +180,19 @@ class _Tokens:
         width = tokens.shape[2]
         parts = [tokens.new_zeros(layout.context, width) if table is None else table[0]]
         for span, offset in zip(layout.spans, own, strict=True):
-            parts.append(tokens.new_zeros(span.stop - span.start, width) if offset is None else offset)
+            nothing = tokens.new_zeros(span.stop - span.start, width)
+            parts.append(nothing if offset is None else self.cut(offset))
         self.tokens = tokens + torch.cat(parts)
 
     def read_patches(self, norm: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Float[Tensor, "B D h w"]:
         """Return the patch tokens after the final norm, in the type of the weights."""
-        patches = norm(self.tokens[:, self.layout.prefix : self.layout.context].to(dtype)).transpose(1, 2)
+        normed = norm(self.tokens[:, self.layout.prefix : self.layout.context].to(dtype))
+        patches = self.filled(normed).transpose(1, 2)
         return patches.unflatten(2, self.grid)  # type: ignore[no-untyped-call, no-any-return]  # as below
 
     def read(self, norm: Callable[[Tensor], Tensor], dtype: torch.dtype) -> LayerFeatures:
         """Return all tokens after the final norm, in the type of the weights."""
-        layout, normed = self.layout, norm(self.tokens.to(dtype))
+        layout, normed = self.layout, self.filled(norm(self.tokens.to(dtype)))
         patches = normed[:, layout.prefix : layout.context].transpose(1, 2)
         patches = patches.unflatten(2, self.grid)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         queries = {span.name: normed[:, span.start : span.stop] for span in layout.spans}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mtvit_core.arguments import require, require_size, require_table
-from mtvit_core.backbones.family import family_of
+from mtvit_core.backbones.family import BackboneFamily, OuterFamily, family_of
 from mtvit_core.backbones.interface import Backbone, Option
 from mtvit_core.errors import MtvitError, PluginError
 from mtvit_core.plugins.registry import registry
@@ -43,7 +43,7 @@ def create_backbone(
     )
     found = registry().family(family_of(name), name)
     try:
-        backbone = found.cls().create(name, canvas, pretrained, dict(given))
+        backbone = _family(found.cls, name).create(name, canvas, pretrained, dict(given))
     except MtvitError:
         raise
     except Exception as error:
@@ -63,3 +63,11 @@ def create_backbone(
             f"options {backbone.options}, not {given}; a checkpoint could not be read. Keep both as given."
         )
     return backbone
+
+
+def _family(cls: type[BackboneFamily], name: str) -> BackboneFamily:
+    """Make a family, and those inside of it that the rest of a name means."""
+    if not issubclass(cls, OuterFamily):
+        return cls()
+    inner = name.partition(":")[2]
+    return cls(_family(registry().family(family_of(inner), inner).cls, inner))

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtvit_backbones() -> "list[type[BackboneFamily]]":
-    """Return the plain ViTs of timm, and the ViTs of two branches."""
+    """Return the plain ViTs of timm, the ViTs of two branches, and supernets."""
     from mtvit_core.backbones.crossvit.family import CrossFamily
+    from mtvit_core.backbones.elastic.family import ElasticFamily
     from mtvit_core.backbones.plain.family import PlainFamily
 
-    return [PlainFamily, CrossFamily]
+    return [PlainFamily, CrossFamily, ElasticFamily]

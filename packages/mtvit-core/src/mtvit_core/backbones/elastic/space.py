@@ -43,7 +43,7 @@ class Space:
             choices: tuple[float, ...] = vars(self)[name]
             if not choices or min(choices) <= 0:
                 raise ConfigError(f"supernet: {name} are {list(choices)}; give one at least, all above 0.")
-            object.__setattr__(self, name, tuple(sorted(set(choices))))
+            object.__setattr__(self, name, tuple(sorted({round(choice, 6) for choice in choices})))
         least = self.blocks - len(_optional(self.blocks))
         if max(self.depths) != self.blocks or min(self.depths) < least:
             raise ConfigError(

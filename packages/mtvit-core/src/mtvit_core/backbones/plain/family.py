@@ -1,19 +1,27 @@
 """The family of timm's plain ViTs."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import timm
+import torch
 
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.elastic.space import Space
 from mtvit_core.backbones.family import PLAIN, BackboneFamily
 from mtvit_core.backbones.interface import Option
 from mtvit_core.backbones.plain import timm_blocks
+from mtvit_core.backbones.plain.narrowed import check_elastic, genome_of
 from mtvit_core.backbones.plain.options import PlainOptions, split_options
 from mtvit_core.backbones.plain.timm_weights import load_pretrained
 from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError
+
+#: Side of a canvas that all usual patches divide: 8, 10, 12, 14, 16 and 32 pixels.
+ANY_PATCH = 3360
 
 
 class PlainFamily(BackboneFamily):
@@ -27,6 +35,31 @@ class PlainFamily(BackboneFamily):
     ) -> PlainBackbone:
         """Make a plain ViT, see ``create_plain``."""
         return create_plain(name, canvas, pretrained, options)
+
+    def space(self, name: str, options: Mapping[str, Option]) -> Space:
+        """Offer choices like AutoFormer's (Chen et al. 2021, table 1): two thirds of the width and up."""
+        own = _shape(name, options)
+        width, heads, ratio = own.width, max(own.heads), max(own.ratios)
+        return Space(
+            tuple(8 * round(width * share / 8) for share in (2 / 3, 5 / 6)) + (width,),
+            tuple(range(math.ceil(2 * heads / 3), heads + 1)),
+            (0.75 * ratio, 0.875 * ratio, ratio),
+            (len(own.heads),),
+            len(own.heads),
+        )
+
+    def shaped(self, name: str, options: Mapping[str, Option], genome: Genome) -> dict[str, Option]:
+        """Return options by which the model is cut."""
+        cut = {"width": genome.width, "block_heads": list(genome.heads), "block_ratios": list(genome.ratios)}
+        return {**options, **cut}
+
+
+def _shape(name: str, options: Mapping[str, Option]) -> Genome:
+    """The shape of a model, which is built without memory for its weights, for a canvas of any patch."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        model = create_plain(name, (ANY_PATCH, ANY_PATCH), options=options)
+    check_elastic(model.vit, name)
+    return genome_of(model.vit)
 
 
 def create_plain(

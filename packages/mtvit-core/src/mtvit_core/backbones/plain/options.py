@@ -10,6 +10,9 @@ positions_antialias whether tables are smoothed where the grid of patches is sma
 between_grid        rows and columns of patches of these, where not those of the first table (YOLOS)
 pixel_mean, _std    what images are normalised by, where not what timm's weights were trained with
 rope_rescale        in training, rotary coordinates are multiplied by a random factor (DINOv3, EoMT on it: 2)
+width, block_heads  the model is cut to the leading parts of its weights, see ``narrowed``; so are the options
+block_ratios        of what is cut out of a supernet
+token_width         tokens of queries, and those that are read, are so wide, as those of the supernet
 """
 
 import math
@@ -23,6 +26,8 @@ from timm.layers import RotaryEmbeddingDinoV3
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.plain.narrowed import genome_of, narrow
 from mtvit_core.backbones.plain.positions import resize_tables
 from mtvit_core.backbones.plain.stem import STRIDE, WIDTH, BottleneckStem
 from mtvit_core.backbones.plain.timm_blocks import PlainViT, positions
@@ -49,6 +54,10 @@ class PlainOptions(BaseModel):
         positions_antialias: Whether tables are resized to a smaller grid with smoothing, as timm does.
         rope_rescale: Largest factor by which rotary coordinates are stretched or shrunk in training, drawn
             log-uniformly for every pass; None for none.
+        width: Width that the trunk is cut to; 0: it stays.
+        block_heads: Heads that each block is cut to, 0 for an absent block; empty: they stay.
+        block_ratios: Hidden width of each feed-forward part over that of the trunk; empty: they stay.
+        token_width: Width of tokens that enter and are read, filled up with zeros; 0: that of the trunk.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +73,10 @@ class PlainOptions(BaseModel):
     pixel_std: tuple[Deviation, Deviation, Deviation] | None = None
     positions_antialias: bool = True
     rope_rescale: float | None = Field(None, ge=1)
+    width: int = Field(0, ge=0)
+    block_heads: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    block_ratios: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    token_width: int = Field(0, ge=0)
 
     def apply(self, model: PlainViT, name: str) -> None:
         """Change a fresh model in place.
@@ -94,6 +107,10 @@ class PlainOptions(BaseModel):
         self._put_positions_between(model, name)
         if self.rope_rescale is not None:
             _put_rescaling(model, name, self.rope_rescale)
+        if self.width or self.block_heads or self.block_ratios:
+            own = genome_of(model)
+            heads, ratios = self.block_heads or own.heads, self.block_ratios or own.ratios
+            narrow(model, name, Genome(self.width or own.width, heads, ratios))
 
     def _put_positions_between(self, model: PlainViT, name: str) -> None:
         for option in ("positions_again", "positions_between"):

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import timm
 import torch
 from jaxtyping import Float
-from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat
+from timm.layers import Attention, AttentionRope, GluMlp, PatchEmbed, apply_rot_embed_cat
 from timm.models.eva import Eva, EvaAttention, EvaBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mtvit_core.backbones.plain.absent import Absent
 from mtvit_core.backbones.plain.positions import resize_tables
 from mtvit_core.errors import ConfigError, did_you_mean
 
@@ -72,7 +73,7 @@ def check_plain(model: nn.Module, name: str) -> PlainViT:
         raise ConfigError(f"backbone {name!r}: {type(model).__name__} is not a plain ViT; {ALLOWED}")
     for part in _odd_parts(model):
         raise ConfigError(f"backbone {name!r}: {part}; {ALLOWED}")
-    dropped = [block.attn.attn_drop.p for block in model.blocks if block.attn.attn_drop.p]
+    dropped = [block.attn.attn_drop.p for block in present(model) if block.attn.attn_drop.p]
     if dropped or not isinstance(model.patch_drop, nn.Identity | None):
         option = "attn_drop_rate" if dropped else "patch_drop_rate"
         raise ConfigError(
@@ -81,10 +82,51 @@ def check_plain(model: nn.Module, name: str) -> PlainViT:
     return model
 
 
+def present(model: PlainViT) -> list[Any]:
+    """Return the blocks that are not absent."""
+    return [block for block in model.blocks if not isinstance(block, Absent)]
+
+
+def bound_heads(model: PlainViT) -> str:
+    """Say in words why heads of a model cannot be taken one by one; empty where they can."""
+    if getattr(model, "rope_mixed", False):
+        return "its heads have rotary positions of their own"
+    attention = present(model)[0].attn
+    is_grouped = getattr(attention, "num_kv_heads", attention.num_heads) != attention.num_heads
+    return "several of its heads share keys and values" if is_grouped else ""
+
+
+def count_heads(attention: Any, heads: int) -> None:
+    """Tell an attention whose weights were cut how many heads it has."""
+    attention.num_heads, attention.attn_dim = heads, heads * attention.head_dim
+    attention.num_kv_heads, attention.kv_dim = heads, attention.attn_dim
+
+
+def restate_sizes(module: nn.Module) -> None:
+    """Let a layer whose weights were cut say their sizes."""
+    weight = getattr(module, "weight", None)
+    if weight is None:
+        return
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = weight.shape
+    elif isinstance(module, nn.Conv2d):
+        module.out_channels = weight.shape[0]
+    elif getattr(module, "normalized_shape", None) is not None:
+        module.normalized_shape = tuple(weight.shape)
+
+
+def parts_of(block: nn.Module, tensor: str) -> int:
+    """Return how many equal parts the first axis of a tensor of a block packs."""
+    if tensor.startswith("attn.qkv."):
+        return 3
+    is_gated = tensor.startswith("mlp.fc1.") and isinstance(block.get_submodule("mlp"), GluMlp)
+    return 2 if is_gated else 1
+
+
 def _odd_parts(model: PlainViT) -> Iterator[str]:
     if not isinstance(model.patch_embed, PatchEmbed):
         yield f"its patches are made by {type(model.patch_embed).__name__}"
-    for block in model.blocks:
+    for block in present(model):
         if not isinstance(block, PlainBlock):
             yield f"its blocks are of type {type(block).__name__}"
         elif not isinstance(block.attn, Attention | AttentionRope | EvaAttention):

@@ -13,15 +13,16 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check_divides
 from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.plain import timm_blocks
+from mtvit_core.backbones.plain.absent import Absent
 from mtvit_core.backbones.plain.options import PlainOptions, split_options
 from mtvit_core.backbones.token_pass import Request, RunBlock, known_context, through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.config import validate
-from mtvit_core.errors import ShapeError
+from mtvit_core.errors import ConfigError, ShapeError
 
 
 def step(
-    block: timm_blocks.PlainBlock,
+    block: timm_blocks.PlainBlock | Absent,
     tokens: Float[Tensor, "B S D"],
     rope: Tensor | None,
     layout: Layout,
@@ -29,6 +30,8 @@ def step(
     first: int,
 ) -> Float[Tensor, "B rest D"]:
     """Run one block over the tokens of all groups; return those from index ``first`` on."""
+    if isinstance(block, Absent):
+        return tokens[:, first:]
     return timm_blocks.finish(block, tokens[:, first:], _attended(block, tokens, rope, layout, masks, first))
 
 
@@ -74,9 +77,15 @@ class PlainBackbone(Backbone):
         options = dict(options or {})
         variation = validate(PlainOptions, split_options(options)[0], f"backbone {name}: options")
         rows, columns = plain.patch_embed.patch_size
-        heads = plain.blocks[0].attn.num_heads
-        tokens = () if plain.cls_token is None else (plain.embed_dim,)
-        spec = BackboneSpec(plain.embed_dim, len(plain.blocks), (rows, columns), canvas, heads, tokens)
+        heads = timm_blocks.present(plain)[0].attn.num_heads
+        width = variation.token_width or plain.embed_dim
+        if width < plain.embed_dim:
+            raise ConfigError(
+                f"backbone {name!r}: token_width is {width}, but the trunk is {plain.embed_dim} wide; give that "
+                "or more, or 0 for that of the trunk."
+            )
+        tokens = () if plain.cls_token is None else (width,)
+        spec = BackboneSpec(width, len(plain.blocks), (rows, columns), canvas, heads, tokens)
         timms = plain.pretrained_cfg
         mean, std = variation.pixel_mean or timms["mean"], variation.pixel_std or timms["std"]
         super().__init__(name, options, spec, mean, std)
@@ -170,6 +179,11 @@ class PlainBackbone(Backbone):
     def decays(self, parameter: str) -> bool:
         """Leave out tables of positions, and class and register tokens."""
         return super().decays(parameter) and not parameter.endswith(("pos_embed", "_token"))
+
+    def parts_of(self, tensor: str) -> int:
+        """Return how many parts a tensor packs, by timm's names."""
+        block = re.match(r"vit\.blocks\.(\d+)\.(.*)", tensor)
+        return timm_blocks.parts_of(self.vit.blocks[int(block[1])], block[2]) if block else 1
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights in timm's keys."""

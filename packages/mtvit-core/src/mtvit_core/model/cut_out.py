@@ -1,0 +1,90 @@
+"""A candidate of a supernet as an ordinary model, which no longer knows the supernet."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from mtvit_core.backbones.elastic.backbone import ElasticBackbone
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.errors import ConfigError
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.tasks.task import View
+
+
+def elastic_backbone(model: MultiTaskViT, where: str) -> ElasticBackbone:
+    """Return the backbone of a supernet.
+
+    Args:
+        model: The model.
+        where: What asks, for the message.
+
+    Raises:
+        ConfigError: the model is no supernet.
+    """
+    backbone = model.backbone
+    if not isinstance(backbone, ElasticBackbone):
+        raise ConfigError(
+            f"{where}: the backbone {backbone.name!r} is not elastic; take a supernet, whose backbone is as "
+            "'elastic:vit_small_patch16_224'."
+        )
+    return backbone
+
+
+def cut_out(model: MultiTaskViT, genome: Genome) -> MultiTaskViT:
+    """Cut a candidate out of a supernet.
+
+    Args:
+        model: The supernet; it stays as it is.
+        genome: A shape of its space.
+
+    Returns:
+        A model whose outputs are those of the supernet with that genome, with copies of all its weights, in
+        evaluation mode. Batch norms have the statistics of the supernet; see ``calibrate``.
+
+    Raises:
+        ConfigError: the model is no supernet, or its space does not hold the genome.
+    """
+    backbone = elastic_backbone(model, "cut_out").cut_out(genome)
+    tasks, person = model.task_list, model.canvases["person"]
+    made = MultiTaskViT(backbone, tasks, model.categories, person, model.framing, model.queries)
+    whole = model.state_dict()
+    found = {key: whole.get(key, value) for key, value in made.state_dict().items() if not _of_backbone(key)}
+    made.load_state_dict(found, strict=False)
+    return made.to(model.device).eval()
+
+
+def _of_backbone(key: str) -> bool:
+    return key.startswith("backbone.")
+
+
+#: What keeps statistics of the images that it saw in training.
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+@torch.no_grad()
+def calibrate(model: MultiTaskViT, batches: Iterable[tuple[View, UInt8[Tensor, "B 3 H W"]]]) -> None:
+    """Compute the statistics of a model's batch norms anew; a candidate has others than its supernet.
+
+    Each is the mean over the batches (Yu et al. 2020, BigNAS, section 3.4). A model without batch norms stays
+    as it is, and no batch is taken.
+
+    Args:
+        model: A model that was cut out; it is in evaluation mode afterwards.
+        batches: Images to look at, as ``MultiTaskViT.forward`` takes them, and what they show.
+    """
+    model.eval()
+    norms = [module for module in model.modules() if isinstance(module, _NORMS)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    for view, images in batches:
+        model(images.to(model.device), view)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
