@@ -46,3 +46,27 @@ class TestCrossViTPatches(BackboneSuite):
         "join": True,
     }
     canvas = (48, 96)
+
+
+class TestCutOut(BackboneSuite):
+    """A network that was cut out of a supernet: narrower than its tokens, with an absent block."""
+
+    backbone = "vit_tiny_patch16_224"
+    options = {
+        "depth": 4,
+        "embed_dim": 48,
+        "num_heads": 3,
+        "drop_path_rate": 0.1,
+        "width": 40,
+        "block_heads": [2, 0, 3, 1],
+        "block_ratios": [4, 0, 3, 3.5],
+        "token_width": 48,
+    }
+    exceptions = {"entry": "the context before and after an absent block is the same"}
+
+
+class TestElastic(BackboneSuite):
+    """A supernet, as its largest network."""
+
+    backbone = "elastic:vit_tiny_patch16_224"
+    options = {"depth": 3, "embed_dim": 48, "num_heads": 3, "widths": [32, 48], "depths": [2, 3]}

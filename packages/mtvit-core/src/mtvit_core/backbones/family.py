@@ -84,8 +84,8 @@ class BackboneFamily(ABC):
 
     def _refuse_elastic(self, name: str) -> NoReturn:
         raise ConfigError(
-            f"backbone 'elastic:{name}': the family {self.name!r} does not say how its backbones are cut to a "
-            "smaller shape; take a plain ViT of timm, as 'elastic:vit_small_patch16_224'."
+            f"backbone 'elastic:{name}': the family {self.name!r} does not say how its backbones are cut to "
+            "a smaller shape; take a plain ViT of timm, as 'elastic:vit_small_patch16_224'."
         )
 
 

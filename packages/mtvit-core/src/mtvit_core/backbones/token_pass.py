@@ -4,10 +4,10 @@
     x_i+1 = block_i([x_i, groups entering at i])
     features_i = norm(x_i)
 
-The final norm of the backbone applies at every depth that is read. Where the trunk is narrower than the tokens
-that tasks know, as in a network that was cut out of a supernet, what enters is cut to its leading channels, and
-what is read, by sources too, is filled up with zeros. Where the context is known before a pass,
-blocks run on the queries alone, see ``known_context``.
+The final norm of the backbone applies at every depth that is read. Where the context is known before a pass,
+blocks run on the queries alone, see ``known_context``. Where the trunk is narrower than the tokens that tasks
+know, as in a network that was cut out of a supernet, what enters is cut to its leading channels, and what is
+read, by sources too, is filled up with zeros.
 """
 
 from collections.abc import Callable, Mapping, Sequence

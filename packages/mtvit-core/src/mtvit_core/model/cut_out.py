@@ -6,30 +6,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from mtvit_core.backbones.elastic.backbone import ElasticBackbone
+from mtvit_core.backbones.elastic.backbone import elastic
 from mtvit_core.backbones.elastic.genome import Genome
-from mtvit_core.errors import ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.tasks.task import View
-
-
-def elastic_backbone(model: MultiTaskViT, where: str) -> ElasticBackbone:
-    """Return the backbone of a supernet.
-
-    Args:
-        model: The model.
-        where: What asks, for the message.
-
-    Raises:
-        ConfigError: the model is no supernet.
-    """
-    backbone = model.backbone
-    if not isinstance(backbone, ElasticBackbone):
-        raise ConfigError(
-            f"{where}: the backbone {backbone.name!r} is not elastic; take a supernet, whose backbone is as "
-            "'elastic:vit_small_patch16_224'."
-        )
-    return backbone
 
 
 def cut_out(model: MultiTaskViT, genome: Genome) -> MultiTaskViT:
@@ -46,9 +26,10 @@ def cut_out(model: MultiTaskViT, genome: Genome) -> MultiTaskViT:
     Raises:
         ConfigError: the model is no supernet, or its space does not hold the genome.
     """
-    backbone = elastic_backbone(model, "cut_out").cut_out(genome)
     tasks, person = model.task_list, model.canvases["person"]
-    made = MultiTaskViT(backbone, tasks, model.categories, person, model.framing, model.queries)
+    with torch.random.fork_rng(devices=[]):  # drawn in vain
+        backbone = elastic(model.backbone, "cut_out").cut_out(genome)
+        made = MultiTaskViT(backbone, tasks, model.categories, person, model.framing, model.queries)
     whole = model.state_dict()
     found = {key: whole.get(key, value) for key, value in made.state_dict().items() if not _of_backbone(key)}
     made.load_state_dict(found, strict=False)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import torch
 
+from mtvit_core.backbones.elastic.backbone import elastic
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.interface import Backbone
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import build
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -38,10 +41,21 @@ def make_model(
         model = continued(start, config, names, categories, classes)
     else:
         backbone = create_backbone(table.backbone, table.image_size, weights_of(table), table.options)
+        backbone = backbone if not table.genome else _network(backbone, table)
         tasks = settings_of(config, names, classes)
         model = build(backbone, tasks, categories, person_canvas=table.person_size, queries=table.queries)
     model.backbone.checkpointing = config.train.checkpointing
     return model
+
+
+def _network(backbone: Backbone, table: ModelConfig) -> Backbone:
+    """One network of a supernet, with weights of its own; those that were read are inherited."""
+    genome = Genome.parse(table.genome)
+    found = elastic(backbone, f"model.genome {table.genome!r}")
+    if table.pretrained:
+        return found.cut_out(genome)
+    found.space.check(genome)
+    return found.recipe.make(genome)
 
 
 def weights_of(table: ModelConfig) -> bool | Path:

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from mtvit_core.backbones.elastic.genome import Genome
 from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.model.add_tasks import with_tasks
 from mtvit_core.model.categories.with_categories import with_categories
 from mtvit_core.model.checkpoint import is_published, load, read_header
+from mtvit_core.model.cut_out import cut_out
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.build.tasks import NO_CLASSES, settings_of
@@ -25,7 +27,8 @@ def read_start(config: RunConfig, tasks: Sequence[str]) -> MultiTaskViT | None:
     Raises:
         CheckpointError: there is no such model, or it cannot be read.
         PluginError: one of the tasks is not installed.
-        ConfigError: a setting of ``[model]`` contradicts the model, or there is none whose heads it names.
+        ConfigError: a setting of ``[model]`` contradicts the model, or there is none whose heads it names; or
+            it names a network that the model does not hold.
     """
     source, heads = config.model.start, config.model.heads
     if not source and heads != "keep":
@@ -40,7 +43,7 @@ def read_start(config: RunConfig, tasks: Sequence[str]) -> MultiTaskViT | None:
     if heads == "fresh":
         model = _without_heads(model)
     _check_agrees(config.model, model)
-    return model
+    return cut_out(model, Genome.parse(config.model.genome)) if config.model.genome else model
 
 
 def _without_heads(model: MultiTaskViT) -> MultiTaskViT:

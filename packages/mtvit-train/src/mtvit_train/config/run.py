@@ -14,6 +14,7 @@ from mtvit_train.config.caching import CacheConfig
 from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.evaluation import EvaluationConfig
 from mtvit_train.config.recording import RecordsConfig
+from mtvit_train.config.supernet import SupernetConfig
 from mtvit_train.data.formats.coco import CocoConfig
 from mtvit_train.data.merging.categories import Merge
 from mtvit_train.data.merging.stated_keypoints import KeypointsConfig
@@ -51,6 +52,8 @@ class ModelConfig(Table):
         heads: What becomes of its heads. ``keep``: they stay, and so do its categories. ``by-name``: the
             categories are those of the data; columns of names that the model knows stay, others are fresh.
             ``fresh``: all heads are as in a new model, only the backbone stays.
+        genome: A network of the supernet that ``backbone`` or ``start`` names, as ``192: 3x4 3x3.5 0 4x4``:
+            it is trained alone, as an ordinary model. Empty: the supernet itself.
     """
 
     backbone: str = "vit_small_patch16_224"
@@ -62,6 +65,7 @@ class ModelConfig(Table):
     queries: Literal["task", "instance"] = "task"
     start: str = ""
     heads: Heads = "keep"
+    genome: str = ""
 
 
 class ScenesConfig(Table):
@@ -187,6 +191,7 @@ class RunConfig(Table):
         evaluation: How results are scored.
         records: What is recorded beside ``metrics.jsonl``.
         distill: A teacher to learn from.
+        supernet: How a supernet is trained.
         cache: What frozen blocks say of images, kept in files.
         tasks: Settings of each task, by name; see the task's own documentation.
         readers: Settings of plugins' readers, by name.
@@ -208,6 +213,7 @@ class RunConfig(Table):
     evaluation: EvaluationConfig = EvaluationConfig()
     records: RecordsConfig = RecordsConfig()
     distill: DistillConfig = DistillConfig()
+    supernet: SupernetConfig = SupernetConfig()
     cache: CacheConfig = CacheConfig()
     tasks: dict[str, dict[str, Any]] = {}
     readers: dict[str, dict[str, Any]] = {}

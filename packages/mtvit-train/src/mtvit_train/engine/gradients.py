@@ -4,8 +4,9 @@ g = mean over processes and passes of the gradients of their losses, which divid
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
+from mtvit_core.backbones.elastic.genome import Genome
 from mtvit_core.losses.global_batch import Counts, sharing
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.tasks.task import View
 from mtvit_train.distributed.ranks import Ranks, mean_over_ranks
+from mtvit_train.engine.sandwich import Sandwich
 from mtvit_train.pretraining.pretext import Pretext
 
 # Keeps the streams of random numbers of passes apart from those for order, augmentation and transforms.
@@ -51,10 +54,23 @@ class Lecturer(Protocol):
 class Objective(nn.Module):
     """The loss terms of a batch, weighed against each other."""
 
-    def __init__(self, model: Learner, weighting: Weighting[Any], teacher: Lecturer | None = None) -> None:
-        """Keep model and weighting, whose parameters are trained, and the teacher, which stays as it is."""
+    def __init__(
+        self,
+        model: Learner,
+        weighting: Weighting[Any],
+        teacher: Lecturer | None = None,
+        sandwich: Sandwich | None = None,
+    ) -> None:
+        """Keep what there is.
+
+        Args:
+            model: Its parameters are trained.
+            weighting: The same.
+            teacher: What the model learns from too; it stays as it is.
+            sandwich: The networks of each update, where the model is a supernet.
+        """
         super().__init__()
-        self.model, self.weighting, self.teacher = model, weighting, teacher
+        self.model, self.weighting, self.teacher, self.sandwich = model, weighting, teacher, sandwich
         # Never used: torch remarks on a search for unused parameters that finds none.
         self.unused = nn.Parameter(torch.zeros(1, device=model.device))
 
@@ -71,9 +87,27 @@ class Objective(nn.Module):
         return {name: value.clone() for name, value in self.weighting(terms).items()}
 
     def _losses(self, batch: Any, view: View) -> dict[str, Float[Tensor, ""]]:
+        if self.sandwich is not None and not self.sandwich.runs_largest:
+            return self.sandwich.losses(batch, view)
         if self.teacher is None:
             return self.model.losses(batch, view)
         return self.teacher.weigh(self.model.losses(batch, view, self.teacher.lessons(batch, view)))
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One of the passes of an update: a share of the batch, by place, and the network it goes through."""
+
+    place: int
+    batches: Batches
+    genome: Genome | None
+    counts: Counts | None
+
+    def counting(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.counts is None else self.counts.counting()
+
+    def counted(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.counts is None else self.counts.handing_out()
 
 
 class Gradients:
@@ -106,39 +140,59 @@ class Gradients:
         Returns:
             The weighted terms of the whole batch, the same in all processes.
         """
-        parts = _parts(batches, self.passes)
-        counts = self._counts(parts, step) if self.passes > 1 else None
+        plan = self._plan(batches, step)
         found: list[dict[str, Tensor]] = []
-        for i, part in enumerate(parts):
-            last = i == self.passes - 1
-            with self._apart(wait=last), self._drawing(step, i):
-                with nullcontext() if counts is None else counts.handing_out():
-                    terms: dict[str, Tensor] = self.shared(part)
-                total = torch.stack(list(terms.values())).sum() / self.passes
+        for one in plan:
+            with self._apart(wait=one is plan[-1]), self._running(one, step):
+                with one.counted():
+                    terms: dict[str, Tensor] = self.shared(one.batches)
+                total = torch.stack(list(terms.values())).sum() / len(plan)
                 total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             found.append({name: value.detach() for name, value in terms.items()})
-        means = torch.stack([torch.stack([terms[name] for terms in found]).mean() for name in found[0]])
-        return dict(zip(found[0], mean_over_ranks(means), strict=True))
+        names = dict.fromkeys(name for terms in found for name in terms)
+        nothing = torch.zeros((), device=self.objective.model.device)  # of terms that a pass does not have
+        means = [torch.stack([terms.get(name, nothing) for terms in found]).mean() for name in names]
+        return dict(zip(names, mean_over_ranks(torch.stack(means)), strict=True))
 
     def passes_of(self, batches: Batches, step: int) -> Iterator[dict[str, Float[Tensor, ""]]]:
         """Yield the weighted terms of this process's share, one pass after the other, with their graph."""
-        parts = _parts(batches, self.passes)
-        counts = self._counts(parts, step) if self.passes > 1 else None
-        for i, part in enumerate(parts):
-            with self._drawing(step, i), nullcontext() if counts is None else counts.handing_out():
-                terms: dict[str, Tensor] = self.objective(part)
+        for one in self._plan(batches, step):
+            with self._running(one, step), one.counted():
+                terms: dict[str, Tensor] = self.objective(one.batches)
             yield terms
 
+    def _plan(self, batches: Batches, step: int) -> list["_Pass"]:
+        """The passes of an update: each share of the batch, through each of the networks of a supernet."""
+        sandwich = self.objective.sandwich
+        genomes: Sequence[Genome | None] = (None,) if sandwich is None else sandwich.genomes(step)
+        counts = [Counts() if self.passes > 1 else None for _ in genomes]
+        plan = [
+            _Pass(place, part, genome, count)
+            for place, part in enumerate(_parts(batches, self.passes))
+            for genome, count in zip(genomes, counts, strict=True)
+        ]
+        if self.passes > 1:
+            self._count(plan, step)
+        return plan
+
     @torch.no_grad()
-    def _counts(self, parts: list[Batches], step: int) -> Counts:
+    def _count(self, plan: Sequence["_Pass"], step: int) -> None:
         """Go through the batch once for its counts, which may depend on predictions."""
-        counts = Counts()
         with _buffers_kept(self.objective):
-            for i, part in enumerate(parts):
-                with self._drawing(step, i), counts.counting():
-                    self.objective(part, counting=True)
-        counts.add_processes()
-        return counts
+            for one in plan:
+                with self._running(one, step), one.counting():
+                    self.objective(one.batches, counting=True)
+        for counts in {id(one.counts): one.counts for one in plan}.values():
+            if counts is not None:
+                counts.add_processes()
+
+    @contextmanager
+    def _running(self, one: "_Pass", step: int) -> Iterator[None]:
+        """Let a pass draw its numbers, through its network."""
+        sandwich = self.objective.sandwich
+        network = nullcontext() if sandwich is None or one.genome is None else sandwich.running(one.genome)
+        with network, self._drawing(step, one.place):
+            yield
 
     @contextmanager
     def _drawing(self, step: int, part: int) -> Iterator[None]:

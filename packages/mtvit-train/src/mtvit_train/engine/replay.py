@@ -26,6 +26,7 @@ from mtvit_train.distillation.teacher import open_teacher, with_teacher_checksum
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.engine.gradients import Gradients, Objective
 from mtvit_train.engine.non_finite import wild_gradients
+from mtvit_train.engine.sandwich import make_sandwich
 from mtvit_train.optim.param_groups import make_optimizer
 from mtvit_train.optim.precision import compute_type
 from mtvit_train.state.atomic_folder import DiskError, read_folder, write_folder
@@ -118,7 +119,8 @@ def load_diverged(folder: str | Path) -> Diverged:
     model.backbone.precision = compute_type(config.train.precision, torch.device("cpu"))
     batches: dict[View, Batch] = {view: batch_of(batch) for view, batch in state["batches"].items()}
     ranks = Ranks(*state["process"])
-    objective = Objective(model, weighting, open_teacher(config.distill, model))
+    teacher, sandwich = open_teacher(config.distill, model), make_sandwich(config, model)
+    objective = Objective(model, weighting, teacher, sandwich)
     gradients = Gradients(objective, ranks, config.train.accumulate, config.train.seed)
     return Diverged(state["step"], config, gradients, batches, state["random"])
 
@@ -139,10 +141,12 @@ def replay(folder: str | Path) -> dict[str, str]:
     except DivergedError as refused:
         return {"cost": str(refused)}
     wild = [wild_gradients(losses, step.model) for losses in passes]
+    names = dict.fromkeys(name for losses in passes for name in losses)
     return {
         name: ", ".join(
             f"{losses[name]:.6g}" + (f" with a wild gradient at {at[name]}" if name in at else "")
             for losses, at in zip(passes, wild, strict=True)
+            if name in losses
         )
-        for name in passes[0]
+        for name in names
     }

@@ -23,6 +23,7 @@ from mtvit_train.engine.fsdp import shard
 from mtvit_train.engine.gradients import Batches, Gradients, Learner, Lecturer, Objective
 from mtvit_train.engine.meter import Meter, Report, Stopwatch
 from mtvit_train.engine.non_finite import blamed, not_finite, not_updated
+from mtvit_train.engine.sandwich import Sandwich
 from mtvit_train.optim.ema import AveragedWeights
 from mtvit_train.optim.param_groups import make_optimizer
 from mtvit_train.optim.precision import compute_type
@@ -77,6 +78,7 @@ class Trainer(Generic[Net]):
         config: TrainConfig,
         weighting: Weighting[Any],
         teacher: Lecturer | None = None,
+        sandwich: Sandwich | None = None,
     ) -> None:
         """Put the model on its device and build the optimiser.
 
@@ -86,6 +88,7 @@ class Trainer(Generic[Net]):
             config: Settings.
             weighting: Weighs the losses of the tasks.
             teacher: What the model learns from too.
+            sandwich: The networks of each update, where the model is a supernet.
         """
         self.config, self.ranks = config, Ranks.current()
         self.device = self.ranks.device(config.device)
@@ -98,7 +101,7 @@ class Trainer(Generic[Net]):
         self.weighting = weighting.to(self.device).train()
         if teacher is not None:
             teacher.to(self.device, self.model.backbone.precision)
-        objective = Objective(self.model, self.weighting, teacher)
+        objective = Objective(self.model, self.weighting, teacher, sandwich)
         if config.parallel == "fsdp" and self.ranks.world > 1:
             shard(objective, self.device, self.ranks)
             self.average.share_out(self.model)

@@ -35,6 +35,7 @@ from mtvit_train.engine.course import Course
 from mtvit_train.engine.evaluate import evaluate_in_detail
 from mtvit_train.engine.fsdp import check_sharding
 from mtvit_train.engine.meter import Report
+from mtvit_train.engine.sandwich import Sandwich, make_sandwich
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.recording.terminal import Display, metrics_table
 from mtvit_train.recording.trackers import require_packages
@@ -83,7 +84,9 @@ def _run(
         config = parts.config
         seen = exposures(config, parts.model, parts.train)
         cached = cached_split(config, parts.model, parts.train, ranks, stop, tell)
-        trainer = Trainer(parts.model, cached.split, config.train, parts.weighting, parts.teacher)
+        trainer = Trainer(
+            parts.model, cached.split, config.train, parts.weighting, parts.teacher, parts.sandwich
+        )
         ranks.lead(lambda: _settle(config, folder, resume))
         if ranks.leads:
             folder.describe_data(parts.train, parts.model, seen, parts.notes)
@@ -142,6 +145,7 @@ class _Parts:
     val: DataSplit
     weighting: Weighting[Any]
     teacher: Teacher | None
+    sandwich: Sandwich | None
     notes: tuple[str, ...]
 
     @classmethod
@@ -164,6 +168,7 @@ class _Parts:
             make_split(config, model, found.val, training=False),
             make_weighting(config, tasks),
             open_teacher(config.distill, model),
+            make_sandwich(config, model),
             (
                 *left_out,
                 *found.notes,

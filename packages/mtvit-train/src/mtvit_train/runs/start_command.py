@@ -18,6 +18,7 @@ from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.coverage import labelled_objects
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.engine.course import Course
+from mtvit_train.engine.sandwich import make_sandwich
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.weighting.fixed import make_weighting
 
@@ -120,7 +121,8 @@ def _time_update(config: RunConfig, packed: PackedAnnotations) -> float:
     model = make_model(short, packed.categories)
     split = make_split(short, model, packed, training=True)
     seconds: list[float] = []
-    trainer = Trainer(model, split, short.train, make_weighting(short, task_names(short)))
+    weighting, sandwich = make_weighting(short, task_names(short)), make_sandwich(short, model)
+    trainer = Trainer(model, split, short.train, weighting, sandwich=sandwich)
     trainer.run(Course(timed=seconds.append))
     return seconds[0]
 

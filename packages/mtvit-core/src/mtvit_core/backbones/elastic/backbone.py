@@ -19,6 +19,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, Option
 from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
+from mtvit_core.errors import ConfigError
 
 T = TypeVar("T")
 #: Candidates that are kept built.
@@ -35,9 +36,7 @@ class ElasticBackbone(Backbone):
         recipe: Makes ordinary backbones of any shape of the space.
     """
 
-    def __init__(
-        self, name: str, options: Mapping[str, Option], largest: Backbone, recipe: Recipe
-    ) -> None:
+    def __init__(self, name: str, options: Mapping[str, Option], largest: Backbone, recipe: Recipe) -> None:
         """Begin as the largest network.
 
         Args:
@@ -128,9 +127,7 @@ class ElasticBackbone(Backbone):
             self.largest.precision, self.largest.checkpointing = self.precision, self.checkpointing
             return call(self.largest)
         if self.genome not in self._skeletons:
-            self._skeletons[self.genome] = Skeleton.empty(
-                self.largest, lambda: self.recipe.make(self.genome)
-            )
+            self._skeletons[self.genome] = Skeleton.empty(self.largest, lambda: self.recipe.make(self.genome))
         self._skeletons.move_to_end(self.genome)
         if len(self._skeletons) > KEPT:
             self._skeletons.popitem(last=False)
@@ -176,12 +173,31 @@ class ElasticBackbone(Backbone):
         """
         self.space.check(genome)
         made = self.recipe.make(genome).to(self.mean.device)
+        made.precision = self.precision
         Skeleton(self.largest, made).fill()
         return made
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is built anew when it is run."""
         return {**self.__dict__, "_skeletons": OrderedDict()}
+
+
+def elastic(backbone: Backbone, where: str) -> ElasticBackbone:
+    """Return a backbone, if it is that of a supernet.
+
+    Args:
+        backbone: The backbone.
+        where: What asks, for the message.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(backbone, ElasticBackbone):
+        raise ConfigError(
+            f"{where}: the backbone {backbone.name!r} is no supernet; take one, as "
+            "'elastic:vit_small_patch16_224'."
+        )
+    return backbone
 
 
 def _inner(name: str) -> str:

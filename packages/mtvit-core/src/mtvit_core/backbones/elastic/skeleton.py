@@ -78,7 +78,9 @@ class Skeleton:
             backbone: The candidate; its weights need no memory, see ``empty``.
         """
         self.backbone = backbone
-        self.slots = [slot for name, own in self.backbone.named_modules() for slot in _slots(largest, name, own)]
+        self.slots = [
+            slot for name, own in self.backbone.named_modules() for slot in _slots(largest, name, own)
+        ]
         whole = dict(largest.named_modules())
         self.modes = [(own, whole[name]) for name, own in self.backbone.named_modules() if name in whole]
 
@@ -102,7 +104,6 @@ class Skeleton:
         self.backbone.recomputing = lambda: wearing
         with wearing:
             return call(self.backbone)
-
 
     def fill(self) -> None:
         """Copy the leading parts into weights that the candidate has itself."""

@@ -1,8 +1,8 @@
-"""The leading part of a full tensor (weight entanglement, Chen et al. 2021): small networks lie in large ones.
+"""The leading part of a full tensor: small networks lie in large ones (Chen et al. 2021, AutoFormer).
 
-    W = W_full[:o, :i]
-    a fused W of queries, keys and values is laid (3, heads, head_dim, C): its first heads are the first rows
-    of each of three parts
+W = W_full[:o, :i]
+a fused W of queries, keys and values is laid (3, heads, head_dim, C): its first heads are the first rows
+of each of three parts
 """
 
 from collections.abc import Sequence

@@ -47,8 +47,8 @@ class Space:
         least = self.blocks - len(_optional(self.blocks))
         if max(self.depths) != self.blocks or min(self.depths) < least:
             raise ConfigError(
-                f"supernet: depths are {list(self.depths)}, but the largest network has {self.blocks} blocks; "
-                f"give that number and others from {least} on, for the first block and the last third stay."
+                f"supernet: depths are {list(self.depths)}, but the largest network has {self.blocks} "
+                f"blocks; give that number, and others from {least} on: the first block and the last third stay."
             )
 
     @property
@@ -65,7 +65,7 @@ class Space:
     def count(self) -> int:
         """How many genomes there are."""
         genes = len(self.heads) * len(self.ratios)
-        return len(self.widths) * sum(genes**depth for depth in self.depths)
+        return sum(len(self.widths) * genes**depth for depth in self.depths)
 
     def absent(self, depth: int) -> frozenset[int]:
         """Return the blocks that are absent at a depth.
@@ -129,8 +129,8 @@ class Space:
             if (heads == 0) != (i in gone):
                 listed = ", ".join(map(str, sorted(gone))) or "none"
                 raise ConfigError(
-                    f"{where}: block {i} is {'there' if heads else 'absent'}; at a depth of {genome.depth}, the "
-                    f"absent blocks are {listed}, counted from 0."
+                    f"{where}: block {i} is {'there' if heads else 'absent'}; at a depth of {genome.depth}, "
+                    f"the absent blocks are {listed}, counted from 0."
                 )
             if heads:
                 _check_choice(where, f"heads of block {i}", heads, self.heads)

@@ -41,7 +41,7 @@ class PlainFamily(BackboneFamily):
         own = _shape(name, options)
         width, heads, ratio = own.width, max(own.heads), max(own.ratios)
         return Space(
-            tuple(8 * round(width * share / 8) for share in (2 / 3, 5 / 6)) + (width,),
+            (8 * round(width / 12), 8 * round(width * 5 / 48), width),
             tuple(range(math.ceil(2 * heads / 3), heads + 1)),
             (0.75 * ratio, 0.875 * ratio, ratio),
             (len(own.heads),),
@@ -50,7 +50,11 @@ class PlainFamily(BackboneFamily):
 
     def shaped(self, name: str, options: Mapping[str, Option], genome: Genome) -> dict[str, Option]:
         """Return options by which the model is cut."""
-        cut = {"width": genome.width, "block_heads": list(genome.heads), "block_ratios": list(genome.ratios)}
+        cut: dict[str, Option] = {
+            "width": genome.width,
+            "block_heads": list(genome.heads),
+            "block_ratios": list(genome.ratios),
+        }
         return {**options, **cut}
 
 

@@ -90,16 +90,23 @@ def _check_room(name: str, own: Genome, wanted: Genome) -> None:
     for option in ("block_heads", "block_ratios"):
         found = wanted.heads if option == "block_heads" else wanted.ratios
         if len(found) != len(own.heads):
-            raise ConfigError(f"{where}: {option} has {len(found)} entries; give one for each of its {len(own.heads)} blocks.")
+            raise ConfigError(
+                f"{where}: {option} has {len(found)} entries; give one for each of its "
+                f"{len(own.heads)} blocks."
+            )
     if not wanted.depth:
         raise ConfigError(f"{where}: block_heads are all 0; let one block stay at least.")
     pairs = [("width", wanted.width, own.width)]
-    pairs += [(f"block_heads[{i}]", h, o) for i, (h, o) in enumerate(zip(wanted.heads, own.heads, strict=True))]
+    pairs += [
+        (f"block_heads[{i}]", h, o) for i, (h, o) in enumerate(zip(wanted.heads, own.heads, strict=True))
+    ]
     hidden = [[hidden_width(g.width, ratio) for ratio in g.ratios] for g in (wanted, own)]
     pairs += [(f"hidden width of block {i}", w, o) for i, (w, o) in enumerate(zip(*hidden, strict=True))]
     for what, size, most in pairs:
         if not 0 <= size <= most:
-            raise ConfigError(f"{where}: {what} is {size}, but the model by this name has {most}; give that at most.")
+            raise ConfigError(
+                f"{where}: {what} is {size}, but the model by this name has {most}; give that at most."
+            )
 
 
 def _cut(root: nn.Module, model: nn.Module, axes: tuple[tuple[str, str], ...], sizes: dict[str, int]) -> None:

@@ -102,7 +102,7 @@ def count_heads(attention: Any, heads: int) -> None:
     attention.num_kv_heads, attention.kv_dim = heads, attention.attn_dim
 
 
-def restate_sizes(module: nn.Module) -> None:
+def restate_sizes(module: Any) -> None:
     """Let a layer whose weights were cut say their sizes."""
     weight = getattr(module, "weight", None)
     if weight is None:
@@ -254,7 +254,7 @@ def _parts(block: PlainBlock, x: Float[Tensor, "B S D"]) -> int:
 
 
 def _mixed(
-    block: PlainBlock, x: Float[Tensor, "*any D"], attended: Float[Tensor, "*any D"]
+    block: PlainBlock, x: Float[Tensor, "*any D"], attended: Float[Tensor, "*any D2"]
 ) -> Float[Tensor, "*any D"]:
     """What attention adds to the tokens: its output, projected."""
     attention = block.attn

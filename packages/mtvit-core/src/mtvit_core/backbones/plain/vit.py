@@ -31,7 +31,7 @@ def step(
 ) -> Float[Tensor, "B rest D"]:
     """Run one block over the tokens of all groups; return those from index ``first`` on."""
     if isinstance(block, Absent):
-        return tokens[:, first:]
+        return tokens[:, first:].clone()  # what shares weights out takes no views
     return timm_blocks.finish(block, tokens[:, first:], _attended(block, tokens, rope, layout, masks, first))
 
 
@@ -81,8 +81,8 @@ class PlainBackbone(Backbone):
         width = variation.token_width or plain.embed_dim
         if width < plain.embed_dim:
             raise ConfigError(
-                f"backbone {name!r}: token_width is {width}, but the trunk is {plain.embed_dim} wide; give that "
-                "or more, or 0 for that of the trunk."
+                f"backbone {name!r}: token_width is {width}, but the trunk is {plain.embed_dim} wide; give "
+                "that or more, or 0 for that of the trunk."
             )
         tokens = () if plain.cls_token is None else (width,)
         spec = BackboneSpec(width, len(plain.blocks), (rows, columns), canvas, heads, tokens)
