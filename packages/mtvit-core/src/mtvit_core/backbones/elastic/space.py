@@ -48,7 +48,7 @@ class Space:
         if max(self.depths) != self.blocks or min(self.depths) < least:
             raise ConfigError(
                 f"supernet: depths are {list(self.depths)}, but the largest network has {self.blocks} "
-                f"blocks; give that number, and others from {least} on: the first block and the last third stay."
+                f"blocks; give that number, and others from {least} on: first block and last third stay."
             )
 
     @property
