@@ -18,8 +18,8 @@ def test_a_text_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Genome.parse(text)
     assert str(caught.value) == (
-        f"genome {text!r}: this is no genome; give a width, a colon, and heads x ratio of every block, 0 for an "
-        "absent one, as '192: 3x4 3x3.5 0 4x4'."
+        f"genome {text!r}: this is no genome; give a width, a colon, and heads x ratio of every block, 0 for "
+        "an absent one, as '192: 3x4 3x3.5 0 4x4'."
     )
 
 

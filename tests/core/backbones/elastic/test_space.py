@@ -1,6 +1,7 @@
 """A space draws, varies and checks genomes of its own."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_absent_blocks_are_spread_before_the_last_third() -> None:
 def test_genomes_that_are_drawn_or_varied_are_of_the_space() -> None:
     rng = np.random.default_rng(0)
     parents = [SPACE.draw(rng) for _ in range(100)]
-    children = [SPACE.crossover(a, b, rng) for a, b in zip(parents, parents[1:], strict=False)]
+    children = [SPACE.crossover(a, b, rng) for a, b in pairwise(parents)]
     mutants = [SPACE.mutate(parent, rng) for parent in parents]
     assert all(SPACE.holds(genome) for genome in [*parents, *children, *mutants])
     assert len(set(parents)) == 100
@@ -95,13 +96,13 @@ def test_a_genome_of_another_space_is_refused(genome: Genome, complaint: str) ->
         (((64,), (0, 1), (4.0,), (9,)), "supernet: heads are [0, 1]; give one at least, all above 0."),
         (
             ((64,), (1,), (4.0,), (8,)),
-            "supernet: depths are [8], but the largest network has 9 blocks; give that number, and others from 4 "
-            "on: first block and last third stay.",
+            "supernet: depths are [8], but the largest network has 9 blocks; give that number, and others from "
+            "4 on: first block and last third stay.",
         ),
         (
             ((64,), (1,), (4.0,), (3, 9)),
-            "supernet: depths are [3, 9], but the largest network has 9 blocks; give that number, and others from "
-            "4 on: first block and last third stay.",
+            "supernet: depths are [3, 9], but the largest network has 9 blocks; give that number, and others "
+            "from 4 on: first block and last third stay.",
         ),
     ],
 )
