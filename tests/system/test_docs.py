@@ -120,7 +120,17 @@ def test_every_table_of_settings_has_its_section() -> None:
         "A run",
         *(
             f"`[{t}]`"
-            for t in ("model", "coco", "[data]", "scenes", "augment", "train", "records", "distill")
+            for t in (
+                "model",
+                "coco",
+                "[data]",
+                "scenes",
+                "augment",
+                "train",
+                "records",
+                "distill",
+                "supernet",
+            )
         ),
     ],
 )

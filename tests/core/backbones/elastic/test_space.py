@@ -96,8 +96,8 @@ def test_a_genome_of_another_space_is_refused(genome: Genome, complaint: str) ->
         (((64,), (0, 1), (4.0,), (9,)), "supernet: heads are [0, 1]; give one at least, all above 0."),
         (
             ((64,), (1,), (4.0,), (8,)),
-            "supernet: depths are [8], but the largest network has 9 blocks; give that number, and others from "
-            "4 on: first block and last third stay.",
+            "supernet: depths are [8], but the largest network has 9 blocks; give that number, and others "
+            "from 4 on: first block and last third stay.",
         ),
         (
             ((64,), (1,), (4.0,), (3, 9)),
