@@ -72,7 +72,10 @@ def updates(data: Path, tasks: tuple[str, ...], batch: int, rounds: int) -> str:
     plain = trainer(data, tasks, batch, BACKBONE)
     kept = {"image": next(plain._batches("image"))}
     one, other, ratio = ratios(rounds, lambda: supernet.update(kept), lambda: plain.update(kept))
-    return f"an update: supernet {one:.3f} s, largest alone {other:.3f} s, ratio {ratio:.2f} (wanted: 4.5 at most)"
+    return (
+        f"an update: supernet {one:.3f} s, largest alone {other:.3f} s, ratio {ratio:.2f} "
+        "(wanted: 4.5 at most)"
+    )
 
 
 def passes(rounds: int) -> str:

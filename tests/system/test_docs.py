@@ -281,6 +281,19 @@ def test_the_code_of_results_md_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert set(known["people"].tasks) == {"pose"}
 
 
+def test_the_code_of_supernets_md_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backbone = create_backbone("elastic:vit_tiny_patch16_224", (64, 64), options={**TINY, "widths": [16, 24]})
+    Path("runs/super").mkdir(parents=True)
+    mtvit_core.save(mtvit_core.build(backbone, {"det": {"queries": 4}}), "runs/super/model.safetensors")
+    (code,) = code_of(DOCS / "supernets.md")
+    exec(compile(code, "supernets.md", "exec"), {})
+    assert "networks, from 16: " in capsys.readouterr().out
+    assert mtvit_core.load("smallest.safetensors").backbone.options["width"] == 16
+
+
 def test_options_and_defaults_of_results_md() -> None:
     listed = {
         name.strip("`"): default.strip("`")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mtvit_core.__about__ import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mtvit_core.backbones.elastic.backbone import ElasticBackbone as ElasticBackbone
+    from mtvit_core.backbones.elastic.genome import Genome as Genome
     from mtvit_core.backbones.family import BackboneFamily as BackboneFamily
     from mtvit_core.backbones.features import Features as Features
     from mtvit_core.backbones.features import LayerFeatures as LayerFeatures
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
     from mtvit_core.model.categories.with_categories import with_categories as with_categories
     from mtvit_core.model.checkpoint import save as save
     from mtvit_core.model.convert import convert as convert
+    from mtvit_core.model.cut_out import calibrate as calibrate
+    from mtvit_core.model.cut_out import cut_out as cut_out
     from mtvit_core.model.hub.card import About as About
     from mtvit_core.model.multitask_vit import MultiTaskViT as MultiTaskViT
     from mtvit_core.plugins.dataset_reader import LabelledImage as LabelledImage
@@ -123,6 +127,8 @@ if TYPE_CHECKING:
 
 #: Module of each public name; a test holds it equal to the imports above.
 _MODULES = {
+    "backbones.elastic.backbone": ("ElasticBackbone",),
+    "backbones.elastic.genome": ("Genome",),
     "backbones.family": ("BackboneFamily",),
     "backbones.features": (
         "Features",
@@ -206,6 +212,10 @@ _MODULES = {
     "model.build": ("build",),
     "model.checkpoint": ("save",),
     "model.convert": ("convert",),
+    "model.cut_out": (
+        "calibrate",
+        "cut_out",
+    ),
     "model.hub.card": ("About",),
     "model.multitask_vit": ("MultiTaskViT",),
     "model.categories.with_categories": ("with_categories",),

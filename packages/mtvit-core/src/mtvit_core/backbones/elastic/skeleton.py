@@ -4,7 +4,7 @@ So it computes with the code of an ordinary backbone of its shape.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -102,8 +102,11 @@ class Skeleton:
         self.backbone.precision, self.backbone.checkpointing = like.precision, like.checkpointing
         wearing = Wearing(self.slots, [slot.cut() for slot in self.slots])
         self.backbone.recomputing = lambda: wearing
-        with wearing:
-            return call(self.backbone)
+        try:
+            with wearing:
+                return call(self.backbone)
+        finally:
+            self.backbone.recomputing = nullcontext
 
     def fill(self) -> None:
         """Copy the leading parts into weights that the candidate has itself."""
