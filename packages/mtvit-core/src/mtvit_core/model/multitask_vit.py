@@ -13,6 +13,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.known_context import NOTHING_KNOWN, KnownContext, known_depths
 from mtvit_core.backbones.tokens import TokenGroup
+from mtvit_core.inference.finite import blaming_weights
 from mtvit_core.inference.predicting import Predicting
 from mtvit_core.losses.matching import match_all
 from mtvit_core.model.assembly import (
@@ -22,7 +23,6 @@ from mtvit_core.model.assembly import (
     check_weights,
     maskers_of,
 )
-from mtvit_core.model.finite import blaming_weights
 from mtvit_core.model.hub.card import About
 from mtvit_core.model.hub.push import push
 from mtvit_core.model.modes import evaluating
