@@ -27,16 +27,16 @@ def whole() -> MultiTaskViT:
     return stir(build(supernet(), TASKS)).eval()
 
 
-def answers(model: MultiTaskViT) -> tuple[torch.Tensor, ...]:
+def answers(model: MultiTaskViT) -> dict[str, torch.Tensor]:
     return TensorsOnly(model, "image")(noise())
 
 
-def check_same(
-    found: tuple[torch.Tensor, ...], wanted: tuple[torch.Tensor, ...], limit: float = 1e-6
-) -> None:
-    assert len(found) == len(wanted) > 3
-    for one, other in zip(found, wanted, strict=True):
-        assert (one.double() - other.double()).abs().max() <= limit * max(1.0, float(other.abs().max()))
+def check_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], limit: float = 1e-6) -> None:
+    assert found.keys() == wanted.keys()
+    assert len(found) > 3
+    for name, other in wanted.items():
+        most = limit * max(1.0, float(other.abs().max()))
+        assert (found[name].double() - other.double()).abs().max() <= most, name
 
 
 @torch.no_grad()
