@@ -92,7 +92,7 @@ class Trainer(Generic[Net]):
         """
         self.config, self.ranks = config, Ranks.current()
         self.device = self.ranks.device(config.device)
-        self.model = model.to(self.device).train()
+        self.model: Net = model.to(self.device).train()
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema, config.ema_start)
         if config.compile:  # the average is only evaluated, with batches of other sizes
