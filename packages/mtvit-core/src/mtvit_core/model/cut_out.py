@@ -31,13 +31,9 @@ def cut_out(model: MultiTaskViT, genome: Genome) -> MultiTaskViT:
         backbone = elastic(model.backbone, "cut_out").cut_out(genome)
         made = MultiTaskViT(backbone, tasks, model.categories, person, model.framing, model.queries)
     whole = model.state_dict()
-    found = {key: whole.get(key, value) for key, value in made.state_dict().items() if not _of_backbone(key)}
-    made.load_state_dict(found, strict=False)
+    heads = {key: whole[key] for key in made.state_dict() if not key.startswith("backbone.")}
+    made.load_state_dict(heads, strict=False)
     return made.to(model.device).eval()
-
-
-def _of_backbone(key: str) -> bool:
-    return key.startswith("backbone.")
 
 
 #: What keeps statistics of the images that it saw in training.

@@ -73,14 +73,14 @@ def narrow(model: timm_blocks.PlainViT, name: str, genome: Genome) -> None:
         return
     head = int(next(block for block in model.blocks if not isinstance(block, Absent)).attn.head_dim)
     model.embed_dim = model.num_features = genome.width
-    _cut(model, model, _OUTSIDE, {"D": genome.width})
+    _cut(model, _OUTSIDE, {"D": genome.width})
     for i, (heads, ratio) in enumerate(zip(genome.heads, genome.ratios, strict=True)):
         if not heads:
             model.blocks[i] = Absent()
             continue
         block = model.blocks[i]
         sizes = {"D": genome.width, "A": heads * head, "H": hidden_width(genome.width, ratio)}
-        _cut(block, block, _IN_BLOCK, sizes)
+        _cut(block, _IN_BLOCK, sizes)
         timm_blocks.count_heads(block.attn, heads)
 
 
@@ -109,7 +109,8 @@ def _check_room(name: str, own: Genome, wanted: Genome) -> None:
             )
 
 
-def _cut(root: nn.Module, model: nn.Module, axes: tuple[tuple[str, str], ...], sizes: dict[str, int]) -> None:
+def _cut(root: nn.Module, axes: tuple[tuple[str, str], ...], sizes: dict[str, int]) -> None:
+    """Cut the tensors of a module whose axes are known by their names, and leave the others."""
     for prefix, module in root.named_modules():
         for held in (module._parameters, module._buffers):
             for key, tensor in held.items():

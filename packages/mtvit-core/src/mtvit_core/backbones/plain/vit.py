@@ -77,7 +77,6 @@ class PlainBackbone(Backbone):
         options = dict(options or {})
         variation = validate(PlainOptions, split_options(options)[0], f"backbone {name}: options")
         rows, columns = plain.patch_embed.patch_size
-        heads = timm_blocks.present(plain)[0].attn.num_heads
         width = variation.token_width or plain.embed_dim
         if width < plain.embed_dim:
             raise ConfigError(
@@ -85,6 +84,7 @@ class PlainBackbone(Backbone):
                 "that or more, or 0 for that of the trunk."
             )
         tokens = () if plain.cls_token is None else (width,)
+        heads = width // timm_blocks.present(plain)[0].attn.head_dim  # of a supernet's networks all the same
         spec = BackboneSpec(width, len(plain.blocks), (rows, columns), canvas, heads, tokens)
         timms = plain.pretrained_cfg
         mean, std = variation.pixel_mean or timms["mean"], variation.pixel_std or timms["std"]
