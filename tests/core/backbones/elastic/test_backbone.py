@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +9,9 @@ import torch
 
 from mtvit_core.backbones.elastic.backbone import KEPT, ElasticBackbone, elastic
 from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.elastic.recipe import Recipe
 from mtvit_core.backbones.interface import Backbone
-from mtvit_core.errors import ConfigError
+from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.testing.backbone_case import gap, learned, tensors
 from support.elastic_cases import noise, supernet
 
@@ -40,7 +40,7 @@ def check(found: ElasticBackbone, genome: Genome, canvas: tuple[int, int]) -> in
     """Compare a candidate as it runs and as it is cut out; return the numbers that it holds."""
     found.genome, asked, images = genome, groups(found), noise(canvas)
     alone = found.cut_out(genome).eval()
-    assert replace(alone.spec, heads=0) == replace(found.spec, heads=0)
+    assert alone.spec == found.spec
     with torch.no_grad():
         run, cut = (tensors(one(images, asked)) for one in (found, alone))
     assert run.keys() == cut.keys()
@@ -149,6 +149,16 @@ def test_few_candidates_are_kept() -> None:
             found.genome = found.space.draw(rng)
             found(noise())
     assert len(found._skeletons) == KEPT
+
+
+def test_a_family_whose_shapes_are_seen_otherwise_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = supernet()
+    monkeypatch.setattr(Recipe, "options_of", lambda self, g: self.family.shaped(self.name, self.options, g))
+    found.genome = found.space.smallest
+    with pytest.raises(
+        PluginError, match="its family is broken: with the genome '32: 1x2 0 1x2 1x2' its spec"
+    ):
+        found(noise())
 
 
 def test_the_genome_must_be_of_the_space() -> None:

@@ -19,7 +19,7 @@ from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, Option
 from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
-from mtvit_core.errors import ConfigError
+from mtvit_core.errors import ConfigError, PluginError
 
 T = TypeVar("T")
 #: Candidates that are kept built.
@@ -127,11 +127,21 @@ class ElasticBackbone(Backbone):
             self.largest.precision, self.largest.checkpointing = self.precision, self.checkpointing
             return call(self.largest)
         if self.genome not in self._skeletons:
-            self._skeletons[self.genome] = Skeleton.empty(self.largest, lambda: self.recipe.make(self.genome))
+            self._skeletons[self.genome] = Skeleton.empty(self.largest, lambda: self._made(self.genome))
         self._skeletons.move_to_end(self.genome)
         if len(self._skeletons) > KEPT:
             self._skeletons.popitem(last=False)
         return self._skeletons[self.genome].run(self, call)
+
+    def _made(self, genome: Genome) -> Backbone:
+        """An ordinary backbone of a shape, of which tasks know what they know of the supernet."""
+        made = self.recipe.make(genome)
+        if made.spec != self.spec:
+            raise PluginError(
+                f"backbone {self.name!r}: its family is broken: with the genome {str(genome)!r} its spec is "
+                f"{made.spec}, not {self.spec}; let `shaped` and `token_width` keep what tasks know."
+            )
+        return made
 
     def blocks(self) -> Sequence[nn.Module]:
         """Return the blocks of the largest network."""
@@ -172,7 +182,7 @@ class ElasticBackbone(Backbone):
             ConfigError: the space does not hold it.
         """
         self.space.check(genome)
-        made = self.recipe.make(genome).to(self.mean.device)
+        made = self._made(genome).to(self.mean.device)
         made.precision = self.precision
         Skeleton(self.largest, made).fill()
         return made
