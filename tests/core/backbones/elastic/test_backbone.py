@@ -156,7 +156,7 @@ def test_a_family_whose_shapes_are_seen_otherwise_is_broken(monkeypatch: pytest.
     monkeypatch.setattr(Recipe, "options_of", lambda self, g: self.family.shaped(self.name, self.options, g))
     found.genome = found.space.smallest
     with pytest.raises(
-        PluginError, match="its family is broken: with the genome '32: 1x2 0 1x2 1x2' its spec"
+        PluginError, match="broken: with the genome '32: 1x2 0 1x2 1x2' its spec is"
     ):
         found(noise())
 
