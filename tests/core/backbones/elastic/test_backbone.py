@@ -62,6 +62,23 @@ def test_random_candidates_are_what_is_cut_out(case: str) -> None:
         assert check(found, genome, canvas) < whole or genome == found.space.largest
 
 
+@pytest.mark.parametrize("case", ["plain", "rotary, registers", "packed gate"])
+def test_heads_and_hidden_numbers_that_are_muted_may_be_left_out(case: str) -> None:
+    name, options = CASES[case]
+    patch = options.get("patch_size", 16)
+    found = supernet(name, (3 * patch, 4 * patch), **options)
+    ratio = found.space.ratios[0]
+    genome, head, hidden = Genome(48, (2,) * 4, (ratio,) * 4), 16, int(48 * ratio)
+    with torch.no_grad():
+        for block in found.largest.blocks():
+            block.attn.proj.weight[:, 2 * head :] = 0
+            block.mlp.fc2.weight[:, hidden:] = 0
+        whole = tensors(found(noise(found.spec.canvas)))
+        found.genome = genome
+        for name, value in tensors(found(noise(found.spec.canvas))).items():
+            assert gap(whole[name], value) <= 1e-5, name
+
+
 def test_tokens_of_a_narrower_candidate_end_in_zeros() -> None:
     found = supernet()
     found.genome = found.space.smallest
@@ -155,9 +172,7 @@ def test_a_family_whose_shapes_are_seen_otherwise_is_broken(monkeypatch: pytest.
     found = supernet()
     monkeypatch.setattr(Recipe, "options_of", lambda self, g: self.family.shaped(self.name, self.options, g))
     found.genome = found.space.smallest
-    with pytest.raises(
-        PluginError, match="broken: with the genome '32: 1x2 0 1x2 1x2' its spec is"
-    ):
+    with pytest.raises(PluginError, match="broken: with the genome '32: 1x2 0 1x2 1x2' its spec is"):
         found(noise())
 
 
