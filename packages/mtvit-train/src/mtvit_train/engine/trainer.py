@@ -92,7 +92,8 @@ class Trainer(Generic[Net]):
         """
         self.config, self.ranks = config, Ranks.current()
         self.device = self.ranks.device(config.device)
-        self.model: Net = model.to(self.device).train()
+        model.to(self.device).train()
+        self.model, self.split = model, split
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema, config.ema_start)
         if config.compile:  # the average is only evaluated, with batches of other sizes
@@ -109,8 +110,7 @@ class Trainer(Generic[Net]):
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.share = self.ranks.share(config.batch_size, config.accumulate)
         self.gradients = Gradients(objective, self.ranks, config.accumulate, config.seed)
-        self.split, self.meter = split, Meter(self.device, config.workers)
-        self.step = self.evaluated = 0
+        self.meter, self.step, self.evaluated = Meter(self.device, config.workers), 0, 0
 
     def run(self, course: Course, stop: StopRequest | None = None) -> None:
         """Train to the last step, from where the state stands.
