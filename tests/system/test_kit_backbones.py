@@ -70,3 +70,25 @@ class TestElastic(BackboneSuite):
 
     backbone = "elastic:vit_tiny_patch16_224"
     options = {"depth": 3, "embed_dim": 48, "num_heads": 3, "widths": [32, 48], "depths": [2, 3]}
+
+
+class TestMvt(BackboneSuite):
+    """One window, the gate told by attention; each block of its own shape, one absent."""
+
+    backbone = "mvt:custom"
+    options = {"width": 24, "heads": [1, 2, 0, 1], "ratios": [2.0, 1.5, 1.0, 2.0], "drop_path_rate": 0.2}
+    exceptions = {"entry": "nothing changes in a block that is absent"}
+
+
+class TestMvtWindows(BackboneSuite):
+    """Windows that the map does not fill, which convolutions join; the gate told by the input."""
+
+    backbone = "mvt:custom"
+    options = {
+        "width": 24,
+        "heads": [1, 2],
+        "ratios": [2.0, 1.5],
+        "se": "input",
+        "window": 3,
+        "aggregate": [1],
+    }
