@@ -1,7 +1,6 @@
 """ViT-MVT written down once more, in loops and under the keys of its authors' files: the oracle for ours."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,77 +15,104 @@ HEADS = {
 }
 
 
+class Drawn:
+    """Random weights under the keys of a released file, in double precision.
+
+    Attributes:
+        made: The weights.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.made: Weights = {}
+        self.number = torch.Generator().manual_seed(3)
+
+    def draw(self, key: str, *shape: int, scale: float | None = None) -> None:
+        """A tensor."""
+        scale = scale or max(1, math.prod(shape[1:])) ** -0.5
+        self.made[key] = torch.randn(*shape, generator=self.number, dtype=torch.float64) * scale
+
+    def layer(self, key: str, *shape: int) -> None:
+        """A linear layer, or a convolution."""
+        self.draw(f"{key}.weight", *shape)
+        self.draw(f"{key}.bias", shape[0], scale=0.3)
+
+    def gated(self, key: str, *shape: int) -> None:
+        """A linear layer in two copies."""
+        self.layer(key, *shape)
+        self.draw(f"{key}.specific_weight", *shape)
+        self.draw(f"{key}.specific_bias", shape[0], scale=0.3)
+        self.made[f"{key}.score"] = torch.rand(1, generator=self.number, dtype=torch.float64)
+
+    def norm(self, key: str, channels: int) -> None:
+        """A norm."""
+        self.draw(f"{key}.weight", channels, scale=0.3)
+        self.made[f"{key}.weight"] += 1
+        self.draw(f"{key}.bias", channels, scale=0.3)
+
+    def batch_norm(self, key: str, channels: int) -> None:
+        """A norm with statistics."""
+        self.norm(key, channels)
+        self.draw(f"{key}.running_mean", channels, scale=0.3)
+        spread = torch.rand(channels, generator=self.number, dtype=torch.float64)
+        self.made[f"{key}.running_var"] = spread + 0.5
+        self.made[f"{key}.num_batches_tracked"] = torch.tensor(7)
+
+    def block(self, key: str, width: int, heads: int, hidden: int, columns: int, span: int) -> None:
+        """A block, without what aggregates."""
+        self.norm(f"{key}ln1", width)
+        self.norm(f"{key}ln2", width)
+        self.gated(f"{key}attn.qkv", 3 * 64 * heads, width)
+        self.draw(f"{key}attn.relative_position_bias_table", span * span, columns, scale=0.5)
+        self.made[f"{key}attn.relative_position_index"] = torch.zeros(4, 4, dtype=torch.int64)
+        self.gated(f"{key}attn.proj", width, 64 * heads)
+        self.layer(f"{key}se.conv1.conv", width // 8, width, 1, 1)
+        self.layer(f"{key}se.conv2.conv", width, width // 8, 1, 1)
+        self.gated(f"{key}fc1", hidden, width)
+        self.gated(f"{key}fc2", width, hidden)
+        self.layer(f"{key}dw.dwconv", hidden, 1, 3, 3)
+        self.layer(f"{key}dw_init.dwconv", width, 1, 3, 3)
+
+    def aggregation(self, key: str, width: int) -> None:
+        """What aggregates."""
+        for j in (1, 2):
+            self.draw(f"{key}conv{j}.weight", width, width, 3, 3)
+            self.batch_norm(f"{key}bn{j}", width)
+
+
 def released(
     width: int, heads: list[int], ratios: list[float], side: int, window: int = 0, task: str = "cls"
 ) -> Weights:
-    """Return random weights as a released file holds them, in double precision.
+    """Return random weights as a released file holds them.
 
     Args:
         width: Token width.
         heads: Of each block.
         ratios: Of each block.
         side: Rows and columns of patches.
-        window: Side of the windows; 0: the whole map, without blocks that aggregate.
+        window: Side of the windows, where every other block aggregates; 0: the whole map.
         task: Whose head stands beside.
     """
-    made: Weights = {}
-    number, squeezed = torch.Generator().manual_seed(3), width // 8
-
-    def draw(key: str, *shape: int, scale: float | None = None) -> None:
-        scale = scale or max(1, math.prod(shape[1:])) ** -0.5
-        made[key] = torch.randn(*shape, generator=number, dtype=torch.float64) * scale
-
-    def norm(key: str, channels: int, statistics: bool = False) -> None:
-        draw(f"{key}.weight", channels, scale=0.3)
-        made[f"{key}.weight"] += 1
-        draw(f"{key}.bias", channels, scale=0.3)
-        if statistics:
-            draw(f"{key}.running_mean", channels, scale=0.3)
-            made[f"{key}.running_var"] = torch.rand(channels, generator=number, dtype=torch.float64) + 0.5
-            made[f"{key}.num_batches_tracked"] = torch.tensor(7)
-
-    def layer(key: str, *shape: int) -> None:
-        draw(f"{key}.weight", *shape)
-        draw(f"{key}.bias", shape[0], scale=0.3)
-
-    def gated(key: str, *shape: int) -> None:
-        layer(key, *shape)
-        draw(f"{key}.specific_weight", *shape)
-        draw(f"{key}.specific_bias", shape[0], scale=0.3)
-        made[f"{key}.score"] = torch.rand(1, generator=number, dtype=torch.float64)
-
-    root = "model.backbone."
+    drawn, root = Drawn(), "model.backbone."
     for place, shape in ((0, (64, 3, 7, 7)), (3, (64, 64, 3, 3)), (6, (64, 64, 3, 3))):
-        draw(f"{root}cnn_pre.{place}.weight", *shape)
-        norm(f"{root}cnn_pre.{place + 1}", 64, statistics=True)
-    layer(f"{root}patch_embed.proj", width, 64, 8, 8)
-    draw(f"{root}pos_embed.cls_token", 1, side * side, width, scale=0.3)
-    span = 2 * (window or side) - 1
+        drawn.draw(f"{root}cnn_pre.{place}.weight", *shape)
+        drawn.batch_norm(f"{root}cnn_pre.{place + 1}", 64)
+    drawn.layer(f"{root}patch_embed.proj", width, 64, 8, 8)
+    drawn.draw(f"{root}pos_embed.cls_token", 1, side * side, width, scale=0.3)
     for i, (count, ratio) in enumerate(zip(heads, ratios, strict=True)):
-        block, hidden = f"{root}layers.{i}.", int(width * ratio)
-        norm(f"{block}ln1", width)
-        norm(f"{block}ln2", width)
-        gated(f"{block}attn.qkv", 3 * 64 * count, width)
-        draw(f"{block}attn.relative_position_bias_table", span * span, max(heads), scale=0.5)
-        made[f"{block}attn.relative_position_index"] = torch.zeros(4, 4, dtype=torch.int64)
-        gated(f"{block}attn.proj", width, 64 * count)
-        layer(f"{block}se.conv1.conv", squeezed, width, 1, 1)
-        layer(f"{block}se.conv2.conv", width, squeezed, 1, 1)
-        gated(f"{block}fc1", hidden, width)
-        gated(f"{block}fc2", width, hidden)
-        layer(f"{block}dw.dwconv", hidden, 1, 3, 3)
-        layer(f"{block}dw_init.dwconv", width, 1, 3, 3)
+        span = 2 * (window or side) - 1
+        drawn.block(f"{root}layers.{i}.", width, count, int(width * ratio), max(heads), span)
         if window and i % 2:
-            for j in (1, 2):
-                draw(f"{block}cnn_aggregation.conv{j}.weight", width, width, 3, 3)
-                norm(f"{block}cnn_aggregation.bn{j}", width, statistics=True)
-    norm(f"{root}ln1", width)
+            drawn.aggregation(f"{root}layers.{i}.cnn_aggregation.", width)
+    drawn.norm(f"{root}ln1", width)
     for key in HEADS[task]:
-        draw(f"model.{key}", 5, width)
-    return made
+        drawn.draw(f"model.{key}", 5, width)
+    return drawn.made
 
 
-def forward(weights: Weights, images: Tensor, heads: list[int], eps: float, **ways: Any) -> Tensor:
+def forward(
+    weights: Weights, images: Tensor, heads: list[int], eps: float, se: str = "attention", window: int = 0
+) -> Tensor:
     """Return the map B C h w after the final norm.
 
     Args:
@@ -94,6 +120,8 @@ def forward(weights: Weights, images: Tensor, heads: list[int], eps: float, **wa
         images: Normalised, B 3 H W.
         heads: Of each block.
         eps: Of every LayerNorm.
+        se: As the option of the backbone.
+        window: The same.
     """
     own = {
         k.removeprefix("model.backbone."): v for k, v in weights.items() if k.startswith("model.backbone.")
@@ -109,13 +137,11 @@ def forward(weights: Weights, images: Tensor, heads: list[int], eps: float, **wa
         table = F.interpolate(table, size=x.shape[2:], mode="bicubic", align_corners=False)
     x = x + table
     for i, count in enumerate(heads):
-        x = block(x, own, f"layers.{i}.", count, eps, **ways)
+        x = block(x, own, f"layers.{i}.", count, eps, se, window)
     return layer_norm(x, own, "ln1", eps)
 
 
-def block(
-    x: Tensor, own: Weights, at: str, heads: int, eps: float, se: str = "attention", window: int = 0
-) -> Tensor:
+def block(x: Tensor, own: Weights, at: str, heads: int, eps: float, se: str, window: int) -> Tensor:
     """One block on a map."""
     channels = x.shape[1]
     x = x + F.conv2d(

@@ -113,8 +113,11 @@ def test_a_block_that_is_absent_passes_tokens_on() -> None:
 
 def test_tables_of_positions_do_not_decay() -> None:
     backbone = make(WINDOWS)
-    plain = {name for name, value in backbone.named_parameters() if not backbone.decays(name) and value.ndim > 1}
-    assert plain == {"positions", *(f"layers.{i}.attention.table" for i in range(3))}
+    matrices = [name for name, value in backbone.named_parameters() if value.ndim > 1]
+    assert {name for name in matrices if not backbone.decays(name)} == {
+        "positions",
+        *(f"layers.{i}.attention.table" for i in range(3)),
+    }
 
 
 def test_heads_for_tasks_fit_the_width_that_tasks_see() -> None:
@@ -129,7 +132,7 @@ def test_heads_for_tasks_fit_the_width_that_tasks_see() -> None:
         ({"heads": [3]}, "heads are those of 1 blocks, and ratios of 12"),
         ({"heads": [0] * 12}, "heads are numbers from 0, and one block at least has some"),
         ({"ratios": [0.001] * 12}, "a ratio of 0.001 leaves no hidden width"),
-        ({"aggregate": [12]}, r"aggregate is \[12\]; give each block that is there, of 0 to 11, once"),
+        ({"aggregate": [12]}, r"aggregate is \[12\]; give blocks that are there \(0 to 11\) once each"),
         ({"token_width": 100}, "a token_width of 100 is less than the width, 192"),
         ({"se": "both"}, "'attention', 'input' or 'none'"),
     ],

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mtvit_core
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.mvt.options import MODELS
 from mtvit_core.errors import CheckpointError, ConfigError
@@ -14,6 +15,7 @@ from support.mvt_reference import released
 
 WIDTH, HEADS, RATIOS = 40, [1, 2, 2], [3.0, 3.5, 4.0]
 OPTIONS = {"width": WIDTH, "heads": HEADS, "ratios": RATIOS}
+SLOW = pytest.mark.slow
 WINDOWS = {"window": 3, "aggregate": [1]}
 
 
@@ -49,7 +51,9 @@ def test_the_map_is_that_of_the_reference(se: str, window: int, tmp_path: Path) 
         torch.testing.assert_close(ours(canvas).last.patches, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("tier", ["tiny", *(pytest.param(t, marks=pytest.mark.slow) for t in ("small", "base"))])
+@pytest.mark.parametrize(
+    "tier", ["tiny", pytest.param("small", marks=SLOW), pytest.param("base", marks=SLOW)]
+)
 @pytest.mark.parametrize("task", ["cls", "det"])
 @torch.no_grad()
 def test_each_tier_takes_its_file(tier: str, task: str, tmp_path: Path) -> None:
@@ -104,10 +108,25 @@ def test_other_shapes_and_no_files_are_refused(tmp_path: Path) -> None:
     path = written(released(WIDTH, HEADS, RATIOS, side=5), tmp_path)
     with pytest.raises(CheckpointError, match=r"layers\.0\.fc1\.\w+ is .* instead of"):
         create_backbone("mvt:custom", (80, 80), path, {**OPTIONS, "ratios": [4.0, 3.5, 4.0]})
-    with pytest.raises(ConfigError, match="there is no such file; check model.pretrained"):
+    with pytest.raises(ConfigError, match=r"there is no such file; check model\.pretrained"):
         create_backbone("mvt:custom", (80, 80), tmp_path / "none.pth", OPTIONS)
     with pytest.raises(ConfigError, match="no address gives its weights to a program"):
         create_backbone("mvt:tiny", (224, 224), pretrained=True)
     path.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="cannot be read"):
         create_backbone("mvt:custom", (80, 80), path, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("task", "heads"),
+    [("cls", "a classifier"), ("det", "a neck and Mask R-CNN"), ("seg", "a neck and UPerNet")],
+)
+def test_a_whole_model_of_theirs_is_refused(task: str, heads: str, tmp_path: Path) -> None:
+    path = written(released(WIDTH, HEADS, RATIOS, side=5, task=task), tmp_path)
+    with pytest.raises(CheckpointError) as error:
+        mtvit_core.convert(path)
+    assert str(error.value) == (
+        f"source {path}: this is a network of ViT-MVT with {heads}, and no task of mtvit has such a head; "
+        "train one on its backbone: set model.backbone to mvt:tiny, mvt:small or mvt:base, and "
+        "model.pretrained to this file."
+    )

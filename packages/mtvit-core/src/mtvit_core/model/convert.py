@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from mtvit_core.arguments import as_path, require, require_size
+from mtvit_core.backbones.mvt.released import heads_beside, is_released
 from mtvit_core.errors import CheckpointError, ConfigError, making_sense_of
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.build import make_tasks
@@ -90,6 +91,7 @@ def recognise(source: Source, formats: tuple[PublishedFormat, ...]) -> tuple[Pub
             if format_.fits(candidate):
                 return format_, candidate
     _check_foreign(source)
+    _check_backbone_alone(source)
     kind = f"model_type {source.kind!r}" if source.kind else "no config.json"
     keys = ", ".join(sorted(source.tensors)[:3])
     known = "; ".join(format_.name for format_ in formats) or "none"
@@ -113,6 +115,17 @@ def _check_foreign(source: Source) -> None:
         f"source {source.where}: these are weights of a model of mtvit, without what says how to build it; "
         "write the model with mtvit_core.save(model, ...), and load that file."
     )
+
+
+def _check_backbone_alone(source: Source) -> None:
+    """Refuse a file whose backbone is known here, and whose head is not."""
+    if is_released(source.tensors):
+        heads = " and ".join(heads_beside(source.tensors)) or "no head"
+        raise CheckpointError(
+            f"source {source.where}: this is a network of ViT-MVT with {heads}, and no task of mtvit has such "
+            "a head; train one on its backbone: set model.backbone to mvt:tiny, mvt:small or mvt:base, and "
+            "model.pretrained to this file."
+        )
 
 
 def build_model(plan: Blueprint) -> MultiTaskViT:

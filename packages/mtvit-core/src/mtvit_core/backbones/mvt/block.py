@@ -84,7 +84,7 @@ class MvtBlock(nn.Module):
         found = [self._queries(x, seen, drops) for x, seen in zip(queries, of_queries, strict=True)]
         if wanted:
             found.insert(0, self._map(patches, normed, of_map, drops, place)[:, first:])
-        return torch.cat(found, 1) if len(found) > 1 else found[0]
+        return torch.cat(found, 1)
 
     def _map(self, x: Tensor, normed: Tensor, attended: Tensor, drops: Pair, place: Place) -> Tensor:
         mixed = self.proj(attended) * drops[0]

@@ -14,7 +14,7 @@ from mtvit_core.errors import ConfigError, did_you_mean
 
 
 class MvtFamily(BackboneFamily):
-    """Makes ``mvt:custom``, whose options say everything, and the three released networks, as ``mvt:tiny``."""
+    """Makes ``mvt:custom``, whose options say everything, and the released networks, as ``mvt:tiny``."""
 
     name: ClassVar[str] = "mvt"
     api: ClassVar[int] = 1

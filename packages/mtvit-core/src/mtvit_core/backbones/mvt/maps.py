@@ -1,8 +1,8 @@
 """What a block does to patches as a map; queries, which have no place on it, pass by.
 
-    local      x + DW(x), a 3 x 3 filter of each channel (the local perception unit, and in the feed-forward part)
-    gate       sigmoid(W2 ReLU(W1 mean_N(x))), one number a channel (squeeze and excitation, Hu et al. 2018)
-    aggregate  ReLU(x + BN(conv(ReLU(BN(conv(x)))))), 3 x 3 (Xie et al. 2023, for windows; He et al. 2016)
+local      x + DW(x), a 3 x 3 filter of each channel (local perception unit, locality feed-forward part)
+gate       sigmoid(W2 ReLU(W1 mean_N(x))), one number a channel (squeeze and excitation, Hu et al. 2018)
+aggregate  ReLU(x + BN(conv(ReLU(BN(conv(x)))))), 3 x 3 (Xie et al. 2023, for windows; He et al. 2016)
 """
 
 from jaxtyping import Float

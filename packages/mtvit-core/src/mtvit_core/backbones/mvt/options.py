@@ -21,7 +21,8 @@ class MvtOptions(BaseModel):
         width: Token width C.
         heads: Attention heads of each block, as many numbers as there are blocks; 0: the block is absent, and
             tokens pass as they are.
-        ratios: Hidden width of each block's feed-forward part over the token width.
+        ratios: Hidden width of each block's feed-forward part over the token width; any number, where the block
+            is absent.
         se: What gates the channels of the attention output: ``attention``: its own mean over the map (as
             ViT-MVT is coded). ``input``: the mean of what attention was given (as it is drawn). ``none``.
         window: Side in patches of the windows in which patches attend; 0: the whole map is one window.
@@ -50,13 +51,14 @@ class MvtOptions(BaseModel):
             raise ValueError(f"heads are those of {depth} blocks, and ratios of {len(self.ratios)}")
         if not any(self.heads) or min(self.heads) < 0:
             raise ValueError("heads are numbers from 0, and one block at least has some")
-        low = [ratio for ratio in self.ratios if not 1 <= ratio * self.width < math.inf]
+        there = [ratio for heads, ratio in zip(self.heads, self.ratios, strict=True) if heads]
+        low = [ratio for ratio in there if not 1 <= ratio * self.width < math.inf]
         if low:
             raise ValueError(f"a ratio of {low[0]} leaves no hidden width; give finite numbers above 0")
         odd = [block for block in self.aggregate if block not in range(depth) or not self.heads[block]]
         if odd or len(set(self.aggregate)) != len(self.aggregate):
             raise ValueError(
-                f"aggregate is {list(self.aggregate)}; give each block that is there, of 0 to {depth - 1}, once"
+                f"aggregate is {list(self.aggregate)}; give blocks that are there (0 to {depth - 1}) once each"
             )
         if 0 < self.token_width < self.width:
             raise ValueError(f"a token_width of {self.token_width} is less than the width, {self.width}")

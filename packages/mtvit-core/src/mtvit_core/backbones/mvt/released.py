@@ -7,7 +7,7 @@ the shared one always. Rows of that weight are interleaved, q, k, v, q, k, v; th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
@@ -18,12 +18,12 @@ from mtvit_core.backbones.mvt.stem import CUT
 _SIGN = "cnn_pre.0.weight"
 #: Heads, which are no part of a backbone, and who reads them.
 HEADS = {
-    "neck.": "the neck",
+    "neck.": "a neck",
     "rpn_head.": "Mask R-CNN",
     "roi_head.": "Mask R-CNN",
     "decode_head.": "UPerNet",
     "auxiliary_head.": "UPerNet",
-    "head.": "the classifier",
+    "head.": "a classifier",
 }
 #: Ours by theirs.
 _NAMES = (
@@ -45,9 +45,16 @@ _NAMES = (
 _LEFT_OUT = ("relative_position_index", ".score", ".specific_weight", ".specific_bias")
 
 
-def is_released(found: Mapping[str, Tensor]) -> bool:
-    """Tell whether these are weights of such a file."""
-    return any(key.endswith(_SIGN) for key in found)
+def is_released(keys: Iterable[str]) -> bool:
+    """Tell whether these are keys of such a file."""
+    return any(key.endswith(_SIGN) for key in keys)
+
+
+def heads_beside(keys: Iterable[str]) -> list[str]:
+    """Return what stands beside the backbone in such a file, in words."""
+    return list(
+        dict.fromkeys(words for key in keys for part, words in HEADS.items() if f".{part}" in f".{key}")
+    )
 
 
 def in_own_keys(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

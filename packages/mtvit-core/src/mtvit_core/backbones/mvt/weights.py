@@ -7,8 +7,8 @@ from timm.models import load_state_dict
 from torch import Tensor
 
 from mtvit_core.backbones.mvt.backbone import MvtBackbone
-from mtvit_core.backbones.mvt.released import in_own_keys, is_released
 from mtvit_core.backbones.mvt.relative import resized, sides
+from mtvit_core.backbones.mvt.released import in_own_keys, is_released
 from mtvit_core.backbones.plain.positions import resize_tables
 from mtvit_core.backbones.plain.timm_weights import stored_grid
 from mtvit_core.errors import CheckpointError, ConfigError
@@ -57,7 +57,7 @@ def _read(path: Path, where: str) -> dict[str, Tensor]:
 
 
 def _at_own_size(found: dict[str, Tensor], backbone: MvtBackbone, grid: Grid | None) -> dict[str, Tensor]:
-    """Return weights whose tables are those of the backbone's grid and window; of a square, if none is told."""
+    """Return weights whose tables are of the backbone's size; they were of this grid, or of a square."""
     weights, own = dict(found), backbone.state_dict()
     for key, table in found.items():
         if key == "positions" and table.ndim == 3:
@@ -70,7 +70,7 @@ def _at_own_size(found: dict[str, Tensor], backbone: MvtBackbone, grid: Grid | N
 
 
 def _table(table: Tensor, own: Tensor, backbone: MvtBackbone, grid: Grid | None) -> Tensor:
-    """A table of relative positions for the backbone's window; it was for the grid, or for a square window."""
+    """A table of relative positions for the backbone's window; it was for this grid, or for a square."""
     side, window = backbone.own.window, backbone.spec.grid
     new = (side, side) if side else window
     if grid and math.prod(sides(grid)) == len(table):

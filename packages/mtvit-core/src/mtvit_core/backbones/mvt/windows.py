@@ -17,7 +17,7 @@ def cut(
         window: Rows and columns of a window.
         filling: What stands below and right of the map, where it does not fill the last windows.
     """
-    images, *grid, width = maps.shape
+    images, width = len(maps), maps.shape[3]
     for axis, side in enumerate(window, 1):
         lacking = -maps.shape[axis] % side
         if lacking:
