@@ -70,6 +70,8 @@ def test_a_foreign_backbone_is_trained_loaded_and_exported(
     assert [(family["name"], family["distribution"]) for family in listed] == [
         ("plain", "mtvit-core"),
         ("crossvit", "mtvit-core"),
+        ("mvt", "mtvit-core"),
+        ("elastic", "mtvit-core"),
         ("nanovit", "mtvit-nanovit"),
     ]
 

@@ -73,10 +73,16 @@ class TestElastic(BackboneSuite):
 
 
 class TestMvt(BackboneSuite):
-    """One window, the gate told by attention; each block of its own shape, one absent."""
+    """One window, the gate told by attention; each block of its own shape, one absent; wider tokens."""
 
     backbone = "mvt:custom"
-    options = {"width": 24, "heads": [1, 2, 0, 1], "ratios": [2.0, 1.5, 1.0, 2.0], "drop_path_rate": 0.2}
+    options = {
+        "width": 24,
+        "block_heads": [1, 2, 0, 1],
+        "block_ratios": [2.0, 1.5, 1.0, 2.0],
+        "drop_path_rate": 0.2,
+        "token_width": 32,
+    }
     exceptions = {"entry": "nothing changes in a block that is absent"}
 
 
@@ -86,8 +92,8 @@ class TestMvtWindows(BackboneSuite):
     backbone = "mvt:custom"
     options = {
         "width": 24,
-        "heads": [1, 2],
-        "ratios": [2.0, 1.5],
+        "block_heads": [1, 2],
+        "block_ratios": [2.0, 1.5],
         "se": "input",
         "window": 3,
         "aggregate": [1],

@@ -32,7 +32,7 @@ def test_plugins_speaks_json(middle, install):
             "entry_point": "core",
             "name": name,
         }
-        for name in ("plain", "crossvit")
+        for name in ("plain", "crossvit", "mvt", "elastic")
     ]
     (broken,) = found["broken"]
     assert broken == {

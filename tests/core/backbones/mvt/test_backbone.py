@@ -14,7 +14,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.testing.backbone_case import BackboneCase, tensors
 
-PLAIN: dict[str, Option] = {"width": 48, "heads": [2, 1, 2], "ratios": [2.0, 1.5, 2.0]}
+PLAIN: dict[str, Option] = {"width": 48, "block_heads": [2, 1, 2], "block_ratios": [2.0, 1.5, 2.0]}
 WINDOWS: dict[str, Option] = {**PLAIN, "window": 3, "aggregate": [0, 2], "se": "input"}
 CANVAS = (80, 112)
 
@@ -56,7 +56,7 @@ def test_isolated_groups_change_no_bit_of_map_and_others(options: dict[str, Opti
 
 @torch.no_grad()
 def test_windows_see_a_joint_group_and_no_other_window() -> None:
-    backbone, canvas = make({**PLAIN, "window": 3, "heads": [0, 0, 2], "se": "none"}), images(1)
+    backbone, canvas = make({**PLAIN, "window": 3, "block_heads": [0, 0, 2], "se": "none"}), images(1)
     block = backbone.blocks()[2]
     for look in (block.look, block.look_inside):
         torch.nn.init.zeros_(look.conv.weight)
@@ -104,7 +104,7 @@ def test_recomputed_blocks_count_each_batch_once() -> None:
 
 @torch.no_grad()
 def test_a_block_that_is_absent_passes_tokens_on() -> None:
-    backbone = make({**PLAIN, "heads": [2, 0, 2]})
+    backbone = make({**PLAIN, "block_heads": [2, 0, 2]})
     known = backbone.context(images(), (1, 2))
     assert torch.equal(known[1], known[2])
     assert [sum(1 for _ in block.parameters()) > 0 for block in backbone.blocks()] == [True, False, True]
@@ -129,9 +129,9 @@ def test_heads_for_tasks_fit_the_width_that_tasks_see() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": [3]}, "heads are those of 1 blocks, and ratios of 12"),
-        ({"heads": [0] * 12}, "heads are numbers from 0, and one block at least has some"),
-        ({"ratios": [0.001] * 12}, "a ratio of 0.001 leaves no hidden width"),
+        ({"block_heads": [3]}, "block_heads are those of 1 blocks, block_ratios of 12"),
+        ({"block_heads": [0] * 12}, "block_heads are numbers from 0, and one block at least has some"),
+        ({"block_ratios": [0.001] * 12}, "a ratio of 0.001 leaves no hidden width"),
         ({"aggregate": [12]}, r"aggregate is \[12\]; give blocks that are there \(0 to 11\) once each"),
         ({"token_width": 100}, "a token_width of 100 is less than the width, 192"),
         ({"se": "both"}, "'attention', 'input' or 'none'"),

@@ -14,7 +14,7 @@ from support import mvt_reference
 from support.mvt_reference import released
 
 WIDTH, HEADS, RATIOS = 40, [1, 2, 2], [3.0, 3.5, 4.0]
-OPTIONS = {"width": WIDTH, "heads": HEADS, "ratios": RATIOS}
+OPTIONS = {"width": WIDTH, "block_heads": HEADS, "block_ratios": RATIOS}
 SLOW = pytest.mark.slow
 WINDOWS = {"window": 3, "aggregate": [1]}
 
@@ -58,7 +58,7 @@ def test_the_map_is_that_of_the_reference(se: str, window: int, tmp_path: Path) 
 @torch.no_grad()
 def test_each_tier_takes_its_file(tier: str, task: str, tmp_path: Path) -> None:
     own, window = MODELS[tier], 14 if task == "det" else 0
-    heads, ratios = list(own.heads), list(own.ratios)
+    heads, ratios = list(own.block_heads), list(own.block_ratios)
     weights = released(own.width, heads, ratios, side=4, window=window, task=task)
     single = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     odd = [i for i in range(len(heads)) if i % 2]
@@ -107,7 +107,7 @@ def test_blocks_that_aggregate_are_drawn_where_a_file_has_none(tmp_path: Path) -
 def test_other_shapes_and_no_files_are_refused(tmp_path: Path) -> None:
     path = written(released(WIDTH, HEADS, RATIOS, side=5), tmp_path)
     with pytest.raises(CheckpointError, match=r"layers\.0\.fc1\.\w+ is .* instead of"):
-        create_backbone("mvt:custom", (80, 80), path, {**OPTIONS, "ratios": [4.0, 3.5, 4.0]})
+        create_backbone("mvt:custom", (80, 80), path, {**OPTIONS, "block_ratios": [4.0, 3.5, 4.0]})
     with pytest.raises(ConfigError, match=r"there is no such file; check model\.pretrained"):
         create_backbone("mvt:custom", (80, 80), tmp_path / "none.pth", OPTIONS)
     with pytest.raises(ConfigError, match="no address gives its weights to a program"):

@@ -122,9 +122,9 @@ def _check_backbone_alone(source: Source) -> None:
     if is_released(source.tensors):
         heads = " and ".join(heads_beside(source.tensors)) or "no head"
         raise CheckpointError(
-            f"source {source.where}: this is a network of ViT-MVT with {heads}, and no task of mtvit has such "
-            "a head; train one on its backbone: set model.backbone to mvt:tiny, mvt:small or mvt:base, and "
-            "model.pretrained to this file."
+            f"source {source.where}: this is a network of ViT-MVT with {heads}, and no task of mtvit has "
+            "such a head; train one on its backbone: set model.backbone to mvt:tiny, mvt:small or mvt:base, "
+            "and model.pretrained to this file."
         )
 
 

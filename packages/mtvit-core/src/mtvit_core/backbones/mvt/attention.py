@@ -84,7 +84,7 @@ class MapAttention(nn.Module):
         (_, keys, values), own = self._by_head(mapped), self._by_head(asked)
         keys, values = (torch.cat(pair, 2) for pair in ((keys, own[1]), (values, own[2])))
         read = _joined(attend(own[0], keys, values, layout, masks))
-        return [seen, *read.split([part.shape[1] for part in parts], 1)]
+        return [seen, *torch.split(read, [part.shape[1] for part in parts], 1)]
 
     def _within_windows(
         self, mapped: Float[Tensor, "B N E3"], joint: Float[Tensor, "B J E3"], place: Place

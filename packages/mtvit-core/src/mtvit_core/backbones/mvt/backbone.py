@@ -46,7 +46,7 @@ class MvtBackbone(Backbone):
             options: Options as given, kept for checkpoints.
             own: The same with those of the model by that name.
         """
-        spec = BackboneSpec(own.seen_width, len(own.heads), (PATCH, PATCH), canvas, own.seen_heads)
+        spec = BackboneSpec(own.seen_width, len(own.block_heads), (PATCH, PATCH), canvas, own.seen_heads)
         super().__init__(name, options, spec, _MEAN, _STD)
         self.own = own
         count = spec.grid[0] * spec.grid[1]
@@ -54,7 +54,7 @@ class MvtBackbone(Backbone):
         self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, count, own.width), std=0.02))
         self.layers = nn.ModuleList(
             MvtBlock(own, i, self._window(spec.grid)) if heads else Absent()
-            for i, heads in enumerate(own.heads)
+            for i, heads in enumerate(own.block_heads)
         )
         self.norm = nn.LayerNorm(own.width, eps=own.norm_eps)
         self.apply(_start)
@@ -131,7 +131,7 @@ class MvtBackbone(Backbone):
             return run(*arguments)
 
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), _keeping_statistics(self.layers)
+            return nullcontext(), _keeping_statistics(self)
 
         found: Tensor = checkpoint(run, *arguments, use_reentrant=False, context_fn=contexts)
         return found
@@ -160,15 +160,15 @@ def _start(module: nn.Module) -> None:
 
 
 @contextmanager
-def _keeping_statistics(layers: nn.ModuleList) -> Iterator[None]:
-    """Let batch norms run as in training, and leave their running statistics alone."""
-    norms = [module for module in layers.modules() if isinstance(module, nn.BatchNorm2d)]
-    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum, count in kept:
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(count)
+def _keeping_statistics(backbone: MvtBackbone) -> Iterator[None]:
+    """A context in which blocks are recomputed: batch norms do not count the same batch again."""
+    norms = [module for module in backbone.layers.modules() if isinstance(module, nn.BatchNorm2d)]
+    with backbone.recomputing():
+        kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+        try:
+            yield
+        finally:
+            for norm, momentum, count in kept:
+                norm.momentum, norm.num_batches_tracked = momentum, count

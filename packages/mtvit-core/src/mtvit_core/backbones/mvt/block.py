@@ -44,7 +44,7 @@ class MvtBlock(nn.Module):
             window: Rows and columns of patches that the table of relative positions is for.
         """
         super().__init__()
-        width, heads, hidden = options.width, options.heads[index], options.hidden(index)
+        width, heads, hidden = options.width, options.block_heads[index], options.hidden(index)
         self.se: Literal["attention", "input", "none"] = options.se
         self.look = Local(width)
         self.norm1 = nn.LayerNorm(width, eps=options.norm_eps)
@@ -75,7 +75,7 @@ class MvtBlock(nn.Module):
             place: Where patches stand.
         """
         # A product of rows that others stand between is made in another way, which rounds otherwise.
-        parts = tokens.split([layout.context, *_together(layout)], 1)
+        parts = torch.split(tokens, [layout.context, *_together(layout)], 1)
         patches, *queries = (part.contiguous() for part in parts)
         patches, wanted = self.look(patches, place.grid), first < layout.context
         normed, *asking = (self.norm1(part) for part in (patches, *queries))
@@ -93,7 +93,9 @@ class MvtBlock(nn.Module):
         x = x + mixed
         hidden = self.look_inside(self.fc1(self.norm2(x)), place.grid)
         x = x + self.fc2(F.gelu(hidden)) * drops[1]
-        return x if self.aggregate is None else self.aggregate(x, place.grid)
+        if self.aggregate is not None:
+            x = self.aggregate(x, place.grid)
+        return x
 
     def _queries(self, x: Tensor, attended: Tensor, drops: Pair) -> Tensor:
         x = x + self.proj(attended) * drops[0]

@@ -19,10 +19,10 @@ class MvtOptions(BaseModel):
 
     Attributes:
         width: Token width C.
-        heads: Attention heads of each block, as many numbers as there are blocks; 0: the block is absent, and
-            tokens pass as they are.
-        ratios: Hidden width of each block's feed-forward part over the token width; any number, where the block
-            is absent.
+        block_heads: Attention heads of each block, as many numbers as there are blocks; 0: the block is
+            absent, and tokens pass as they are.
+        block_ratios: Hidden width of each block's feed-forward part over the token width; of a block that is
+            absent, any number.
         se: What gates the channels of the attention output: ``attention``: its own mean over the map (as
             ViT-MVT is coded). ``input``: the mean of what attention was given (as it is drawn). ``none``.
         window: Side in patches of the windows in which patches attend; 0: the whole map is one window.
@@ -35,8 +35,8 @@ class MvtOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     width: int = Field(192, ge=SQUEEZE)
-    heads: tuple[int, ...] = (3,) * 12
-    ratios: tuple[float, ...] = (4.0,) * 12
+    block_heads: tuple[int, ...] = (3,) * 12
+    block_ratios: tuple[float, ...] = (4.0,) * 12
     se: Literal["attention", "input", "none"] = "attention"
     window: int = Field(0, ge=0)
     aggregate: tuple[int, ...] = ()
@@ -46,20 +46,21 @@ class MvtOptions(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "MvtOptions":
-        depth = len(self.heads)
-        if depth != len(self.ratios):
-            raise ValueError(f"heads are those of {depth} blocks, and ratios of {len(self.ratios)}")
-        if not any(self.heads) or min(self.heads) < 0:
-            raise ValueError("heads are numbers from 0, and one block at least has some")
-        there = [ratio for heads, ratio in zip(self.heads, self.ratios, strict=True) if heads]
+        depth = len(self.block_heads)
+        if depth != len(self.block_ratios):
+            raise ValueError(
+                f"block_heads are those of {depth} blocks, block_ratios of {len(self.block_ratios)}"
+            )
+        if not any(self.block_heads) or min(self.block_heads) < 0:
+            raise ValueError("block_heads are numbers from 0, and one block at least has some")
+        there = [ratio for heads, ratio in zip(self.block_heads, self.block_ratios, strict=True) if heads]
         low = [ratio for ratio in there if not 1 <= ratio * self.width < math.inf]
         if low:
             raise ValueError(f"a ratio of {low[0]} leaves no hidden width; give finite numbers above 0")
-        odd = [block for block in self.aggregate if block not in range(depth) or not self.heads[block]]
+        odd = [block for block in self.aggregate if block not in range(depth) or not self.block_heads[block]]
         if odd or len(set(self.aggregate)) != len(self.aggregate):
-            raise ValueError(
-                f"aggregate is {list(self.aggregate)}; give blocks that are there (0 to {depth - 1}) once each"
-            )
+            given = list(self.aggregate)
+            raise ValueError(f"aggregate is {given}; give blocks that are there (0 to {depth - 1}) once each")
         if 0 < self.token_width < self.width:
             raise ValueError(f"a token_width of {self.token_width} is less than the width, {self.width}")
         return self
@@ -77,12 +78,12 @@ class MvtOptions(BaseModel):
 
     def hidden(self, block: int) -> int:
         """Hidden width of a block's feed-forward part."""
-        return int(self.width * self.ratios[block])
+        return int(self.width * self.block_ratios[block])
 
 
 def _published(width: int, heads: tuple[int, ...], ratios: tuple[float, ...]) -> MvtOptions:
     # The released networks were trained with torch's epsilon, not with that of the network they are cut from.
-    return MvtOptions(width=width, heads=heads, ratios=ratios, norm_eps=1e-5, drop_path_rate=0.1)
+    return MvtOptions(width=width, block_heads=heads, block_ratios=ratios, norm_eps=1e-5, drop_path_rate=0.1)
 
 
 #: Options of each model by name.
