@@ -95,9 +95,8 @@ class MapAttention(nn.Module):
         table = relative.resized(self.table, self.window, place.window)
         bias = table[place.offsets].permute(2, 0, 1).to(q.dtype)
         if joint.shape[1]:
-            _, joint_k, joint_v = (
-                part.repeat_interleave(len(q) // len(joint), 0) for part in self._by_head(joint)
-            )
+            windows_each = windows.count(place.window, place.grid)
+            _, joint_k, joint_v = (part.repeat_interleave(windows_each, 0) for part in self._by_head(joint))
             k, v = torch.cat([k, joint_k], 2), torch.cat([v, joint_v], 2)
             bias = F.pad(bias, (0, joint.shape[1]))
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])

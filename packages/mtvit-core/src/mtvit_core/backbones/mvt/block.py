@@ -25,7 +25,7 @@ from mtvit_core.backbones.mvt.attention import MapAttention, Place
 from mtvit_core.backbones.mvt.maps import Aggregate, Gate, Local
 from mtvit_core.backbones.mvt.options import HEAD, MvtOptions
 
-Pair = tuple[Tensor, Tensor]
+Pair = tuple[Tensor | None, Tensor | None]
 
 
 class MvtBlock(nn.Module):
@@ -87,24 +87,30 @@ class MvtBlock(nn.Module):
         return torch.cat(found, 1)
 
     def _map(self, x: Tensor, normed: Tensor, attended: Tensor, drops: Pair, place: Place) -> Tensor:
-        mixed = self.proj(attended) * drops[0]
+        mixed = _dropped(self.proj(attended), drops[0])
         if self.gate is not None:
             mixed = mixed * self.gate(mixed if self.se == "attention" else normed)
         x = x + mixed
         hidden = self.look_inside(self.fc1(self.norm2(x)), place.grid)
-        x = x + self.fc2(F.gelu(hidden)) * drops[1]
+        x = x + _dropped(self.fc2(F.gelu(hidden)), drops[1])
         if self.aggregate is not None:
             x = self.aggregate(x, place.grid)
         return x
 
     def _queries(self, x: Tensor, attended: Tensor, drops: Pair) -> Tensor:
-        x = x + self.proj(attended) * drops[0]
-        return x + self.fc2(F.gelu(self.fc1(self.norm2(x)))) * drops[1]
+        x = x + _dropped(self.proj(attended), drops[0])
+        return x + _dropped(self.fc2(F.gelu(self.fc1(self.norm2(x)))), drops[1])
 
-    def _draw(self, tokens: Float[Tensor, "B S C"]) -> Float[Tensor, "B 1 1"]:
-        """Of which images a branch is dropped: the same for map and queries."""
-        kept: Tensor = self.drop(tokens.new_ones(len(tokens), 1, 1))
+    def _draw(self, tokens: Float[Tensor, "B S C"]) -> Float[Tensor, "B 1 1"] | None:
+        """By what a branch of each image is multiplied, the same for map and queries; None for nothing."""
+        if not (self.training and self.drop.drop_prob):
+            return None
+        kept: Tensor = self.drop(tokens.new_ones(tokens.shape[0], 1, 1))
         return kept
+
+
+def _dropped(branch: Float[Tensor, "B S C"], kept: Tensor | None) -> Float[Tensor, "B S C"]:
+    return branch if kept is None else branch * kept
 
 
 def _together(layout: Layout) -> list[int]:

@@ -7,6 +7,12 @@ from torch import Tensor
 Grid = tuple[int, int]
 
 
+def count(window: Grid, grid: Grid) -> int:
+    """Return how many windows a map is cut into."""
+    down, across = (-(-side // part) for side, part in zip(grid, window, strict=True))
+    return down * across
+
+
 def cut(
     maps: Float[Tensor, "B h w C"], window: Grid, filling: Float[Tensor, " C"]
 ) -> Float[Tensor, "windows n C"]:
@@ -17,7 +23,7 @@ def cut(
         window: Rows and columns of a window.
         filling: What stands below and right of the map, where it does not fill the last windows.
     """
-    images, width = len(maps), maps.shape[3]
+    images, width = maps.shape[0], maps.shape[3]
     for axis, side in enumerate(window, 1):
         lacking = -maps.shape[axis] % side
         if lacking:
