@@ -36,6 +36,7 @@ from mtvit_train.distributed.ranks import joined
 from mtvit_train.engine.course import Course
 from mtvit_train.engine.meter import Report
 from mtvit_train.engine.trainer import Trainer
+from mtvit_train.optim.gate_course import gate_course
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.weighting.fixed import make_weighting
 
@@ -56,6 +57,12 @@ LEARNED = {
 #: The same without a choice that rounding can turn: with a teacher and four processes, step 19 of 50 took
 #: another one of 64 uncertain points for one mask, 3.8e-4 of the loss.
 UNIFORM = {**LEARNED, "seg": {**LEARNED["seg"], "importance": 0.0}}
+#: Tasks that may own layers, and are about to.
+BRANCHED = {
+    **MODEL,
+    "backbone": "branched:vit_tiny_patch16_224",
+    "options": {**MODEL["options"], "tasks": "det,seg,pose", "shared_blocks": 1},
+}
 Change = Callable[[Annotations], Annotations]
 
 
@@ -124,6 +131,10 @@ CASES: dict[str, Case] = {
     ),
     "two passes": Case(second=having("boxes"), train={"accumulate": 2}),
     "two passes, learned queries": Case(LEARNED, train={"accumulate": 2}),
+    "learned gates": Case(first=having("boxes"), model=BRANCHED),
+    "learned gates, two passes, checkpointing": Case(
+        second=having("boxes", "masks"), train={"accumulate": 2, "checkpointing": True}, model=BRANCHED
+    ),
     "a teacher, one half labelled, two passes": Case(second=having(), train={"accumulate": 2}, taught=True),
     "a teacher, learned queries, one half labelled": Case(UNIFORM, second=having(), taught=True),
     "FSDP, a teacher, one half labelled": Case(second=having(), train={"parallel": "fsdp"}, taught=True),
@@ -141,12 +152,16 @@ def make_trainer(case: Case, data: Path, steps: int) -> Trainer:
         **case.train,
     }
     settings = {"plugins": tuple(case.tasks), "model": case.model, "tasks": case.tasks, "train": train}
+    settings |= {"sharing": {"budget": 1.2, "noise": 0.1}} if case.model is BRANCHED else {}
     config = RunConfig(data=str(data), **settings)
     packed = read_data(config, data).train
     model = make_model(config, packed.categories)
     split = make_split(config, model, packed, training=True)
     teacher = make_teacher(config, packed.categories) if case.taught else None
-    return Trainer(model, split, config.train, make_weighting(config, task_names(config)), teacher)
+    gates = gate_course(model.backbone, config, list(case.tasks))
+    return Trainer(
+        model, split, config.train, make_weighting(config, task_names(config)), teacher, None, gates
+    )
 
 
 def make_teacher(config: RunConfig, categories: Categories) -> Teacher:

@@ -25,6 +25,13 @@ class TestPositionsBetween(BackboneSuite):
     options = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "positions_between": True}
 
 
+class TestBranchedShared(BackboneSuite):
+    """Every task shares every layer."""
+
+    backbone = "branched:vit_tiny_patch16_224"
+    options = {**TestViT.options, "tasks": "a,b", "gates": "shared"}
+
+
 class TestCrossViT(BackboneSuite):
     """Two branches whose class tokens exchange; tasks read the large patches."""
 

@@ -22,6 +22,7 @@ QUICK = (
     "Muon, checkpointing",
     "a data set that the batch does not divide",
     "a teacher, one half labelled, two passes",
+    "learned gates, two passes, checkpointing",
 )
 
 

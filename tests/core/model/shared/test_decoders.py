@@ -30,7 +30,7 @@ def test_tasks_that_ask_for_the_same_share_one() -> None:
     model = model_of(depth={}, normals={}, edges=WIDE)
     assert set(model.decoders) == {"fuse_64_4", "fuse_16_4"}
     assert model.decoders.readers == {"depth": "fuse_64_4", "normals": "fuse_64_4", "edges": "fuse_16_4"}
-    assert model.decoders.depths == (1, 2, 3)
+    assert model.decoders.depths([task.name for task in model.task_list]) == (1, 2, 3)
 
 
 def test_a_shared_decoder_runs_once_in_a_pass() -> None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mtvit_core.backbones.features import Features
-from mtvit_core.backbones.known_context import KnownContext
+from mtvit_core.backbones.known_context import NOTHING_KNOWN, KnownContext
+from mtvit_core.backbones.request import Request
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ConfigError, MtvitError
 
@@ -146,6 +147,37 @@ class Backbone(nn.Module, ABC):
             ShapeError: the patch size does not divide the image.
         """
 
+    def passes(self, tasks: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        """Return which tasks one pass answers; by default all. A family may give tasks weights of their own.
+
+        Args:
+            tasks: Names of the tasks of a view; there may be none.
+        """
+        return (tuple(tasks),)
+
+    def forward_passes(
+        self,
+        images: UInt8[Tensor, "B 3 H W"],
+        requests: Sequence[Request],
+        known: KnownContext = NOTHING_KNOWN,
+    ) -> list[Features]:
+        """Run the passes that ``passes`` names.
+
+        Args:
+            images: As for ``forward``.
+            requests: What each pass is asked for.
+            known: Context as for ``forward_known``; the images are then not looked at.
+        """
+        canvas = (int(images.shape[-2]), int(images.shape[-1]))
+        found = []
+        for r in requests:
+            asked: dict[str, Any] = {"depths": r.depths} if r.depths else {}  # which not every family takes
+            rest = (r.groups, r.maskers, r.patches, r.proposals)
+            found.append(
+                self.forward_known(known, canvas, *rest, **asked) if known else self(images, *rest, **asked)
+            )
+        return found
+
     @abstractmethod
     def blocks(self) -> Sequence[nn.Module]:
         """Return the blocks in the order in which they are run; each owns all weights of its depth."""
@@ -228,6 +260,14 @@ class Backbone(nn.Module, ABC):
             parameter: Its name in ``named_parameters()`` of the backbone.
         """
         return self.get_parameter(parameter).ndim >= 2
+
+    def own_rate(self, parameter: str) -> float | None:
+        """Return the rate of a weight as a factor on that of the heads; None: it follows from its depth.
+
+        Args:
+            parameter: Its name in ``named_parameters()`` of the backbone.
+        """
+        return None
 
     def parts_of(self, tensor: str) -> int:
         """Return how many equal parts the first axis of a tensor packs: 3 for fused queries, keys and values.

@@ -11,7 +11,6 @@ read, by sources too, is filled up with zeros.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -22,22 +21,12 @@ from mtvit_core.backbones.attention import Layout
 from mtvit_core.backbones.features import Features, LayerFeatures
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.known_context import KnownContext
+from mtvit_core.backbones.request import Request as Request
 from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
 
 #: Runs one block: its index, tokens B S D of context and groups, where each group is (``attend`` follows
 #: it), masks B Q N by group, and the index of the first token that is wanted; returns those from there on.
 RunBlock = Callable[[int, Tensor, Layout, Mapping[str, Tensor], int], Float[Tensor, "B rest D"]]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a pass is asked for beside its images; the other arguments of ``Backbone.forward``."""
-
-    groups: Sequence[TokenGroup]
-    maskers: Mapping[str, QueryMasker]
-    patches: bool
-    proposals: bool
-    depths: Sequence[int] = ()
 
 
 def through_blocks(
@@ -102,6 +91,7 @@ def known_context(
     depths: Sequence[int],
     run: RunBlock,
     tables: Sequence[Float[Tensor, "1 S D"] | None] = (),
+    first: int = 0,
 ) -> dict[int, Tensor]:
     """Run blocks on the context alone, and return it at the input of some of them.
 
@@ -111,10 +101,11 @@ def known_context(
         depths: Blocks at whose input it is wanted, in any order.
         run: As for ``through_blocks``.
         tables: The same.
+        first: Block at whose input the context given is.
     """
     layout = _Tokens.at(context, grid, context.shape[2]).layout
     found: dict[int, Tensor] = {}
-    for i in range(max(depths) + 1):
+    for i in range(first, max(depths) + 1):
         if i in depths:
             found[i] = context
         if i < max(depths):

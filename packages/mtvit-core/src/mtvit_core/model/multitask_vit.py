@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.known_context import NOTHING_KNOWN, KnownContext, known_depths
-from mtvit_core.backbones.tokens import TokenGroup
+from mtvit_core.backbones.request import Request
+from mtvit_core.errors import ConfigError
 from mtvit_core.inference.finite import blaming_weights
 from mtvit_core.inference.predicting import Predicting
 from mtvit_core.losses.matching import match_all
@@ -21,12 +22,12 @@ from mtvit_core.model.assembly import (
     check_group_names,
     check_tasks,
     check_weights,
-    maskers_of,
 )
 from mtvit_core.model.hub.card import About
 from mtvit_core.model.hub.push import push
 from mtvit_core.model.modes import evaluating
 from mtvit_core.model.shared.decoders import Decoders
+from mtvit_core.model.sharing.passes import check_together, request_of
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories
 from mtvit_core.structures.crops import CropRule
@@ -34,7 +35,7 @@ from mtvit_core.structures.framing import Framing, Letterbox
 from mtvit_core.structures.image_inputs import check_canvases
 from mtvit_core.tasks.contract import own_terms, reading
 from mtvit_core.tasks.instance_group import InstanceGroup, Queries
-from mtvit_core.tasks.task import Task, View
+from mtvit_core.tasks.task import AnyTask, Task, View
 
 NO_LESSONS: Mapping[str, Any] = {}
 
@@ -89,6 +90,7 @@ class MultiTaskViT(Predicting, nn.Module):
         self.framing: Framing = framing or self.letterbox
         specs = {view: replace(backbone.spec, canvas=canvas) for view, canvas in self.canvases.items()}
         self.instance_group = InstanceGroup.of(queries, self.of_view("image"), backbone.spec)
+        check_together(self.instance_group, backbone, [t.name for t in self.of_view("image")])
         modules = {t.name: TaskModules(t, specs[t.view], self.shares(t.name)) for t in tasks}
         self.tasks = nn.ModuleDict(modules)
         self.decoders = Decoders(self.of_view("image"), backbone.spec)
@@ -147,36 +149,40 @@ class MultiTaskViT(Predicting, nn.Module):
         proposals: bool = True,
         known: KnownContext = NOTHING_KNOWN,
     ) -> Features:
-        """Run the backbone once with the token groups of every task of this view."""
-        groups, read = self.groups_of(view), self._reads_patches(view)
-        maskers = maskers_of([self.modules_of(task.name) for task in self.of_view(view)])
-        asked = self._asked(view)
-        if known:
-            canvas = (int(images.shape[-2]), int(images.shape[-1]))
-            here = {depth: tokens.to(self.device) for depth, tokens in known.items()}
-            return self.backbone.forward_known(here, canvas, groups, maskers, read, proposals, **asked)
-        return self.backbone(images.to(self.device), groups, maskers, read, proposals, **asked)  # type: ignore[no-any-return]  # modules are untyped callables
+        """Run the backbone once with the token groups of every task of this view.
 
-    def groups_of(self, view: View) -> list[TokenGroup]:
-        """Return the token groups of every task of a view."""
-        shared = self.instance_group
-        groups = [shared.group] if shared is not None and view == "image" else []
-        return [*groups, *(g for task in self.of_view(view) for g in self.modules_of(task.name).groups)]
+        Raises:
+            ConfigError: tasks own layers of the backbone, so that no single pass answers them all.
+        """
+        found = self._seen(images, view, proposals, known)
+        if len(found) > 1:
+            names = ", ".join(" + ".join(task.name for task in tasks) for tasks, _ in found)
+            raise ConfigError(
+                f"features: {len(found)} passes answer the tasks of this model, for {names}, as they own "
+                "layers of the backbone; call the model itself, or load one task."
+            )
+        return found[0][1]
 
-    def _reads_patches(self, view: View) -> bool:
-        tasks = self.of_view(view)
-        return not tasks or any(task.reads_patches for task in tasks)
+    def _seen(
+        self, images: Tensor, view: View, proposals: bool, known: KnownContext
+    ) -> list[tuple[list[AnyTask], Features]]:
+        """Return what each pass gives, and the tasks that it answers."""
+        tasks = {task.name: task for task in self.of_view(view)}
+        passes = [[tasks[name] for name in names] for names in self.backbone.passes(list(tasks))]
+        requests = [self._request(together, view, proposals) for together in passes]
+        shown = images if known else images.to(self.device)
+        here = {depth: tokens.to(self.device) for depth, tokens in known.items()}
+        features = self.backbone.forward_passes(shown, requests, here)
+        return list(zip(passes, features, strict=True))
 
-    def _asked(self, view: View) -> dict[str, tuple[int, ...]]:
-        """What a pass is asked for beside what every family gives."""
-        depths = self.decoders.depths if view == "image" else ()
-        return {"depths": depths} if depths else {}
+    def _request(self, tasks: Sequence[AnyTask], view: View, proposals: bool = True) -> Request:
+        return request_of(tasks, self.modules_of, self.instance_group, self.decoders, view, proposals)
 
     def known_depths(self, view: View, frozen: int) -> tuple[int, ...]:
         """Return where the context of a view is to be known if so many of the first blocks are frozen."""
-        groups, read = self.groups_of(view), self._reads_patches(view)
-        inner = self._asked(view).get("depths", ())
-        return known_depths(groups, self.backbone.spec.depth, frozen, read, inner)
+        request = self._request(self.of_view(view), view)
+        depth = self.backbone.spec.depth
+        return known_depths(request.groups, depth, frozen, request.patches, request.depths)
 
     def forward(
         self,
@@ -200,16 +206,16 @@ class MultiTaskViT(Predicting, nn.Module):
         """
         check_canvases(images)
         shown = view or (self.views[0] if self.views else "image")
-        features = self.features(images, shown, proposals, known)
-        decoded = self.decoders(features) if shown == "image" else {}
         predictions: dict[str, Any] = {}
-        for task in self.of_view(shown):
-            group = self.instance_group if self.shares(task.name) else None
-            seen = features if group is None else group.seen_by(task.name, features)
-            seen = self.decoders.seen_by(task.name, seen, decoded)
-            with reading(task, seen) as shown_to_head:
-                predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
-        return predictions
+        for tasks, features in self._seen(images, shown, proposals, known):
+            decoded = self.decoders(features, [t.name for t in tasks]) if shown == "image" else {}
+            for task in tasks:
+                group = self.instance_group if self.shares(task.name) else None
+                seen = features if group is None else group.seen_by(task.name, features)
+                seen = self.decoders.seen_by(task.name, seen, decoded)
+                with reading(task, seen) as shown_to_head:
+                    predictions[task.name] = self.modules_of(task.name).head(shown_to_head)
+        return {task.name: predictions[task.name] for task in self.of_view(shown)}
 
     def answering(self) -> AbstractContextManager[None]:
         """Return a context of evaluation without gradients; every module is back in its mode afterwards."""

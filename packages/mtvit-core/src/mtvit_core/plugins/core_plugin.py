@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtvit_backbones() -> "list[type[BackboneFamily]]":
-    """Return the plain ViTs of timm, the ViTs of two branches, those of ViT-MVT, and supernets."""
+    """Return plain ViTs, two branches, ViT-MVT, supernets, and backbones whose tasks may own layers."""
+    from mtvit_core.backbones.branched.family import BranchedFamily
     from mtvit_core.backbones.crossvit.family import CrossFamily
     from mtvit_core.backbones.elastic.family import ElasticFamily
     from mtvit_core.backbones.mvt.family import MvtFamily
     from mtvit_core.backbones.plain.family import PlainFamily
 
-    return [PlainFamily, CrossFamily, MvtFamily, ElasticFamily]
+    return [PlainFamily, CrossFamily, MvtFamily, ElasticFamily, BranchedFamily]

@@ -19,7 +19,7 @@ from mtvit_train.data.formats.plugin_reader import read_with
 from mtvit_train.data.layouts.layout import TOOLS, find_layout
 from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite, unite_images
 from mtvit_train.data.merging.concatenation import pool
-from mtvit_train.data.merging.fit_to_model import fit, keep_labels, notes_of_keypoints
+from mtvit_train.data.merging.fit_to_model import fit, keep_labels, labels_objects, notes_of_keypoints
 from mtvit_train.data.merging.stated_keypoints import notes_of_mirrors, stated, with_every_sigma
 from mtvit_train.data.merging.table import DataTable
 from mtvit_train.data.packed import PackedAnnotations
@@ -153,8 +153,10 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
             _check_same_categories(train, val, Path(table.path))
         read[table.title] = train, val
     own = {name: train.categories for name, (train, _) in read.items()}
+    listed = {name: own[name] for name, (train, _) in read.items() if labels_objects(train)} or own
     if known is None:
-        every, said = with_every_sigma(unite(own, config.merge))
+        united = replace(unite(listed, config.merge), images=unite_images(own, config.merge))
+        every, said = with_every_sigma(united)
     else:
         every, said = _with_images(known, unite_images(own, config.merge)), ()
     trains, vals, notes = [], [], [*notes_of_mirrors(every), *said]
@@ -166,8 +168,9 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
         trains.append(_named(fit(train, every, config.merge, where), name))
         if val is not None:
             vals.append(_named(fit(val, every, config.merge, where), name))
-        notes += notes_of_ids(own[name], every, config.merge, where)
-        notes += notes_of_keypoints(own[name], every, config.merge, where)
+        if name in listed:
+            notes += notes_of_ids(own[name], every, config.merge, where)
+            notes += notes_of_keypoints(own[name], every, config.merge, where)
     return RunData(pool(trains), pool(vals), tuple(notes))
 
 

@@ -14,6 +14,7 @@ from mtvit_train.config.caching import CacheConfig
 from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.evaluation import EvaluationConfig
 from mtvit_train.config.recording import RecordsConfig
+from mtvit_train.config.sharing import SharingConfig
 from mtvit_train.config.supernet import SupernetConfig
 from mtvit_train.data.formats.coco import CocoConfig
 from mtvit_train.data.merging.categories import Merge
@@ -193,6 +194,7 @@ class RunConfig(Table):
         distill: A teacher to learn from.
         supernet: How a supernet is trained.
         cache: What frozen blocks say of images, kept in files.
+        sharing: How gates are learned that decide which layers tasks share.
         tasks: Settings of each task, by name; see the task's own documentation.
         readers: Settings of plugins' readers, by name.
         transforms: Transforms of plugins to apply to training samples, in this order, and their settings.
@@ -215,6 +217,7 @@ class RunConfig(Table):
     distill: DistillConfig = DistillConfig()
     supernet: SupernetConfig = SupernetConfig()
     cache: CacheConfig = CacheConfig()
+    sharing: SharingConfig = SharingConfig()
     tasks: dict[str, dict[str, Any]] = {}
     readers: dict[str, dict[str, Any]] = {}
     transforms: dict[str, dict[str, Any]] = {}

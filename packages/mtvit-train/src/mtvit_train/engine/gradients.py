@@ -23,6 +23,7 @@ from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.tasks.task import View
 from mtvit_train.distributed.ranks import Ranks, mean_over_ranks
 from mtvit_train.engine.sandwich import Sandwich
+from mtvit_train.optim.gate_course import GateCourse
 from mtvit_train.pretraining.pretext import Pretext
 
 # Keeps the streams of random numbers of passes apart from those for order, augmentation and transforms.
@@ -60,6 +61,7 @@ class Objective(nn.Module):
         weighting: Weighting[Any],
         teacher: Lecturer | None = None,
         sandwich: Sandwich | None = None,
+        gates: GateCourse | None = None,
     ) -> None:
         """Keep what there is.
 
@@ -68,9 +70,11 @@ class Objective(nn.Module):
             weighting: The same.
             teacher: What the model learns from too; it stays as it is.
             sandwich: The networks of each update, where the model is a supernet.
+            gates: How gates of the backbone are learned, which may cost something.
         """
         super().__init__()
-        self.model, self.weighting, self.teacher, self.sandwich = model, weighting, teacher, sandwich
+        self.model, self.weighting, self.teacher = model, weighting, teacher
+        self.sandwich, self.gates = sandwich, gates
         # Never used: torch remarks on a search for unused parameters that finds none.
         self.unused = nn.Parameter(torch.zeros(1, device=model.device))
 
@@ -84,7 +88,8 @@ class Objective(nn.Module):
         if counting:
             return terms
         # What a shared-out module returns carries the hook of its backward pass, which a view could lose.
-        return {name: value.clone() for name, value in self.weighting(terms).items()}
+        weighed = {name: value.clone() for name, value in self.weighting(terms).items()}
+        return weighed if self.gates is None else {**weighed, **self.gates.terms()}
 
     def _losses(self, batch: Any, view: View) -> dict[str, Float[Tensor, ""]]:
         if self.sandwich is not None and not self.sandwich.runs_largest:

@@ -27,6 +27,7 @@ from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.engine.gradients import Gradients, Objective
 from mtvit_train.engine.non_finite import wild_gradients
 from mtvit_train.engine.sandwich import make_sandwich
+from mtvit_train.optim.gate_course import gate_course
 from mtvit_train.optim.param_groups import make_optimizer
 from mtvit_train.optim.precision import compute_type
 from mtvit_train.state.atomic_folder import DiskError, read_folder, write_folder
@@ -69,6 +70,8 @@ class Diverged:
         """
         set_random_state(self.random, self.model.device)
         self.model.progress(self.step / self.config.train.steps)
+        if self.gradients.objective.gates is not None:
+            self.gradients.objective.gates.begin(self.step)
         return list(self.gradients.passes_of(self.batches, self.step))
 
 
@@ -111,6 +114,7 @@ def load_diverged(folder: str | Path) -> Diverged:
     fresh = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": False})})
     start = read_start(config, task_names(config))
     model = make_model(fresh, Categories.from_json(state["categories"]), start).train()
+    gates = gate_course(model.backbone, config, [task.name for task in model.task_list])
     model.load_state_dict(state["model"])
     weighting = make_weighting(config, task_names(config)).train()
     weighting.load_state_dict(state["weighting"])
@@ -120,7 +124,7 @@ def load_diverged(folder: str | Path) -> Diverged:
     batches: dict[View, Batch] = {view: batch_of(batch) for view, batch in state["batches"].items()}
     ranks = Ranks(*state["process"])
     teacher, sandwich = open_teacher(config.distill, model), make_sandwich(config, model)
-    objective = Objective(model, weighting, teacher, sandwich)
+    objective = Objective(model, weighting, teacher, sandwich, gates)
     gradients = Gradients(objective, ranks, config.train.accumulate, config.train.seed)
     return Diverged(state["step"], config, gradients, batches, state["random"])
 

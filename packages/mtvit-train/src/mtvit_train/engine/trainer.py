@@ -25,6 +25,7 @@ from mtvit_train.engine.meter import Meter, Report, Stopwatch
 from mtvit_train.engine.non_finite import blamed, not_finite, not_updated
 from mtvit_train.engine.sandwich import Sandwich
 from mtvit_train.optim.ema import AveragedWeights
+from mtvit_train.optim.gate_course import GateCourse
 from mtvit_train.optim.param_groups import make_optimizer
 from mtvit_train.optim.precision import compute_type
 from mtvit_train.optim.schedule import rate
@@ -79,6 +80,7 @@ class Trainer(Generic[Net]):
         weighting: Weighting[Any],
         teacher: Lecturer | None = None,
         sandwich: Sandwich | None = None,
+        gates: GateCourse | None = None,
     ) -> None:
         """Put the model on its device and build the optimiser.
 
@@ -89,11 +91,11 @@ class Trainer(Generic[Net]):
             weighting: Weighs the losses of the tasks.
             teacher: What the model learns from too.
             sandwich: The networks of each update, where the model is a supernet.
+            gates: How gates of its backbone are learned.
         """
         self.config, self.ranks = config, Ranks.current()
         self.device = self.ranks.device(config.device)
-        model.to(self.device).train()
-        self.model, self.split = model, split
+        self.model, self.split = model.to(self.device).train(), split
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema, config.ema_start)
         if config.compile:  # the average is only evaluated, with batches of other sizes
@@ -101,16 +103,20 @@ class Trainer(Generic[Net]):
         self.weighting = weighting.to(self.device).train()
         if teacher is not None:
             teacher.to(self.device, self.model.backbone.precision)
-        objective = Objective(self.model, self.weighting, teacher, sandwich)
+        objective = Objective(self.model, self.weighting, teacher, sandwich, gates)
         if config.parallel == "fsdp" and self.ranks.world > 1:
             shard(objective, self.device, self.ranks)
             self.average.share_out(self.model)
         self.optimizer = make_optimizer(self.model, config, self.weighting)
         self.weighting.begin(shared_weights(self.model.backbone))
-        self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.share = self.ranks.share(config.batch_size, config.accumulate)
         self.gradients = Gradients(objective, self.ranks, config.accumulate, config.seed)
         self.meter, self.step, self.evaluated = Meter(self.device, config.workers), 0, 0
+
+    @property
+    def trained(self) -> list[Tensor]:
+        """The weights that are updated."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def run(self, course: Course, stop: StopRequest | None = None) -> None:
         """Train to the last step, from where the state stands.
@@ -228,6 +234,8 @@ class Trainer(Generic[Net]):
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         self.model.progress(self.step / config.steps)
+        if (gates := self.gradients.objective.gates) is not None:
+            gates.begin(self.step)
         self.optimizer.zero_grad()
         losses = self.gradients.fill(batches, self.step)
         total = torch.stack(list(losses.values())).sum()

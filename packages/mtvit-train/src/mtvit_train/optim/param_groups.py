@@ -47,6 +47,9 @@ def place(
     decays, above = backbone.decays(own), backbone.spec.depth + 1 - depth
     if (frozen and depth <= frozen) or frozen == backbone.spec.depth:
         return GroupKey(0.0, decays)
+    rate = backbone.own_rate(own)
+    if rate is not None:
+        return GroupKey(rate, decays)
     muon = config.optimizer == "muon" and decays and name in hidden
     return GroupKey(config.backbone_lr * config.layer_decay**above, decays, muon)
 

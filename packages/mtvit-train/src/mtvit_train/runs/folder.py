@@ -16,6 +16,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.files import whole_file
 from mtvit_core.model import checkpoint
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.sharing.shares import settled
 from mtvit_core.structures.categories import Categories
 from mtvit_train.build.data import prepare_data
 from mtvit_train.build.label_counts import Exposure
@@ -140,7 +141,7 @@ class RunFolder:
         """Record an evaluation, and save the model with what the evaluation tells.
 
         Args:
-            model: What was evaluated.
+            model: What was evaluated; gates that are learned are saved as they were.
             step: Updates made so far.
             found: What the evaluation tells.
             keep: False: an earlier model was better and stays; the metrics are recorded alone.
@@ -150,7 +151,7 @@ class RunFolder:
         """
         with writing(self.path):
             if keep:
-                checkpoint.save(model, self.file(run_files.MODEL), {"step": step})
+                checkpoint.save(settled(model), self.file(run_files.MODEL), {"step": step})
                 write_details(self.file(run_files.DETAILS), found.details)
                 write_json(self.file(run_files.METRICS), {"step": step, **found.metrics})
             self.records.add("eval", step, found.metrics)  # last: it says that the evaluation is complete

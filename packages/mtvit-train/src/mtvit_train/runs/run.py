@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from rich.console import Console
 from mtvit_core.errors import DataError
 from mtvit_core.model.checkpoint import load
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.sharing.shares import shares_of, told_sharing
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.threads import usable_cores
 from mtvit_train.build.data import read_data
@@ -37,6 +38,7 @@ from mtvit_train.engine.fsdp import check_sharding
 from mtvit_train.engine.meter import Report
 from mtvit_train.engine.sandwich import Sandwich, make_sandwich
 from mtvit_train.engine.trainer import Trainer
+from mtvit_train.optim.gate_course import GateCourse, gate_course
 from mtvit_train.recording.terminal import Display, metrics_table
 from mtvit_train.recording.trackers import require_packages
 from mtvit_train.runs.early_stopping import EarlyStopping
@@ -84,9 +86,8 @@ def _run(
         config = parts.config
         seen = exposures(config, parts.model, parts.train)
         cached = cached_split(config, parts.model, parts.train, ranks, stop, tell)
-        trainer = Trainer(
-            parts.model, cached.split, config.train, parts.weighting, parts.teacher, parts.sandwich
-        )
+        learned = parts.weighting, parts.teacher, parts.sandwich, parts.gates
+        trainer = Trainer(parts.model, cached.split, config.train, *learned)
         ranks.lead(lambda: _settle(config, folder, resume))
         if ranks.leads:
             folder.describe_data(parts.train, parts.model, seen, parts.notes)
@@ -106,11 +107,13 @@ def _run(
         folder.draw(best, parts.val, config.records)
         folder.finish(trainer.step)
     console.print(metrics_table(metrics))
-    _tell_files(folder, time.perf_counter() - started, tell)
+    _tell_end(folder, told_sharing(averaged) if ranks.leads else [], time.perf_counter() - started, tell)
     return metrics
 
 
-def _tell_files(folder: RunFolder, seconds: float, tell: Callable[[str], None]) -> None:
+def _tell_end(folder: RunFolder, lines: Sequence[str], seconds: float, tell: Callable[[str], None]) -> None:
+    for line in lines:
+        tell(line)
     tell(f"{seconds / 60:.1f} minutes. Model, metrics and pictures are in {folder.path}:")
     for name in run_files.TOLD:
         tell(f"  {folder.file(name)}")
@@ -146,6 +149,7 @@ class _Parts:
     weighting: Weighting[Any]
     teacher: Teacher | None
     sandwich: Sandwich | None
+    gates: GateCourse | None
     notes: tuple[str, ...]
 
     @classmethod
@@ -169,6 +173,7 @@ class _Parts:
             make_weighting(config, tasks),
             open_teacher(config.distill, model),
             make_sandwich(config, model),
+            gate_course(model.backbone, config, list(tasks)),
             (
                 *left_out,
                 *found.notes,
@@ -211,7 +216,7 @@ class _Hooks:
 
     def report(self, report: Report) -> None:
         if self.trainer.ranks.leads:
-            self.folder.record(report.step, report.values)
+            self.folder.record(report.step, {**report.values, **shares_of(self.trainer.model)})
             self.display.losses(report)
 
     def evaluate(self, step: int) -> None:

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from mtvit_core.backbones.branched.backbone import BranchedBackbone
+from mtvit_core.backbones.branched.linears import ungated
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.plugins.loss_weighting import Weighting
 from mtvit_core.plugins.registry import make_extension
@@ -49,4 +51,6 @@ def make_weighting(config: RunConfig, tasks: Sequence[str]) -> Weighting[Any]:
 
 def shared_weights(backbone: Backbone) -> list[nn.Parameter]:
     """Return the weights that the losses of all tasks read: those of the last block, as far as trained."""
-    return [weight for weight in backbone.blocks()[-1].parameters() if weight.requires_grad]
+    last = backbone.blocks()[-1]
+    read = ungated(last) if isinstance(backbone, BranchedBackbone) else last.parameters()
+    return [weight for weight in read if weight.requires_grad]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -154,10 +155,12 @@ class PlainBackbone(Backbone):
         with self.autocast():
             return timm_blocks.embed(self.vit, self.normalise(images), antialias), grid
 
-    def _run(self, ropes: tuple[Tensor, ...] | None) -> RunBlock:
+    def _run(self, ropes: tuple[Tensor, ...] | None, blocks: Sequence[Any] | None = None) -> RunBlock:
+        chosen = self.vit.blocks if blocks is None else blocks
+
         def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
             rope = None if ropes is None else ropes[i]
-            found: Tensor = self.recomputed(self.vit.blocks[i].run, tokens, rope, layout, masks, first)
+            found: Tensor = self.recomputed(chosen[i].run, tokens, rope, layout, masks, first)
             return found
 
         return run

@@ -52,6 +52,7 @@ def profile_command(
     from mtvit_core.deploy.report.price import prices
     from mtvit_core.device import pick_device
     from mtvit_core.files import write_text
+    from mtvit_core.model.sharing.shares import told_sharing
 
     names = None if tasks is None else [name.strip() for name in tasks.split(",")]
     build, names = _source(model, names, size)
@@ -59,6 +60,8 @@ def profile_command(
         targets = tuple(runtimes)
         found = prices(build, names, pick_device(device), passes, targets, Path(folder))  # type: ignore[arg-type]  # click has checked them
     _print(found)
+    for line in told_sharing(build(names)):
+        click.echo(line)
     if out is not None:
         write_text(out, json.dumps([asdict(price) for price in found], indent=1) + "\n")
 
@@ -89,13 +92,27 @@ def _print(found: "Sequence[Price]") -> None:
     from mtvit_core.deploy.report.price import TRUNK
 
     runtimes = list(found[-1].ms)
-    heads = ("what", "parameters (M)", "GFLOP", "memory (MB)", *(f"{name} p50 (ms)" for name in runtimes))
+    heads = (
+        "what",
+        "passes",
+        "parameters (M)",
+        "GFLOP",
+        "memory (MB)",
+        *(f"{name} p50 (ms)" for name in runtimes),
+    )
     table = Table(*heads, "times the backbone", title="Price of one image", title_justify="left")
     base = found[0].ms["torch"].p50
     for price in found:
         times = (f"{price.ms[name].p50:.1f}" if name in price.ms else "" for name in runtimes)
         memory = price.weights_mb if price.peak_mb is None else price.peak_mb
         what = " + ".join(price.tasks) or TRUNK
-        row = (what, f"{price.parameters / 1e6:.2f}", f"{price.gflops:.2f}", f"{memory:.0f}", *times)
+        row = (
+            what,
+            str(price.passes),
+            f"{price.parameters / 1e6:.2f}",
+            f"{price.gflops:.2f}",
+            f"{memory:.0f}",
+            *times,
+        )
         table.add_row(*row, f"{price.ms['torch'].p50 / base:.2f}")
     Console().print(table)

@@ -16,6 +16,7 @@ from mtvit_core.deploy.program import check_exportable
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.modes import keeping_modes
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.sharing.shares import settled
 from mtvit_core.model.writing import header_of
 from mtvit_core.structures.framing import Letterbox
 from mtvit_core.tasks.task import View
@@ -81,6 +82,7 @@ def capture(model: MultiTaskViT, view: View, batch: int | None = None, raw: bool
     Raises:
         ConfigError: no task has this view, one does not say that it can be exported, or torch cannot follow.
     """
+    model = settled(model)  # for gates that are learned are numbers that torch cannot follow
     check_exportable(model, view)
     count = _SAMPLE if batch is None else batch
     images = torch.zeros(count, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mtvit_core.deploy.graph.capture import capture
 from mtvit_core.deploy.graph.decoded import DecodedModel
@@ -15,6 +14,7 @@ from mtvit_core.deploy.report.latency import Latency, latency
 from mtvit_core.deploy.runtime.session import open_session
 from mtvit_core.model.modes import evaluating
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.model.sharing.shares import gflops
 
 #: Name of the row without tasks.
 TRUNK = "backbone"
@@ -28,6 +28,7 @@ class Price:
 
     Attributes:
         tasks: Tasks of the model; none for the backbone alone.
+        passes: Passes through the backbone, see ``Backbone.passes``.
         parameters: Weights of backbone and tasks.
         gflops: Thousand millions of additions and multiplications, two for a product of two numbers added.
         weights_mb: Megabytes of weights in memory.
@@ -36,6 +37,7 @@ class Price:
     """
 
     tasks: tuple[str, ...]
+    passes: int
     parameters: int
     gflops: float
     weights_mb: float
@@ -84,8 +86,7 @@ def _price(model: MultiTaskViT, names: list[str], passes: int) -> Price:
     images = torch.zeros(1, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     with evaluating(model):
-        with FlopCounterMode(display=False) as counter:
-            graph(images)
+        count = gflops(lambda: graph(images))
         cuda = model.device.type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats()
@@ -98,8 +99,9 @@ def _price(model: MultiTaskViT, names: list[str], passes: int) -> Price:
         ms = latency(run, passes)
     return Price(
         tasks=tuple(names),
+        passes=len(model.backbone.passes([task.name for task in model.of_view(view)])),
         parameters=sum(p.numel() for p in model.parameters()),
-        gflops=counter.get_total_flops() / 1e9,
+        gflops=count,
         weights_mb=weights / 1e6,
         peak_mb=torch.cuda.max_memory_allocated() / 1e6 if cuda else None,
         ms={"torch": ms},

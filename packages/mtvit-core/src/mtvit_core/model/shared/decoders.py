@@ -1,7 +1,7 @@
 """The pixel decoders of a model: each is made once, run once in a pass, and read by several tasks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jaxtyping import Float
@@ -24,7 +24,7 @@ class Decoders(nn.ModuleDict):
 
     Attributes:
         readers: Name of the decoder that a task reads, by the name of the task.
-        depths: Depths below the output that any of them reads.
+        reads: Depths below the output that each of them reads, by its name.
     """
 
     def __init__(self, tasks: Sequence[AnyTask], backbone: BackboneSpec) -> None:
@@ -40,7 +40,7 @@ class Decoders(nn.ModuleDict):
         super().__init__()
         self.readers: dict[str, str] = {}
         requests: dict[str, DecoderRequest] = {}
-        depths: set[int] = set()
+        self.reads: dict[str, tuple[int, ...]] = {}
         for task in tasks:
             request = _request_of(task, backbone)
             if request is None:
@@ -55,12 +55,17 @@ class Decoders(nn.ModuleDict):
             if request.name not in self:
                 with building(type(task), "pixel_decoder"):
                     self[request.name] = request.build(backbone)
-                    depths |= _checked(task, request.depths(backbone), backbone)
-        self.depths = tuple(sorted(depths))
+                    self.reads[request.name] = _checked(task, request.depths(backbone), backbone)
 
-    def forward(self, features: Features) -> dict[str, Float[Tensor, "B D h w"]]:
-        """Return the map of every decoder by its name."""
-        return {name: decoder(features) for name, decoder in self.items()}
+    def depths(self, tasks: Iterable[str]) -> tuple[int, ...]:
+        """Return the depths below the output that the decoders of some tasks read."""
+        read = {self.readers[task] for task in tasks if task in self.readers}
+        return tuple(sorted({depth for name in read for depth in self.reads[name]}))
+
+    def forward(self, features: Features, tasks: Sequence[str]) -> dict[str, Float[Tensor, "B D h w"]]:
+        """Return the map of every decoder of some tasks by its name."""
+        read = {self.readers[task] for task in tasks if task in self.readers}
+        return {name: decoder(features) for name, decoder in self.items() if name in read}
 
     def seen_by(
         self, task: str, features: Features, decoded: Mapping[str, Float[Tensor, "B D h w"]]
@@ -92,11 +97,11 @@ def _request_of(task: AnyTask, backbone: BackboneSpec) -> DecoderRequest | None:
     return request
 
 
-def _checked(task: AnyTask, depths: Sequence[int], backbone: BackboneSpec) -> set[int]:
+def _checked(task: AnyTask, depths: Sequence[int], backbone: BackboneSpec) -> tuple[int, ...]:
     bad = [depth for depth in depths if not 0 <= depth < backbone.depth]
     if bad:
         raise PluginError(
             f"task {task.name!r}: its decoder reads depth {bad[0]}; depths below the output run from 0 to "
             f"{backbone.depth - 1}."
         )
-    return set(depths)
+    return tuple(depths)

@@ -31,6 +31,8 @@ def fit(packed: PackedAnnotations, known: Categories, merge: Merge, where: str) 
     Raises:
         DataError: the model lacks a category, or its schema shares no keypoint with that of the data set.
     """
+    if not labels_objects(packed):  # its categories stand for none
+        packed = replace(packed, categories=replace(known, images=packed.categories.images))
     labels = [place(category, known, merge, where) for category in packed.categories]
     annotated = np.zeros(len(known), bool)
     annotated[labels] = True
@@ -53,6 +55,14 @@ def fit(packed: PackedAnnotations, known: Categories, merge: Merge, where: str) 
         keypoint_rows=np.where(posed[rows], rows, -1),
         keypoints=points,
     )
+
+
+def labels_objects(packed: PackedAnnotations) -> bool:
+    """Tell whether a data set says anything of objects, be it that there are none.
+
+    Where it does not, as with classes of whole images alone, its categories stand for none.
+    """
+    return bool(packed.has.any()) or packed.instances > 0
 
 
 def _judged(

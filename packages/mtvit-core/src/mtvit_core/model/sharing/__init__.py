@@ -1,0 +1,1 @@
+"""Tasks that share some layers of the backbone and own others."""
