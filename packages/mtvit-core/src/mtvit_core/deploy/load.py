@@ -1,6 +1,7 @@
 """Models from files of every kind: those that can learn on, and exported ones."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def load(
             model the best that its runtime has.
 
     Returns:
-        The model in evaluation mode, or the exported one.
+        The model in evaluation mode, or the exported one. Where torch is not installed, an exported model
+        comes as a ``LightModel``, whose results are plain data.
 
     Raises:
         CheckpointError: the file is missing, torn, lacks a task that was asked for, or does not fit.
@@ -53,14 +55,23 @@ def load(
     """
     exported = exported_file(path)
     if exported is not None:
-        from mtvit_core.deploy.exported import ExportedModel
-
         if settings:
             raise ConfigError(
                 f"settings of task {next(iter(settings))!r}: {path} is an exported model, where settings are "
                 "part of the graph; export again with --set, or run the checkpoint."
             )
+        if find_spec("torch") is None:
+            from mtvit_core.deploy.light.model import LightModel
+
+            return LightModel(exported, tasks, device or "auto")  # type: ignore[return-value]  # see above
+        from mtvit_core.deploy.exported import ExportedModel
+
         return ExportedModel(open_session(exported, device or "auto"), tasks)
+    if find_spec("torch") is None:
+        raise ConfigError(
+            f"model {path}: torch runs it, which is not installed; install it, or give a model that "
+            "`mtvit export` wrote for ONNX Runtime or OpenVINO."
+        )
     from mtvit_core.device import pick_device
     from mtvit_core.model.checkpoint import load as load_checkpoint
 

@@ -56,7 +56,7 @@ class LightModel:
             if header.outputs[task].kind == "raw":
                 raise ConfigError(
                     f"model {path}: task {task!r} tells raw predictions, which it decodes with torch; take "
-                    "mtvit_core.load, or name the other tasks with tasks=."
+                    "mtvit_core.load where torch is installed, or name the other tasks with tasks=."
                 )
 
     def predict(
