@@ -1,11 +1,11 @@
-"""Patches without objects leave early: AP against latency, by the share that stays and the block it is settled at.
+"""Patches without objects leave early: AP against latency, by the share that stays and by the block.
 
     python -m benchmarks.accuracy.fewer_tokens --model runs/demo --data scenes --images scenes/train2017
 
-Who leaves is fitted to what the model finds in --count images of --images; nothing is trained. AP is that of the
-val split. Latency is that of one image, decoding included, over that of the same model with all patches, in
-turns, for the model itself and for --backbone at --size with random weights, where patches leave at the same
-share of the depth. --rounds 0 leaves it out, --only-time leaves AP out.
+Who leaves is fitted to what the model finds in --count images of --images; nothing is trained. AP is that of
+the val split. Latency is that of one image, decoding included, over that of the same model with all patches,
+in turns, for the model itself and for --backbone at --size with random weights, where patches leave at the
+same share of the depth. --rounds 0 leaves it out, --only-time leaves AP out.
 """
 
 import argparse

@@ -61,7 +61,7 @@ def with_fewer_tokens(model: MultiTaskViT, after: int, keep: float, images: Sequ
     return made.train(model.training)
 
 
-def _fitted(model: MultiTaskViT, after: int, images: Sequence[Tensor]) -> Float[Tensor, " D+1"]:
+def _fitted(model: MultiTaskViT, after: int, images: Sequence[Tensor]) -> Float[Tensor, " columns"]:
     width, device = model.backbone.spec.width, model.device
     products = PENALTY * torch.eye(width + 1, device=device, dtype=torch.float64)
     answers, held = torch.zeros(width + 1, device=device, dtype=torch.float64), 0.0
@@ -80,8 +80,8 @@ def _fitted(model: MultiTaskViT, after: int, images: Sequence[Tensor]) -> Float[
         held += float(wanted.sum())
     if not held:
         raise DataError(
-            f"fewer tokens: the model finds nothing with a score of {MIN_SCORE} or more in these images; give "
-            "images as it was trained on."
+            f"fewer tokens: the model finds nothing with a score of {MIN_SCORE} or more in these images; "
+            "give images as it was trained on."
         )
     return torch.linalg.solve(products, answers).to(torch.float32)
 

@@ -1,6 +1,6 @@
 """Patches without objects leave the blocks early; readers still see all of them.
 
-    score    s_n = w LN(x_n) + c, once, at the input of block ``after``
+    score    s_n = mean of w LN(x_m) + c over 3 x 3 patches m around n, at the input of block ``after``
     blocks   from there on run on prefix, queries, and the share ``keep`` of patches with the best scores
     map      a patch that has left keeps its last value
     training x_n (1 + g_n - stop(g_n)), g_n = sigmoid(s_n): values stay, and the score learns from every task
@@ -43,17 +43,23 @@ class FewerTokens(nn.Module):
         self.after, self.keep = after, keep
         self.score = nn.Linear(width, 1)
 
-    def scores(self, patches: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:
-        """Return how much each patch should stay."""
-        normed = F.layer_norm(patches, patches.shape[-1:])
-        scores: Tensor = self.score(normed.to(self.score.weight.dtype))
-        return scores[..., 0]
+    def scores(self, patches: Float[Tensor, "B N D"], grid: tuple[int, int]) -> Float[Tensor, "B N"]:
+        """Return how much each patch should stay.
 
-    def around(self, run: RunBlock) -> RunBlock:
+        Args:
+            patches: Patch tokens at the input of block ``after``.
+            grid: Rows and columns of them.
+        """
+        normed = F.layer_norm(patches, patches.shape[-1:])
+        each = self.score(normed.to(self.score.weight.dtype)).transpose(1, 2).unflatten(2, grid)
+        return F.avg_pool2d(each, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
+
+    def around(self, run: RunBlock, grid: tuple[int, int]) -> RunBlock:
         """Return what runs the blocks of one pass, those from ``after`` on with fewer patches.
 
         Args:
             run: Runs a block with all of them.
+            grid: Rows and columns of patches.
         """
         leaving: list[_Leaving] = []
 
@@ -64,7 +70,7 @@ class FewerTokens(nn.Module):
                 return run(i, tokens, layout, masks, first)
             if i == self.after:
                 patches = tokens[:, layout.prefix : layout.context]
-                scores = self.scores(patches)
+                scores = self.scores(patches, grid)
                 leaving.append(_Leaving(scores, max(1, round(self.keep * patches.shape[1]))))
                 if self.training and torch.is_grad_enabled():
                     gate = scores.sigmoid()[..., None]
@@ -79,8 +85,8 @@ class _Leaving:
     """Who stays in one pass."""
 
     def __init__(self, scores: Float[Tensor, "B N"], count: int) -> None:
-        self.order: Int64[Tensor, "B N"] = scores.detach().argsort(1, descending=True, stable=True)
-        self.back: Int64[Tensor, "B N"] = self.order.argsort(1)
+        self.order: Int64[Tensor, "B N"] = scores.detach().sort(dim=1, descending=True, stable=True).indices
+        self.back: Int64[Tensor, "B N"] = self.order.argsort(dim=1)
         self.count = count
 
     def run(

@@ -125,13 +125,13 @@ class PlainOptions(BaseModel):
         if again or getattr(model, "rope", None) is not None:
             what = "adds positions between blocks" if again else "has rotary positions"
             raise ConfigError(
-                f"backbone {name!r}: keep is {self.keep:g}, but it {what}, which patches have by their order; "
-                "leave keep out, or take a ViT with one table of positions."
+                f"backbone {name!r}: keep is {self.keep:g}, but it {what}, which patches have by their "
+                "order; leave keep out, or take a ViT with one table of positions."
             )
         if not 1 <= self.keep_after < depth:
             raise ConfigError(
-                f"backbone {name!r}: keep_after is {self.keep_after}; patches leave after 1 to {depth - 1} of "
-                f"its {depth} blocks, and all stay without keep and keep_after."
+                f"backbone {name!r}: keep_after is {self.keep_after}; patches leave after 1 to {depth - 1} "
+                f"of its {depth} blocks, and all stay without keep and keep_after."
             )
 
     def _put_positions_between(self, model: PlainViT, name: str) -> None:

@@ -120,7 +120,7 @@ class PlainBackbone(Backbone):
         """
         embedded, grid = self._embed(images)
         request = Request(groups, maskers or {}, patches, proposals, depths)
-        run, tables = self._run(embedded.rope), self._tables(grid)
+        run, tables = self._run(embedded.rope, grid), self._tables(grid)
         return through_blocks(self, embedded.tokens, grid, request, run, self.vit.norm, tables)
 
     def context(self, images: UInt8[Tensor, "B 3 H W"], depths: Sequence[int]) -> dict[int, Tensor]:
@@ -133,7 +133,9 @@ class PlainBackbone(Backbone):
         self._check_all_stay()
         embedded, grid = self._embed(images)
         with self.autocast():
-            return known_context(embedded.tokens, grid, depths, self._run(embedded.rope), self._tables(grid))
+            return known_context(
+                embedded.tokens, grid, depths, self._run(embedded.rope, grid), self._tables(grid)
+            )
 
     def forward_known(
         self,
@@ -150,13 +152,15 @@ class PlainBackbone(Backbone):
         grid = self._grid(canvas)
         rope = timm_blocks.rotary(self.vit, grid)
         request = Request(groups, maskers or {}, patches, proposals, depths)
-        return through_blocks(self, known, grid, request, self._run(rope), self.vit.norm, self._tables(grid))
+        return through_blocks(
+            self, known, grid, request, self._run(rope, grid), self.vit.norm, self._tables(grid)
+        )
 
     def _check_all_stay(self) -> None:
         if self.fewer is not None:
             raise ConfigError(
-                f"backbone {self.name!r}: keep is {self.fewer.keep:g}, and which patches leave is settled on the "
-                "way, so frozen blocks cannot be cached; set cache.views=0, or train without keep."
+                f"backbone {self.name!r}: keep is {self.fewer.keep:g}, and which patches leave is settled on "
+                "the way, so frozen blocks cannot be cached; set cache.views=0, or train without keep."
             )
 
     def _grid(self, canvas: tuple[int, int]) -> tuple[int, int]:
@@ -169,13 +173,13 @@ class PlainBackbone(Backbone):
         with self.autocast():
             return timm_blocks.embed(self.vit, self.normalise(images), antialias), grid
 
-    def _run(self, ropes: tuple[Tensor, ...] | None) -> RunBlock:
+    def _run(self, ropes: tuple[Tensor, ...] | None, grid: tuple[int, int]) -> RunBlock:
         def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
             rope = None if ropes is None else ropes[i]
             found: Tensor = self.recomputed(self.vit.blocks[i].run, tokens, rope, layout, masks, first)
             return found
 
-        return run if self.fewer is None else self.fewer.around(run)
+        return run if self.fewer is None else self.fewer.around(run, grid)
 
     def _tables(self, grid: tuple[int, int]) -> list[Tensor | None]:
         return [None, *self.variation.tables_between(self.vit, grid)]
