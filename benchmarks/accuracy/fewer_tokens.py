@@ -5,7 +5,8 @@
 Who leaves is fitted to what the model finds in --count images of --images; nothing is trained. AP is that of
 the val split. Latency is that of one image, decoding included, over that of the same model with all patches,
 in turns, for the model itself and for --backbone at --size with random weights, where patches leave at the
-same share of the depth. --rounds 0 leaves it out, --only-time leaves AP out.
+same share of the depth. What is to be beaten are smaller canvases, --canvas. --rounds 0 leaves the time out,
+--only-time leaves AP out.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch
 from benchmarks.speed.one_pass import alternate
 
 import mtvit_core
+from mtvit_core.deploy.graph.capture import with_canvas
 from mtvit_core.model.modes import evaluating
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_train.build.data import read_split
@@ -35,9 +37,9 @@ def scorer(data: Path, model: MultiTaskViT) -> Callable[[MultiTaskViT], dict[str
     """Return what gives the AP of every task on the val split."""
     run = read_run(None, {"data": str(data)}, ())
     packed = fit(read_split(run, data, "val"), model.categories, "id", f"data {data}")
-    split = make_split(run, model, packed, training=False)
 
     def score(variant: MultiTaskViT) -> dict[str, float]:
+        split = make_split(run, variant, packed, training=False)
         found = evaluate_in_detail(variant, split, 50, min_score=0.3).metrics
         return {task: found[f"{task}/AP"] for task in TASKS if f"{task}/AP" in found}
 
@@ -46,10 +48,10 @@ def scorer(data: Path, model: MultiTaskViT) -> Callable[[MultiTaskViT], dict[str
 
 def latencies(models: dict[str, MultiTaskViT], rounds: int) -> dict[str, float]:
     """Return the median time of an image of each model over that of the first."""
-    first = next(iter(models.values()))
-    canvas = torch.randint(0, 256, (1, 3, *first.canvases["image"]), dtype=torch.uint8)
 
     def passing(model: MultiTaskViT) -> Callable[[], object]:
+        canvas = torch.randint(0, 256, (1, 3, *model.canvases["image"]), dtype=torch.uint8)
+
         def run() -> object:
             with evaluating(model):
                 return model.answers(canvas, "image")
@@ -85,6 +87,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64, help="images to fit on")
     parser.add_argument("--after", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--keep", type=float, nargs="+", default=[0.7, 0.5, 0.3])
+    parser.add_argument("--canvas", type=int, nargs="*", default=[], help="sides of smaller canvases")
     parser.add_argument("--backbone", default="vit_tiny_patch16_224")
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=10)
@@ -98,6 +101,8 @@ def main() -> None:
     places: list[Place] = [(after, keep) for after in options.after for keep in options.keep]
     variants = {"all": model}
     variants |= {named(p): mtvit_core.with_fewer_tokens(model, *p, shown).eval() for p in places}
+    sides = {f"all, {side} px": side for side in options.canvas}
+    variants |= {name: with_canvas(model, "image", (side, side)) for name, side in sides.items()}
     own: dict[str, float] = {}
     big: dict[str, float] = {}
     if options.rounds:
@@ -105,6 +110,10 @@ def main() -> None:
         other, depth = large(options.backbone, options.size), model.backbone.spec.depth
         scale = other.backbone.spec.depth / depth
         grown = {"all": other} | {named(p): thinned(other, round(p[0] * scale), p[1]) for p in places}
+        patch, whole = other.backbone.spec.patch[0], model.canvases["image"][0]
+        for name, side in sides.items():
+            large_side = round(options.size * side / whole / patch) * patch
+            grown[name] = with_canvas(other, "image", (large_side, large_side))
         big = latencies(grown, options.rounds)
     score = scorer(options.data, model)
     click.echo(f"| patches | {' | '.join(f'{task} AP' for task in TASKS)} | latency | {options.backbone} |")

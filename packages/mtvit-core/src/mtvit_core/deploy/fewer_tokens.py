@@ -65,7 +65,6 @@ def _fitted(model: MultiTaskViT, after: int, images: Sequence[Tensor]) -> Float[
     width, device = model.backbone.spec.width, model.device
     products = PENALTY * torch.eye(width + 1, device=device, dtype=torch.float64)
     answers, held = torch.zeros(width + 1, device=device, dtype=torch.float64), 0.0
-    plain = model.backbone
     for start in range(0, len(images), _AT_ONCE):
         part = list(images[start : start + _AT_ONCE])
         wanted = torch.stack(
@@ -73,7 +72,8 @@ def _fitted(model: MultiTaskViT, after: int, images: Sequence[Tensor]) -> Float[
         )
         canvases = torch.stack([model.letterbox.apply(image) for image in part]).to(device)
         with evaluating(model):
-            patches = plain.context(canvases, [after])[after][:, plain.prefix :]  # type: ignore[operator]  # int
+            tokens = model.backbone.context(canvases, [after])[after]
+        patches = tokens[:, tokens.shape[1] - wanted[0].numel() :]
         rows = F.pad(F.layer_norm(patches, patches.shape[-1:]), (0, 1), value=1.0).flatten(0, 1).double()
         products += rows.T @ rows / len(rows)
         answers += rows.T @ wanted.to(device).flatten().double() / len(rows)
@@ -83,7 +83,8 @@ def _fitted(model: MultiTaskViT, after: int, images: Sequence[Tensor]) -> Float[
             f"fewer tokens: the model finds nothing with a score of {MIN_SCORE} or more in these images; "
             "give images as it was trained on."
         )
-    return torch.linalg.solve(products, answers).to(torch.float32)
+    weights: Tensor = torch.linalg.solve(products, answers)
+    return weights.to(torch.float32)
 
 
 def _wanted(model: MultiTaskViT, found: ImageResult) -> Float[Tensor, "h w"]:
