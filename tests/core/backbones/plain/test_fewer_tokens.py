@@ -20,6 +20,7 @@ def make(keep: float = 0.5, **options: int) -> PlainBackbone:
     size = {"depth": DEPTH, "embed_dim": 48, "num_heads": 3}
     backbone = create_backbone(VIT, CANVAS, options={**size, **leaving, **options})
     assert isinstance(backbone, PlainBackbone)
+    torch.manual_seed(1)
     for value in backbone.vit.parameters():
         nn.init.normal_(value, std=1.0 if value.ndim == 1 else value[0].numel() ** -0.5)
     return backbone.eval()

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from mtvit_core.arguments import NUMBER, as_tuple, require
 from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.model.checkpoint import rebuild
@@ -45,6 +46,10 @@ def with_fewer_tokens(model: MultiTaskViT, after: int, keep: float, images: Sequ
         ConfigError: the backbone is another, or after or keep do not fit it.
         DataError: the model finds no object in the images.
     """
+    require("fewer tokens: model", model, MultiTaskViT, "a model of mtvit")
+    require("fewer tokens: after", after, int, "a number of blocks")
+    require("fewer tokens: keep", keep, NUMBER, "a share between 0 and 1")
+    shown = as_tuple("fewer tokens: images", images, Tensor)
     backbone = model.backbone
     if not isinstance(backbone, PlainBackbone) or not 0 < keep < 1:
         what = "its patches cannot leave" if 0 < keep < 1 else f"keep is {keep:g}"
@@ -54,7 +59,7 @@ def with_fewer_tokens(model: MultiTaskViT, after: int, keep: float, images: Sequ
     made = rebuild(header, header["tasks"]).to(model.device)
     fewer = made.backbone.get_submodule("fewer")
     made.load_state_dict({**made.state_dict(), **model.state_dict()})
-    weights = _fitted(model, after, images)
+    weights = _fitted(model, after, shown)
     with torch.no_grad():
         fewer.score.weight.copy_(weights[None, :-1])  # type: ignore[union-attr, operator]  # a module's module
         fewer.score.bias.copy_(weights[-1:])  # type: ignore[union-attr, operator]  # the same

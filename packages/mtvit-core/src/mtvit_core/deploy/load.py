@@ -5,25 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.deploy.runtime.session import RUNTIMES, open_session
+from mtvit_core.deploy.exported_file import exported_file
+from mtvit_core.deploy.runtime.session import open_session
 from mtvit_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mtvit_core.deploy.exported import ExportedModel
     from mtvit_core.model.multitask_vit import MultiTaskViT
-
-#: Report of an export, beside its model.
-REPORT = "export.json"
-
-
-def exported_file(path: str | Path) -> Path | None:
-    """Return the exported file that a path means, itself or in the folder of an export, or None."""
-    if not isinstance(path, str | Path):
-        return None  # what reads checkpoints says what may come
-    file = Path(path)
-    if file.is_dir() and (file / REPORT).is_file():
-        return next((f for ending in RUNTIMES if (f := file / f"model{ending}").is_file()), None)
-    return file if file.suffix in RUNTIMES else None
 
 
 def load(

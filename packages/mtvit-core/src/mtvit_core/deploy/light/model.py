@@ -8,9 +8,9 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
+from mtvit_core.deploy.exported_file import exported_file
 from mtvit_core.deploy.light.decode import labels, map_values, objects
 from mtvit_core.deploy.light.frames import Frame, LightImage, on_canvas, read
-from mtvit_core.deploy.load import exported_file
 from mtvit_core.deploy.runtime.session import open_session, run_all
 from mtvit_core.errors import CheckpointError, ConfigError
 
