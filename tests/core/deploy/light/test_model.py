@@ -61,8 +61,8 @@ def test_torch_is_not_needed(exported, tmp_path):
     assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines() == [
         "4",
         "LightModel",
-        "model model.safetensors: torch runs it, which is not installed; install it, or give a model that `mtvit "
-        "export` wrote for ONNX Runtime or OpenVINO.",
+        "model model.safetensors: torch runs it, which is not installed; install it, or give a model that "
+        "`mtvit export` wrote for ONNX Runtime or OpenVINO.",
     ]
 
 
