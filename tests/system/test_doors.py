@@ -48,6 +48,7 @@ FOR_USERS = {
     "read_image",
     "save",
     "with_categories",
+    "with_fewer_tokens",
 }
 
 

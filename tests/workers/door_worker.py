@@ -159,6 +159,15 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, st.SearchStrategy[Any]]]] =
     ),
     "add_tasks": (m.add_tasks, {"model": just(TOPDOWN), "tasks": just(["det"], {"det": {"queries": 2}})}),
     "with_categories": (m.with_categories, {"model": just(MODEL), "categories": just(CATEGORIES)}),
+    "with_fewer_tokens": (
+        m.with_fewer_tokens,
+        {
+            "model": just(MODEL),
+            "after": just(1),
+            "keep": just(0.5),
+            "images": just([torch.zeros(3, 8, 8, dtype=torch.uint8)]),
+        },
+    ),
     "export": (
         lambda **given: m.export(**given),
         {"model": anything, "view": just("image"), "images": just(1)},

@@ -3,7 +3,7 @@
 import pytest
 
 import mtvit_core
-from mtvit_core.deploy.load import exported_file
+from mtvit_core.deploy.exported_file import exported_file
 from mtvit_core.errors import CheckpointError, ConfigError
 
 

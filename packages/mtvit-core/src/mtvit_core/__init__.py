@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mtvit_core.backbones.tokens import LearnedQueries as LearnedQueries
     from mtvit_core.backbones.tokens import TokenGroup as TokenGroup
     from mtvit_core.deploy.exported import ExportedModel as ExportedModel
+    from mtvit_core.deploy.fewer_tokens import with_fewer_tokens as with_fewer_tokens
     from mtvit_core.deploy.light.model import LightModel as LightModel
     from mtvit_core.deploy.load import load as load
     from mtvit_core.deploy.program import export as export
@@ -143,6 +144,7 @@ _MODULES = {
         "TokenGroup",
     ),
     "deploy.exported": ("ExportedModel",),
+    "deploy.fewer_tokens": ("with_fewer_tokens",),
     "deploy.light.model": ("LightModel",),
     "deploy.load": ("load",),
     "deploy.program": ("export",),

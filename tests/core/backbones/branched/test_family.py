@@ -43,6 +43,7 @@ def test_its_own_weights_are_read_back(tmp_path: Path) -> None:
         (NAME, {"tasks": "a,a"}, "tasks names 'a' twice"),
         (NAME, {"tasks": " , "}, "give each task that may own layers once"),
         (NAME, {"tasks": "a", "shared_blocks": 3}, "shared_blocks is 3, but it has 2 blocks"),
+        (NAME, {"tasks": "a", "keep": 0.5, "keep_after": 1}, "would not agree which patches leave"),
         (NAME, {"tasks": "a", "gates": "b: 1.qkv"}, "none of the tasks a"),
     ],
 )

@@ -46,3 +46,14 @@ def test_lost_and_strange_objects_are_counted():
     assert (found.objects, found.found, found.extra) == (3, 1, 2)  # one is of another class
     assert found.box == 1.0
     assert found.ap < 0.5
+
+
+def test_weak_objects_beside_the_best_of_an_unsure_model_are_no_mistakes():
+    """Twelve objects, surer in one image than in the other; ten of each are compared."""
+    boxes = [[8.0 * i, 10, 8.0 * i + 7, 30] for i in range(12)]
+    weak, weaker = ([top - 0.001 * i for i in range(12)] for top in (0.2, 0.1))
+    both = [result(boxes, weak, [0] * 12), result(boxes, weaker, [0] * 12)]
+    found = agreement("det", both, both)
+    assert (found.objects, found.found, found.ap) == (20, 20, pytest.approx(1.0))
+    sure = result([*boxes[:10], [0.0, 50, 50, 90]], [*weak[:10], 0.9], [0] * 11)
+    assert agreement("det", both, [sure, both[1]]).ap < 0.99  # a sure one is

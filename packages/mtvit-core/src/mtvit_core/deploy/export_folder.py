@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtvit_core.deploy.exported import ExportedModel
+from mtvit_core.deploy.exported_file import REPORT
 from mtvit_core.deploy.graph.capture import Captured, capture, with_canvas
 from mtvit_core.deploy.graph.files import ENDINGS, OPSET, Target, write
 from mtvit_core.deploy.header import Precision
-from mtvit_core.deploy.load import REPORT
 from mtvit_core.deploy.quantise.choose import quantise
 from mtvit_core.deploy.quantise.int8 import CALIBRATION
 from mtvit_core.deploy.report.images import images_of

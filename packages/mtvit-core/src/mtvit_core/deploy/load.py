@@ -1,28 +1,17 @@
 """Models from files of every kind: those that can learn on, and exported ones."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtvit_core.deploy.runtime.session import RUNTIMES, open_session
+from mtvit_core.deploy.exported_file import exported_file
+from mtvit_core.deploy.runtime.session import open_session
 from mtvit_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mtvit_core.deploy.exported import ExportedModel
     from mtvit_core.model.multitask_vit import MultiTaskViT
-
-#: Report of an export, beside its model.
-REPORT = "export.json"
-
-
-def exported_file(path: str | Path) -> Path | None:
-    """Return the exported file that a path means, itself or in the folder of an export, or None."""
-    if not isinstance(path, str | Path):
-        return None  # what reads checkpoints says what may come
-    file = Path(path)
-    if file.is_dir() and (file / REPORT).is_file():
-        return next((f for ending in RUNTIMES if (f := file / f"model{ending}").is_file()), None)
-    return file if file.suffix in RUNTIMES else None
 
 
 def load(
@@ -43,7 +32,8 @@ def load(
             model the best that its runtime has.
 
     Returns:
-        The model in evaluation mode, or the exported one.
+        The model in evaluation mode, or the exported one. Where torch is not installed, an exported model
+        comes as a ``LightModel``, whose results are plain data.
 
     Raises:
         CheckpointError: the file is missing, torn, lacks a task that was asked for, or does not fit.
@@ -53,14 +43,23 @@ def load(
     """
     exported = exported_file(path)
     if exported is not None:
-        from mtvit_core.deploy.exported import ExportedModel
-
         if settings:
             raise ConfigError(
                 f"settings of task {next(iter(settings))!r}: {path} is an exported model, where settings are "
                 "part of the graph; export again with --set, or run the checkpoint."
             )
+        if find_spec("torch") is None:
+            from mtvit_core.deploy.light.model import LightModel
+
+            return LightModel(exported, tasks, device or "auto")  # type: ignore[return-value]  # see above
+        from mtvit_core.deploy.exported import ExportedModel
+
         return ExportedModel(open_session(exported, device or "auto"), tasks)
+    if find_spec("torch") is None:
+        raise ConfigError(
+            f"model {path}: torch runs it, which is not installed; install it, or give a model that "
+            "`mtvit export` wrote for ONNX Runtime or OpenVINO."
+        )
     from mtvit_core.device import pick_device
     from mtvit_core.model.checkpoint import load as load_checkpoint
 

@@ -215,7 +215,7 @@ class BranchedBackbone(PlainBackbone):
         contexts = self._contexts(start, requests, grid, rope, soft=values is not None)
         tables, norm = self._tables(grid), self.vit.norm
         return [
-            through_blocks(self, context, grid, request, self._run(rope, blocks), norm, tables)
+            through_blocks(self, context, grid, request, self._run(rope, grid, blocks), norm, tables)
             for request, blocks, context in zip(requests, routes, contexts, strict=True)
         ]
 
@@ -232,7 +232,7 @@ class BranchedBackbone(PlainBackbone):
         wanted = depths_in_common(requests, leaves, self.spec.depth, last)
         missing = sorted({i for depths in wanted for i in depths if i > last})
         if missing:
-            tables, run = self._tables(grid), self._run(rope, self._route((), None))
+            tables, run = self._tables(grid), self._run(rope, grid, self._route((), None))
             with self.autocast():
                 start |= known_context(start[last], grid, missing, run, tables, last)
         if max(start) == 0:

@@ -46,6 +46,11 @@ class BranchedFamily(BackboneFamily):
         file = None if isinstance(pretrained, bool) else Path(pretrained)
         ours = file is not None and _holds_copies(file)
         made = create_plain(inner, canvas, False if ours else pretrained, plain)
+        if made.fewer is not None:
+            raise ConfigError(
+                f"backbone {name!r}: keep is {made.fewer.keep:g}, but tasks that own layers would not agree "
+                "which patches leave; leave keep and keep_after out."
+            )
         backbone = BranchedBackbone(made.vit, name, canvas, options, own)
         if file is not None and ours:
             _load(backbone, file)

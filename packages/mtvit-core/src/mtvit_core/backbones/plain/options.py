@@ -13,6 +13,7 @@ rope_rescale        in training, rotary coordinates are multiplied by a random f
 width, block_heads  the model is cut to the leading parts of its weights, see ``narrowed``; so are the options
 block_ratios        of what is cut out of a supernet
 token_width         tokens of queries, and those that are read, are so wide, as those of the supernet
+keep, keep_after    the share of patches that pass the blocks from keep_after on, see ``fewer_tokens``
 """
 
 import math
@@ -58,6 +59,8 @@ class PlainOptions(BaseModel):
         block_heads: Heads that each block is cut to, 0 for an absent block; empty: they stay.
         block_ratios: Hidden width of each feed-forward part over that of the trunk; empty: they stay.
         token_width: Width of tokens that enter and are read, filled up with zeros; 0: that of the trunk.
+        keep: Share of the patches that pass the blocks from ``keep_after`` on; 1 for all.
+        keep_after: Number of blocks that all patches pass.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,6 +80,8 @@ class PlainOptions(BaseModel):
     block_heads: tuple[Annotated[int, Field(ge=0)], ...] = ()
     block_ratios: tuple[Annotated[float, Field(ge=0)], ...] = ()
     token_width: int = Field(0, ge=0)
+    keep: float = Field(1.0, gt=0, le=1)
+    keep_after: int = Field(0, ge=0)
 
     def apply(self, model: PlainViT, name: str) -> None:
         """Change a fresh model in place.
@@ -105,12 +110,29 @@ class PlainOptions(BaseModel):
         if self.positions == "sine":
             _put_sine_positions(model, name)
         self._put_positions_between(model, name)
+        self._check_keep(model, name)
         if self.rope_rescale is not None:
             _put_rescaling(model, name, self.rope_rescale)
         if self.width or self.block_heads or self.block_ratios:
             own = genome_of(model)
             heads, ratios = self.block_heads or own.heads, self.block_ratios or own.ratios
             narrow(model, name, Genome(self.width or own.width, heads, ratios))
+
+    def _check_keep(self, model: PlainViT, name: str) -> None:
+        if self.keep == 1 and not self.keep_after:
+            return
+        depth, again = len(model.blocks), self.positions_again or self.positions_between
+        if again or getattr(model, "rope", None) is not None:
+            what = "adds positions between blocks" if again else "has rotary positions"
+            raise ConfigError(
+                f"backbone {name!r}: keep is {self.keep:g}, but it {what}, which patches have by their "
+                "order; leave keep out, or take a ViT with one table of positions."
+            )
+        if not 1 <= self.keep_after < depth:
+            raise ConfigError(
+                f"backbone {name!r}: keep_after is {self.keep_after}; patches leave after 1 to {depth - 1} "
+                f"of its {depth} blocks, and all stay without keep and keep_after."
+            )
 
     def _put_positions_between(self, model: PlainViT, name: str) -> None:
         for option in ("positions_again", "positions_between"):

@@ -15,6 +15,7 @@ from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check
 from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.plain import timm_blocks
 from mtvit_core.backbones.plain.absent import Absent
+from mtvit_core.backbones.plain.fewer_tokens import FewerTokens
 from mtvit_core.backbones.plain.options import PlainOptions, split_options
 from mtvit_core.backbones.token_pass import Request, RunBlock, known_context, through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
@@ -55,6 +56,7 @@ class PlainBackbone(Backbone):
     Attributes:
         vit: The timm model, without classifier.
         variation: What differs from timm's model.
+        fewer: Which patches stay to the end; None where all do.
     """
 
     block_method = "run"
@@ -92,6 +94,9 @@ class PlainBackbone(Backbone):
         super().__init__(name, options, spec, mean, std)
         self.vit = plain
         self.variation = variation
+        self.fewer: FewerTokens | None = None
+        if variation.keep < 1:
+            self.fewer = FewerTokens(plain.embed_dim, variation.keep_after, variation.keep)
         for block in plain.blocks:
             block.run = partial(step, block)
 
@@ -116,7 +121,7 @@ class PlainBackbone(Backbone):
         """
         embedded, grid = self._embed(images)
         request = Request(groups, maskers or {}, patches, proposals, depths)
-        run, tables = self._run(embedded.rope), self._tables(grid)
+        run, tables = self._run(embedded.rope, grid), self._tables(grid)
         return through_blocks(self, embedded.tokens, grid, request, run, self.vit.norm, tables)
 
     def context(self, images: UInt8[Tensor, "B 3 H W"], depths: Sequence[int]) -> dict[int, Tensor]:
@@ -124,10 +129,14 @@ class PlainBackbone(Backbone):
 
         Raises:
             ShapeError: the patch size does not divide the image.
+            ConfigError: patches leave on the way, so that blocks cannot be skipped.
         """
+        self._check_all_stay()
         embedded, grid = self._embed(images)
         with self.autocast():
-            return known_context(embedded.tokens, grid, depths, self._run(embedded.rope), self._tables(grid))
+            return known_context(
+                embedded.tokens, grid, depths, self._run(embedded.rope, grid), self._tables(grid)
+            )
 
     def forward_known(
         self,
@@ -140,10 +149,20 @@ class PlainBackbone(Backbone):
         depths: Sequence[int] = (),
     ) -> Features:
         """Run the blocks on a known context, see ``Backbone.forward_known``."""
+        self._check_all_stay()
         grid = self._grid(canvas)
         rope = timm_blocks.rotary(self.vit, grid)
         request = Request(groups, maskers or {}, patches, proposals, depths)
-        return through_blocks(self, known, grid, request, self._run(rope), self.vit.norm, self._tables(grid))
+        return through_blocks(
+            self, known, grid, request, self._run(rope, grid), self.vit.norm, self._tables(grid)
+        )
+
+    def _check_all_stay(self) -> None:
+        if self.fewer is not None:
+            raise ConfigError(
+                f"backbone {self.name!r}: keep is {self.fewer.keep:g}, and which patches leave is settled on "
+                "the way, so frozen blocks cannot be cached; set cache.views=0, or train without keep."
+            )
 
     def _grid(self, canvas: tuple[int, int]) -> tuple[int, int]:
         check_divides(canvas, self.spec.patch, "image", ShapeError)
@@ -155,7 +174,12 @@ class PlainBackbone(Backbone):
         with self.autocast():
             return timm_blocks.embed(self.vit, self.normalise(images), antialias), grid
 
-    def _run(self, ropes: tuple[Tensor, ...] | None, blocks: Sequence[Any] | None = None) -> RunBlock:
+    def _run(
+        self,
+        ropes: tuple[Tensor, ...] | None,
+        grid: tuple[int, int],
+        blocks: Sequence[Any] | None = None,
+    ) -> RunBlock:
         chosen = self.vit.blocks if blocks is None else blocks
 
         def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
@@ -163,7 +187,7 @@ class PlainBackbone(Backbone):
             found: Tensor = self.recomputed(chosen[i].run, tokens, rope, layout, masks, first)
             return found
 
-        return run
+        return run if self.fewer is None else self.fewer.around(run, grid)
 
     def _tables(self, grid: tuple[int, int]) -> list[Tensor | None]:
         return [None, *self.variation.tables_between(self.vit, grid)]
@@ -174,6 +198,8 @@ class PlainBackbone(Backbone):
 
     def depth_of(self, parameter: str) -> int:
         """Return how deep a weight lies, by timm's names."""
+        if self.fewer is not None and parameter.startswith("fewer."):
+            return self.fewer.after
         block = re.match(r"vit\.blocks\.(\d+)\.", parameter)
         if block:
             return int(block[1]) + 1

@@ -110,7 +110,7 @@ def export_command(
 def _report(file: Path) -> None:
     import json
 
-    from mtvit_core.deploy.load import REPORT
+    from mtvit_core.deploy.exported_file import REPORT
 
     told = json.loads((file.parent / REPORT).read_text(encoding="utf-8"))
     found = told["parity"]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
+from mtvit_core.deploy.exported_file import exported_file
 from mtvit_core.deploy.light.decode import labels, map_values, objects
 from mtvit_core.deploy.light.frames import Frame, LightImage, on_canvas, read
-from mtvit_core.deploy.load import exported_file
 from mtvit_core.deploy.runtime.session import open_session, run_all
 from mtvit_core.errors import CheckpointError, ConfigError
 
@@ -56,7 +56,7 @@ class LightModel:
             if header.outputs[task].kind == "raw":
                 raise ConfigError(
                     f"model {path}: task {task!r} tells raw predictions, which it decodes with torch; take "
-                    "mtvit_core.load, or name the other tasks with tasks=."
+                    "mtvit_core.load where torch is installed, or name the other tasks with tasks=."
                 )
 
     def predict(

@@ -51,9 +51,8 @@ def open_session(path: Path, device: str = "auto", threads: int = 0) -> Session:
     """
     module, extra = RUNTIMES[path.suffix]
     if find_spec(module) is None:
-        raise ConfigError(
-            f"model {path}: {module} runs it; install it with `pip install mtvit-core[{extra}]`."
-        )
+        wanted = f"mtvit-core[{extra}]" if extra else module
+        raise ConfigError(f"model {path}: {module} runs it; install it with `pip install {wanted}`.")
     if path.suffix == ".onnx":
         from mtvit_core.deploy.runtime.onnx_session import OnnxSession
 
