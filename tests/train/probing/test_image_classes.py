@@ -47,7 +47,8 @@ def as_csv(root: Path) -> list[str]:
     for split, images in (("train", 8), ("val", 4)):
         rows = coloured(root / split, images, len(split))
         with (root / f"{split}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("image", "label"), *((f"{split}/{path}", name) for path, name in rows)])
+            named = [(f"{split}/{path}", name) for path, name in rows]
+            csv.writer(file).writerows([("image", "label"), *named])
     return ["reader=csv_labels"]
 
 
@@ -100,13 +101,14 @@ def test_a_model_file_is_scored_by_its_backbone(tmp_path: Path) -> None:
     backbone = create_backbone("vit_tiny_patch16_224", (32, 32), options=options)
     classes = Categories((Category(1, "a"), Category(2, "b")), (Category(1, "a"), Category(2, "b")))
     save(build(backbone, {"cls": {}}, classes), tmp_path / "model.safetensors")
-    said = run(str(tmp_path / "model.safetensors"), "--data", str(tmp_path / "data"), "--knn", *settings(*own))
+    model, data = str(tmp_path / "model.safetensors"), str(tmp_path / "data")
+    said = run(model, "--data", data, "--knn", *settings(*own))
     assert "knn: top1 1.000" in " ".join(said.split())
     assert "linear" not in said
 
 
 def test_scores_are_those_of_a_hand_calculation() -> None:
-    """Two of three neighbours of the first image show its class; the other image has neighbours of the wrong."""
+    """Most neighbours of both images show the first class, which is right for one of them."""
     train = ImageFeatures(
         torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]),
         torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]]) > 0,

@@ -148,8 +148,9 @@ class ImageResult:
         return key_points(self.instances)
 
     def plot(self, image: ImageLike | None = None) -> Image.Image:
-        """Draw the objects into ``image``, by default the file it came from, see ``results.plot``."""
-        return plot(self.instances, image)
+        """Draw objects and image labels into ``image``, by default the file it came from, see ``plot``."""
+        heading = ", ".join(labels.heading(0.5) for labels in self.labels.values())
+        return plot(self.instances, image, heading=heading)
 
     def _repr_png_(self) -> bytes:
         """Return the picture that notebooks show."""

@@ -100,10 +100,9 @@ class DenseTask(Task[C, DenseValues, DenseTargets]):
 
     def decode(self, predictions: DenseValues, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return one map per image, at the size of the original; one after the other, as maps are large."""
-        return [
-            self.from_canvas(self.on_canvas(DenseValues(one[None].float().cpu(), predictions.canvas)), [at])[0]
-            for one, at in zip(predictions.values, meta, strict=True)
-        ]
+        each = [DenseValues(one[None].float().cpu(), predictions.canvas) for one in predictions.values]
+        pairs = zip(each, meta, strict=True)
+        return [result for one, at in pairs for result in self.from_canvas(self.on_canvas(one), [at])]
 
     def on_canvas(self, predictions: DenseValues) -> CanvasMap:
         """Return what is said of each pixel of the canvas."""

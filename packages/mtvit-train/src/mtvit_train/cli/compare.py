@@ -9,8 +9,8 @@ import click
 @click.argument("several", metavar="MULTI", type=click.Path(path_type=Path))
 @click.argument("alone", metavar="SINGLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--flat", is_flag=True, help="Average over all metrics alike, not over each task's first.")
-@click.option("--higher", multiple=True, metavar="METRIC", help="A metric that counts, the higher the better.")
-@click.option("--lower", multiple=True, metavar="METRIC", help="A metric that counts, the lower the better.")
+@click.option("--higher", multiple=True, metavar="METRIC", help="A metric that counts, higher is better.")
+@click.option("--lower", multiple=True, metavar="METRIC", help="A metric that counts, lower is better.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(
     several: Path,
@@ -37,7 +37,7 @@ def compare(
     found = changes(read_metrics(several), single, *chosen)
     score = delta_m(found, flat)
     if as_json:
-        told = {one.name: {"multi": one.several, "single": one.alone, "percent": one.percent} for one in found}
+        told = {one.name: {"multi": one.several, "single": one.alone, "%": one.percent} for one in found}
         click.echo(json.dumps({"delta_m": score, "flat": flat, "metrics": told}, indent=2))
         return
     table = Table("metric", "better", "multi", "single", "change, %")

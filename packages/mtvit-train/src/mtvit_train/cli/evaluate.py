@@ -107,8 +107,8 @@ def evaluate_command(
         odd = next((name for name, value in unused.items() if value is not None), None)
         if odd or split == "train":
             raise ConfigError(
-                f"{odd or '--split train'} does not go with --knn and --linear, which score the backbone on the "
-                "validation split; leave it out."
+                f"{odd or '--split train'} does not go with --knn and --linear, which score a backbone "
+                "on the validation split; leave it out."
             )
         methods = [name for name, wanted in (("knn", knn), ("linear", linear)) if wanted]
         scores = scores_of_backbone(

@@ -25,13 +25,18 @@ PART_SCORE = 0.05
 
 
 def draw_labels(split: DataSplit, model: MultiTaskViT, path: Path, count: int = 12) -> None:
-    """Draw the first training samples, augmented, with all that is labelled."""
-    sheet = []
+    """Draw the first training samples, augmented, with all that is labelled; dense labels beside them."""
+    exhibits = []
     for dataset in split.views.values():
         for index in range(min(count, len(dataset))):
             sample: Sample = dataset[(0, index)]
-            sheet.append(draw_annotations(sample.image, sample.annotations, model.categories))
-    _save(path, [Exhibit("", (picture,)) for picture in sheet])
+            pictures = {"labels": draw_annotations(sample.image, sample.annotations, model.categories)}
+            packed, values = split.packed.member(dataset.image_of(index)).maps, sample.annotations.maps
+            for name, label in values.items():
+                drawn = draw_map(packed[name].as_map(name, label.numpy()), sample.image)
+                pictures[name] = drawn.resize(pictures["labels"].size, Image.Resampling.NEAREST)
+            exhibits.append(Exhibit(", ".join(pictures) if values else "", tuple(pictures.values())))
+    _save(path, exhibits)
 
 
 def draw_predictions(
@@ -85,7 +90,8 @@ def _beside_truth(
         pictures |= _true_segments(model, split, row, image, result)
         pictures |= _true_maps(split, row, image, result)
         if not result.maps or any(t.finds_objects for t in model.task_list if task in ("", t.name)):
-            pictures["objects found"] = draw_instances(image, result.instances)
+            heading = ", ".join(labels.heading(min_score) for labels in result.labels.values())
+            pictures["objects found"] = draw_instances(image, result.instances, heading=heading)
         pictures |= {name: draw_map(values, image) for name, values in result.maps.items()}
         size = pictures["truth"].size  # small images are drawn larger, their maps are not
         drawn = [one.resize(size, Image.Resampling.NEAREST) for one in pictures.values()]
@@ -125,7 +131,9 @@ def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
     widest = max(len(exhibit.pictures) for exhibit in exhibits)
     columns = 4 if 4 % widest == 0 else widest  # what belongs together is in one row
-    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns)
+    blank = Image.new("RGB", exhibits[0].pictures[0].size, (250, 250, 248))
+    rows = [(*exhibit.pictures, *[blank] * (widest - len(exhibit.pictures))) for exhibit in exhibits]
+    sheet = contact_sheet([picture for row in rows for picture in row], columns)
     with whole_file(path) as partial:
         sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)
