@@ -92,8 +92,8 @@ def odd_classes(
     ]
     if most is not None and rare:
         message = (
-            f"categories with {RARE} times fewer {counted}s than {most.name} ({most.instances}): {len(rare)}, "
-            f"as {listing(rare)}."
+            f"categories with {RARE} times fewer {counted}s than {most.name} ({most.instances}): "
+            f"{len(rare)}, as {listing(rare)}."
         )
         findings.append(Finding("doubt", check, "train", message))
     return findings

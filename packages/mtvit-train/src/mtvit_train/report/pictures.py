@@ -15,13 +15,17 @@ from mtvit_core.files import whole_file
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.structures.annotations import IMAGE_LABELS
 from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 from mtvit_train.build.splits import DataSplit
+from mtvit_train.data.packed import ALL_KINDS
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery
 
 #: Score from which pictures show what a task adds to an object that is sure: skeletons learn last.
 PART_SCORE = 0.05
+#: Labels that are drawn into an image; dense ones are pictures of their own.
+_TRUTH = ALL_KINDS | {IMAGE_LABELS}
 
 
 def draw_labels(split: DataSplit, model: MultiTaskViT, path: Path, count: int = 12) -> None:
@@ -86,7 +90,7 @@ def _beside_truth(
     exhibits = []
     for row, caption, task in wanted:
         image, result = whole.image(row), found[row].of(task) if task else found[row]
-        pictures = {"truth": draw_annotations(image, split.packed.original(row), model.categories)}
+        pictures = {"truth": draw_annotations(image, split.packed.original(row, _TRUTH), model.categories)}
         pictures |= _true_segments(model, split, row, image, result)
         pictures |= _true_maps(split, row, image, result)
         if not result.maps or any(t.finds_objects for t in model.task_list if task in ("", t.name)):
