@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mtvit_core.backbones.attention import Layout
+from mtvit_core.backbones.crossvit.bare import BareBlock
 from mtvit_core.backbones.crossvit.branch import BranchEmbedding
 from mtvit_core.backbones.crossvit.exchange import EPS, ClassExchange, PatchExchange
 from mtvit_core.backbones.crossvit.options import CrossOptions
@@ -73,7 +74,9 @@ class CrossBackbone(Backbone):
     def _block(
         self, width: tuple[int, int], heads: tuple[int, int], depth: tuple[int, int], rate: float, ends: bool
     ) -> TwoBranchBlock:
-        def block(i: int) -> Block:
+        def block(i: int) -> nn.Module:
+            if self.own.blocks == "bare":
+                return BareBlock(width[i], heads[i])
             return Block(
                 width[i],
                 heads[i],
