@@ -39,8 +39,8 @@ def plot(
     return draw_instances(pixels, result, by_object=True, heading=heading)
 
 
-def png(result: Instances) -> bytes:
-    """Return the picture as notebooks show it."""
+def png(result: Instances, heading: str = "") -> bytes:
+    """Return the picture as notebooks show it; arguments as those of ``plot``."""
     file = BytesIO()
-    plot(result).save(file, "PNG")
+    plot(result, heading=heading).save(file, "PNG")
     return file.getvalue()
