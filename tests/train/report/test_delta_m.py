@@ -15,7 +15,7 @@ ALONE = {"semantic/mIoU": 0.5, "semantic/pixel_accuracy": 1.0, "depth/abs_err": 
 
 
 def test_tasks_count_alike_and_lower_errors_are_gains() -> None:
-    """The mIoU rises by 10 %, accuracy falls by 10 %: 0; abs_err falls by 25 %: + 25. RMSE does not count twice beside it."""
+    """The mIoU gains 10 %, accuracy loses 10 %: 0; abs_err falls by 25 %: + 25. RMSE does not count."""
     found = changes(SEVERAL, ALONE)
     assert {one.name: one.percent for one in found} == pytest.approx(
         {"semantic/mIoU": 10, "semantic/pixel_accuracy": -10, "depth/abs_err": 25}
