@@ -39,15 +39,22 @@ def scores_of_backbone(
         DataError: a file is missing or malformed, or no whole image is labelled.
     """
     from mtvit_core.device import pick_device
-    from mtvit_train.build.data import read_data
+    from mtvit_core.errors import ConfigError
+    from mtvit_core.structures.annotations import IMAGE_LABELS
+    from mtvit_train.build.data import read_split
     from mtvit_train.config.run import read_run
+    from mtvit_train.data.merging.categories import first_difference
     from mtvit_train.probing.image_classes import image_features, probe_classes
+    from mtvit_train.probing.labelled import SPLITS
 
     base: dict[str, Any] = {"model": {"pretrained": True if weights is None else str(weights)}}
     run = read_run(config, {"data": str(data)}, assignments, base)
-    found = read_data(run.model_copy(update={"plugins": ("cls",)}), data)
+    splits = [read_split(run, data, split, needs={IMAGE_LABELS}) for split in SPLITS]
+    difference = first_difference(*(split.categories for split in splits))
+    if difference:
+        raise ConfigError(f"data {data}: {difference}")
     backbone = _backbone(model, run.model, weights).to(pick_device(device))
-    train, val = (image_features(backbone, split, batch_size) for split in (found.train, found.val))
+    train, val = (image_features(backbone, split, batch_size) for split in splits)
     return probe_classes(train, val, methods, neighbours)
 
 
