@@ -6,8 +6,9 @@
 Each arm learns semantic + depth + normals at once, and each task alone with the same backbone, for equally
 many updates from random weights. Generated scenes are square: they are rendered as wide as they are to be,
 and the middle rows are kept, with their exact labels. Small arms learn little in 220 updates at 128 x 256, a
-minute or two on one thread; the second line gives the same thread time to more updates at 64 x 128. The feed-forward parts are as wide as makes the backbones equally large. All arms have the same
-decoder and heads; both branches meet in its input (``join``), whatever they told each other before.
+minute or two on one thread; the second line gives the same thread time to more updates at 64 x 128.
+The feed-forward parts are as wide as makes the backbones equally large. All arms have the same decoder and
+heads; both branches meet in its input (``join``), whatever they told each other before.
 
 Printed: mIoU over classes, pixel accuracy, IoU pooled over all classes (what the thesis calls mIoU), errors
 of depth, angles of normals, delta_m against the arm's own single tasks (positive: sharing helps), and the
@@ -159,6 +160,7 @@ def trained(
         "depth": {"folder": "depth/{split}", "kind": "numbers", "scale": DEPTH_SCALE},
         "normals": {"folder": "normals/{split}", "kind": "directions"},
     }
+    size = [options.rows, 2 * options.rows]
     decoder: dict[str, Any] = {"channels": 32, "depths": 3}
     weights: dict[str, dict[str, Any]] = {
         "semantic": {"loss_dice": 1.0}, "depth": {"loss_abs": 4.0}, "normals": {"loss_cosine": 4.0},
@@ -171,12 +173,13 @@ def trained(
         quiet=True,
         reader="folders",
         readers={"folders": {"maps": maps}},
-        model={"backbone": name, "options": {**own, "mlp_ratio": ratio}, "image_size": [options.rows, 2 * options.rows]},
+        model={"backbone": name, "options": {**own, "mlp_ratio": ratio}, "image_size": size},
         augment={"scale": [1.0, 1.0]},
         tasks={task: {**decoder, **weights[task]} for task in tasks},
         train={
             "batch_size": options.batch_size, "optimizer": "muon", "lr": 2e-3, "matrix_lr": 0.02,
-            "layer_decay": 1.0, "ema": 0.98, "warmup": 20, "seed": seed, "threads": options.threads, "checkpoint_every": 0,
+            "layer_decay": 1.0, "ema": 0.98, "warmup": 20, "seed": seed, "threads": options.threads,
+            "checkpoint_every": 0,
         },
     )  # fmt: skip
     return found.model, found.metrics
