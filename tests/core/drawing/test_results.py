@@ -296,7 +296,7 @@ def test_captions_must_match_the_pictures():
 
 def test_classes_of_the_image_are_written_in_its_upper_left_corner() -> None:
     labels = TrueImageLabels(torch.tensor([0.0, 1.0]), torch.tensor([True, True]))
-    plain = annotated([300, 300, 500, 500])
+    plain = annotated([300.0, 300.0, 500.0, 500.0])
     told = replace(plain, has=plain.has | {IMAGE_LABELS}, image_labels=labels)
     for with_it, without in (
         (draw_annotations(GREY, told, CATEGORIES), draw_annotations(GREY, plain, CATEGORIES)),

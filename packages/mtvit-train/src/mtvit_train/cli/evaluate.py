@@ -7,6 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from mtvit_core.structures.categories import Categories, Category
+    from mtvit_train.probing.image_classes import Method
 
 
 @click.command("evaluate")
@@ -110,7 +111,9 @@ def evaluate_command(
                 f"{odd or '--split train'} does not go with --knn and --linear, which score a backbone "
                 "on the validation split; leave it out."
             )
-        methods = [name for name, wanted in (("knn", knn), ("linear", linear)) if wanted]
+        methods: list[Method] = []
+        methods += ["knn"] if knn else []
+        methods += ["linear"] if linear else []
         scores = scores_of_backbone(
             model, data, config, assignments, weights, methods, neighbours, batch_size, device
         )

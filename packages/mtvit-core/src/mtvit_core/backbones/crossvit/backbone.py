@@ -77,7 +77,7 @@ class CrossBackbone(Backbone):
         def block(i: int) -> nn.Module:
             if self.own.blocks == "bare":
                 return BareBlock(width[i], heads[i])
-            return Block(
+            whole: nn.Module = Block(
                 width[i],
                 heads[i],
                 self.own.mlp_ratio,
@@ -85,6 +85,7 @@ class CrossBackbone(Backbone):
                 drop_path=rate,
                 norm_layer=partial(nn.LayerNorm, eps=EPS),
             )
+            return whole
 
         exchange = (
             _EXCHANGES[self.own.exchange](width, heads, rate)
