@@ -117,7 +117,10 @@ def evaluate_command(
         scores = scores_of_backbone(
             model, data, config, assignments, weights, methods, neighbours, batch_size, device
         )
-        Console().print(metrics_table(scores))
+        for method in methods:
+            told = {name: value for name, value in scores.items() if name.startswith(f"{method}/")}
+            pairs = ", ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in told.items())
+            click.echo(f"{method}: {pairs}")
         if out is not None:
             write_json(out, scores)
         return

@@ -135,7 +135,7 @@ def _examine_split(
     with noted:
         packed = read_split(split, noted)
         packed = _with_sound_segments(packed, noted)
-    dense = [] if packed is None else count_dense(packed, noted)
+    dense = [] if packed is None else count_dense(packed, Noted())  # images tell their faults
     entries = len(noted.found)
     if packed is not None:
         tasks = {name: coverage(packed, found.cls.needs)[0] for name, found in installed_tasks().items()}
