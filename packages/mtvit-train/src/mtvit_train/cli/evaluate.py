@@ -7,7 +7,6 @@ import click
 
 if TYPE_CHECKING:
     from mtvit_core.structures.categories import Categories, Category
-    from mtvit_train.probing.image_classes import Method
 
 
 @click.command("evaluate")
@@ -92,7 +91,7 @@ def evaluate_command(
     from mtvit_core.errors import ConfigError
     from mtvit_train.build.data import read_split
     from mtvit_train.build.splits import make_split, with_boxes
-    from mtvit_train.cli.probed_backbone import scores_of_backbone
+    from mtvit_train.cli.probed_backbone import methods_of, refuse_unused, scores_of_backbone, tell_scores
     from mtvit_train.config.run import read_run
     from mtvit_train.data.merging.fit_to_model import fit
     from mtvit_train.engine.evaluate import evaluate_in_detail
@@ -105,24 +104,12 @@ def evaluate_command(
             raise ConfigError(f"out {path}: already exists; give another file with --out.")
     if knn or linear:
         unused = {"--tasks": tasks, "--boxes": boxes, "--engine": engine, "--max-dets": max_dets}
-        odd = next((name for name, value in unused.items() if value is not None), None)
-        if odd or split == "train":
-            raise ConfigError(
-                f"{odd or '--split train'} does not go with --knn and --linear, which score a backbone "
-                "on the validation split; leave it out."
-            )
-        methods: list[Method] = []
-        methods += ["knn"] if knn else []
-        methods += ["linear"] if linear else []
+        unused["--split train"] = "train" if split == "train" else None
+        refuse_unused(unused)
         scores = scores_of_backbone(
-            model, data, config, assignments, weights, methods, neighbours, batch_size, device
+            model, data, config, assignments, weights, methods_of(knn, linear), neighbours, batch_size, device
         )
-        for method in methods:
-            told = {name: value for name, value in scores.items() if name.startswith(f"{method}/")}
-            pairs = ", ".join(f"{name.split('/')[1]} {value:.3f}" for name, value in told.items())
-            click.echo(f"{method}: {pairs}")
-        if out is not None:
-            write_json(out, scores)
+        tell_scores(scores, out)
         return
     if weights is not None:
         raise ConfigError("--weights belongs to a backbone; give --knn or --linear, or leave it out.")

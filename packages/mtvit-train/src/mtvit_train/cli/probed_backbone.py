@@ -1,13 +1,49 @@
 """What ``mtvit evaluate --knn --linear`` measures: a backbone by its name, or that of a model file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from mtvit_core.backbones.interface import Backbone
     from mtvit_train.config.run import ModelConfig
     from mtvit_train.probing.image_classes import Method
+
+
+def refuse_unused(options: Mapping[str, Any]) -> None:
+    """Refuse options that do not concern a backbone, None where they are not given.
+
+    Raises:
+        ConfigError: one is given.
+    """
+    from mtvit_core.errors import ConfigError
+
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                f"{name} does not go with --knn and --linear, which score a backbone on the validation "
+                "split; leave it out."
+            )
+
+
+def methods_of(knn: bool, linear: bool) -> list["Method"]:
+    """Return what is asked for."""
+    methods: list[Method] = ["knn"] if knn else []
+    return [*methods, "linear"] if linear else methods
+
+
+def tell_scores(scores: Mapping[str, float], out: Path | None) -> None:
+    """Print a line for each method, and write JSON where a file is given."""
+    from mtvit_train.recording.records import write_json
+
+    for method in dict.fromkeys(name.partition("/")[0] for name in scores):
+        own = [(name.partition("/"), value) for name, value in scores.items()]
+        pairs = [f"{metric} {value:.3f}" for (of, _, metric), value in own if of == method]
+        click.echo(f"{method}: {', '.join(pairs)}")
+    if out is not None:
+        write_json(out, scores)
 
 
 def scores_of_backbone(
