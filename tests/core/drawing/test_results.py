@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, UNTRACKED, class_colour, text_colour
+from mtvit_core.drawing.palette import HEADING, LEFT, MIDDLE, RIGHT, UNTRACKED, class_colour, text_colour
 from mtvit_core.drawing.results import contact_sheet, draw_annotations, draw_instances
 from mtvit_core.errors import DataError
 from mtvit_core.results.linking import link
-from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.annotations import IMAGE_LABELS, Annotations, TrueImageLabels
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON
@@ -292,3 +292,19 @@ def test_captions_must_match_the_pictures():
         DataError, match=r"contact sheet: 1 captions for 2 pictures; give one each, or none\."
     ):
         contact_sheet([plain(9, 9, "red")] * 2, columns=2, captions=["one"])
+
+
+def test_classes_of_the_image_are_written_in_its_upper_left_corner() -> None:
+    labels = TrueImageLabels(torch.tensor([0.0, 1.0]), torch.tensor([True, True]))
+    plain = annotated([300.0, 300.0, 500.0, 500.0])
+    told = replace(plain, has=plain.has | {IMAGE_LABELS}, image_labels=labels)
+    for with_it, without in (
+        (draw_annotations(GREY, told, CATEGORIES), draw_annotations(GREY, plain, CATEGORIES)),
+        (draw_instances(GREY, found(BOX), heading="cup 0.90"), draw_instances(GREY, found(BOX))),
+    ):
+        changed = np.abs(np.asarray(with_it).astype(int) - np.asarray(without)).max(-1) > 20
+        rows, columns = changed.nonzero()
+        assert len(rows) > 100
+        assert rows.max() < SIZE / 10
+        assert columns.max() < SIZE / 3
+        assert count(with_it.crop((0, 0, 60, 30)), HEADING) > count(without.crop((0, 0, 60, 30)), HEADING)

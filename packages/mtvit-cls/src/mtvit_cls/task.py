@@ -20,6 +20,7 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE
 from mtvit_core.results.image_labels import ImageLabels
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasLabels, OnCanvas
 from mtvit_core.structures.annotations import IMAGE_LABELS, Annotations
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.task import API, Task, TaskConfig
@@ -112,12 +113,21 @@ class Classification(Task[ClsConfig, ImageLogits, ClsTargets]):
 
     def decode(self, predictions: ImageLogits, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return all classes of each image with their scores, best first; no objects."""
+        return self.from_canvas(self.on_canvas(predictions), meta)
+
+    def on_canvas(self, predictions: ImageLogits) -> CanvasLabels:
+        """Return the scores."""
+        return CanvasLabels(self.scores(predictions))
+
+    def from_canvas(self, found: OnCanvas, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Return the scores by class, best first; classes are those of images."""
+        assert isinstance(found, CanvasLabels)
         return [
             replace(
                 ImageResult.empty(at, self.categories),
                 labels={self.name: ImageLabels.of(scores, self.categories.of_images)},
             )
-            for scores, at in zip(self.scores(predictions), meta, strict=True)
+            for scores, at in zip(found.scores, meta, strict=True)
         ]
 
     def evaluator(self) -> Evaluator:

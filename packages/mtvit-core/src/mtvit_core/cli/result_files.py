@@ -142,7 +142,9 @@ def write_pictures(
     path.parent.mkdir(parents=True, exist_ok=True)
     # Full colour resolution: thin coloured lines would be smeared otherwise.
     with whole_file(path) as picture:
-        draw_instances(image, result.instances, by_object=by_object).save(picture, quality=92, subsampling=0)
+        heading = ", ".join(labels.heading(0.5) for labels in result.labels.values())
+        drawn = draw_instances(image, result.instances, by_object=by_object, heading=heading)
+        drawn.save(picture, quality=92, subsampling=0)
     told = result.to_json()
     for name, values in result.maps.items():
         with whole_file(path.with_suffix(f".{name}.jpg")) as picture:

@@ -25,6 +25,8 @@ RIGHT: Colour = (40, 214, 255)
 MIDDLE: Colour = (240, 240, 232)
 #: Objects of a video that have no number.
 UNTRACKED: Colour = (165, 165, 172)
+#: Ground of what is said of a whole image.
+HEADING: Colour = (32, 32, 38)
 
 
 def class_colour(label: int) -> Colour:

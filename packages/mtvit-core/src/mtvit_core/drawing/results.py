@@ -13,7 +13,7 @@ from torch import Tensor
 from mtvit_core.arguments import NUMBER, refuse, require
 from mtvit_core.drawing.contact_sheet import contact_sheet
 from mtvit_core.drawing.overlay import Overlay, Rectangle
-from mtvit_core.drawing.palette import LEFT, MIDDLE, RIGHT, UNTRACKED, Colour, class_colour
+from mtvit_core.drawing.palette import HEADING, LEFT, MIDDLE, RIGHT, UNTRACKED, Colour, class_colour
 from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories
@@ -53,6 +53,7 @@ def draw_instances(
     min_keypoint_score: float = 0.3,
     by_object: bool = False,
     tracks: Sequence[int | None] = (),
+    heading: str = "",
 ) -> Image.Image:
     """Draw what a model found: every row with its box, name, mask and skeleton.
 
@@ -64,6 +65,7 @@ def draw_instances(
             sides.
         tracks: Number of each object through a video, None where it has none. It stands behind the name, and
             an object keeps its colour as long as its number; those without are grey.
+        heading: Written in the upper left corner, such as the classes of the whole image.
 
     Returns:
         A picture of the image's size, or a whole multiple of it where the image is small.
@@ -71,6 +73,7 @@ def draw_instances(
     require("draw_instances: instances", instances, Instances, "Instances, as result.instances", DataError)
     require("draw_instances: min_keypoint_score", min_keypoint_score, NUMBER, "a number from 0 to 1")
     require("draw_instances: by_object", by_object, (bool, np.bool_), "True or False")
+    require("draw_instances: heading", heading, str, "a text")
     things = []
     for i, rle in enumerate(instances.rles):
         label = int(instances.labels[i])
@@ -90,13 +93,15 @@ def draw_instances(
                 schema=category.keypoints,
             )
         )
-    return _draw(image, things)
+    return _draw(image, things, heading)
 
 
 def draw_annotations(
     image: UInt8[Tensor, "3 H W"], annotations: Annotations, categories: Categories
 ) -> Image.Image:
     """Draw what is annotated; keypoints that are hidden in the image are drawn as rings.
+
+    Classes of the whole image are written in its upper left corner.
 
     Args:
         image: RGB.
@@ -122,14 +127,22 @@ def draw_annotations(
                 schema=categories[label].keypoints,
             )
         )
-    return _draw(image, things)
+    return _draw(image, things, _shown_classes(annotations, categories))
+
+
+def _shown_classes(annotations: Annotations, categories: Categories) -> str:
+    """Names of the classes of an image, with their shares where images are mixed."""
+    if annotations.image_labels is None:
+        return ""
+    shares = zip(categories.of_images, annotations.image_labels.present.tolist(), strict=True)
+    return ", ".join(one.name if share == 1 else f"{one.name} {share:.2f}" for one, share in shares if share)
 
 
 def _called(name: str, track: int | None) -> str:
     return name if track is None else f"{name} #{track}"
 
 
-def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing]) -> Image.Image:
+def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing], heading: str) -> Image.Image:
     if not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3:
         raise refuse("draw: image", image, "a uint8 tensor 3 x H x W", ShapeError)
     overlay = Overlay(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy(force=True)))
@@ -144,6 +157,8 @@ def _draw(image: UInt8[Tensor, "3 H W"], things: Sequence[_Thing]) -> Image.Imag
         if thing.points is not None and thing.schema is not None:
             size = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
             _skeleton(overlay, thing.points, thing.schema, size, thing.limbs)
+    if heading:
+        overlay.tag(heading, (0, 0, image.shape[2], image.shape[1]), HEADING)
     for thing in things:
         overlay.tag(thing.name, thing.box, thing.colour)
     return overlay.picture()

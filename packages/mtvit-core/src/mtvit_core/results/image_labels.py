@@ -43,6 +43,12 @@ class ImageLabels:
         """Return the number of entries."""
         return int(self.labels.shape[0])
 
+    def heading(self, min_score: float, most: int = 3) -> str:
+        """Return the best entries as a text for a picture: one at least, others from a score on."""
+        shown = max(1, min(most, int((self.scores >= min_score).sum())))
+        pairs = zip(self.names[:shown], self.scores.tolist()[:shown], strict=True)
+        return ", ".join(f"{name} {score:.2f}" for name, score in pairs)
+
     def above(self, score: float) -> "ImageLabels":
         """Select entries whose score is at least ``score``."""
         kept = self.scores >= score

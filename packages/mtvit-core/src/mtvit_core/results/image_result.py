@@ -19,6 +19,9 @@ from mtvit_core.structures.interop.supervision import detections, key_points
 from mtvit_core.structures.masks import Rle
 from mtvit_core.structures.pixel_maps import PixelMap
 
+#: Score from which pictures show labels of the image beside the best one.
+SURE = 0.5
+
 
 @dataclass(frozen=True)
 class ImageResult:
@@ -148,12 +151,17 @@ class ImageResult:
         return key_points(self.instances)
 
     def plot(self, image: ImageLike | None = None) -> Image.Image:
-        """Draw the objects into ``image``, by default the file it came from, see ``results.plot``."""
-        return plot(self.instances, image)
+        """Draw objects and image labels into ``image``, by default the file it came from, see ``plot``."""
+        return plot(self.instances, image, heading=self._heading)
 
     def _repr_png_(self) -> bytes:
         """Return the picture that notebooks show."""
-        return png(self.instances)
+        return png(self.instances, self._heading)
+
+    @property
+    def _heading(self) -> str:
+        """The best labels of the image, of each task."""
+        return ", ".join(labels.heading(SURE) for labels in self.labels.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return the image's name, id and size, its objects, its labels, and what its maps are."""

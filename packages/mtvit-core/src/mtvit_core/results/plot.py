@@ -11,7 +11,9 @@ from mtvit_core.structures.image_inputs import ImageLike, read_input
 from mtvit_core.structures.instances import Instances
 
 
-def plot(result: Instances, image: ImageLike | None = None, bgr: bool = False) -> Image.Image:
+def plot(
+    result: Instances, image: ImageLike | None = None, bgr: bool = False, heading: str = ""
+) -> Image.Image:
     """Draw the objects of a result into their image.
 
     Args:
@@ -19,6 +21,7 @@ def plot(result: Instances, image: ImageLike | None = None, bgr: bool = False) -
         image: The original, in any form that prediction takes; by default the file that the result names, or
             a blank page where it names none.
         bgr: As for prediction.
+        heading: Written in the upper left corner.
 
     Raises:
         ShapeError: the image is none, or of another size than the result's.
@@ -33,11 +36,11 @@ def plot(result: Instances, image: ImageLike | None = None, bgr: bool = False) -
             f"plot: the image is {pixels.shape[-2]} x {pixels.shape[-1]} pixels, and the result is of one of "
             f"{size[0]} x {size[1]}; give the image that was predicted."
         )
-    return draw_instances(pixels, result, by_object=True)
+    return draw_instances(pixels, result, by_object=True, heading=heading)
 
 
-def png(result: Instances) -> bytes:
-    """Return the picture as notebooks show it."""
+def png(result: Instances, heading: str = "") -> bytes:
+    """Return the picture as notebooks show it; arguments as those of ``plot``."""
     file = BytesIO()
-    plot(result).save(file, "PNG")
+    plot(result, heading=heading).save(file, "PNG")
     return file.getvalue()

@@ -13,9 +13,10 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.backbones.tokens import TokenGroup
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.results.on_canvas import CanvasMap, OnCanvas
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.pixel_maps import PixelMap
+from mtvit_core.structures.pixel_maps import DenseMap, PixelMap
 from mtvit_core.tasks.task import API, Task
 from mtvit_dense.config import DenseConfig
 from mtvit_dense.decoders.fuse import FuseRequest
@@ -98,24 +99,43 @@ class DenseTask(Task[C, DenseValues, DenseTargets]):
         return values.isfinite().all(1)
 
     def decode(self, predictions: DenseValues, meta: Sequence[ImageMeta]) -> list[ImageResult]:
+        """Return one map per image, at the size of the original; one after the other, as maps are large."""
+        each = [DenseValues(one[None].float().cpu(), predictions.canvas) for one in predictions.values]
+        pairs = zip(each, meta, strict=True)
+        return [result for one, at in pairs for result in self.from_canvas(self.on_canvas(one), [at])]
+
+    def on_canvas(self, predictions: DenseValues) -> CanvasMap:
+        """Return what is said of each pixel of the canvas."""
+        return CanvasMap(self.told(predictions.on_canvas()), self.channels)
+
+    def from_canvas(self, found: OnCanvas, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return one map per image, at the size of the original."""
-        values = predictions.values.float().cpu()
+        assert isinstance(found, CanvasMap)
         return [
             replace(
                 ImageResult.empty(at, self.categories),
-                maps={self.name: self.result(at, resized(one[None], predictions.canvas)[0])},
+                maps={self.name: self.result(at, values.float().cpu())},
             )
-            for one, at in zip(values, meta, strict=True)
+            for values, at in zip(found.values, meta, strict=True)
         ]
 
+    @property
     @abstractmethod
+    def channels(self) -> tuple[str, ...]:
+        """Names of what ``told`` returns."""
+
+    def told(self, values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Return what the network's numbers mean, in a form that any program can read."""
+        return values
+
     def result(self, at: ImageMeta, values: Float[Tensor, "C H W"]) -> PixelMap:
         """Return what is said of an image.
 
         Args:
             at: The way back to its original.
-            values: Numbers of each pixel of the canvas.
+            values: What was told of each pixel of the canvas.
         """
+        return DenseMap(at.masks_to_original(values), self.channels)
 
     def teach(self, predictions: DenseValues) -> DenseValues:
         """Return what every decoder of the task can learn from: the predictions."""

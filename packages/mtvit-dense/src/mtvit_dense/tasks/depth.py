@@ -11,8 +11,6 @@ from mtvit_core.backbones.interface import BackboneSpec
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.pixel_maps import DenseMap
 from mtvit_core.tasks.task import TaskConfig
 from mtvit_dense.config import DepthConfig
 from mtvit_dense.decoders.head import DenseHead, DenseValues
@@ -68,15 +66,18 @@ class Depth(DenseTask[DepthConfig]):
         values = self._turned(targets.values) if self.config.inverse else targets.values
         return DenseValues(values, predictions.canvas)
 
-    def result(self, at: ImageMeta, values: Float[Tensor, "C H W"]) -> DenseMap:
-        """Return the depth of each pixel of the original."""
-        depth = at.masks_to_original(values)
-        return DenseMap(self._turned(depth) if self.config.inverse else depth, ("depth",))
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Depth."""
+        return ("depth",)
+
+    def told(self, values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Return depth, whatever the network predicts."""
+        return self._turned(values) if self.config.inverse else values
 
     def teach(self, predictions: DenseValues) -> DenseValues:
         """Return depth, whatever the network predicts."""
-        values = self._turned(predictions.values) if self.config.inverse else predictions.values
-        return DenseValues(values, predictions.canvas)
+        return DenseValues(self.told(predictions.values), predictions.canvas)
 
     def distance(
         self, said: Float[Tensor, "B C h w"], taught: Float[Tensor, "B C h w"]

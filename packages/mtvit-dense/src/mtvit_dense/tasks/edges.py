@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from mtvit_core.evaluation.evaluator import Evaluator
 from mtvit_core.losses.matching import Match
 from mtvit_core.losses.perfect import SURE
-from mtvit_core.structures.framing import ImageMeta
-from mtvit_core.structures.pixel_maps import DenseMap
 from mtvit_core.tasks.task import TaskConfig
 from mtvit_dense.config import EdgesConfig
 from mtvit_dense.decoders.head import DenseValues
@@ -42,9 +40,14 @@ class Edges(DenseTask[EdgesConfig]):
         """Return logits that are certain of the label; only tests ask for them."""
         return DenseValues(torch.where(targets.values > 0, SURE, -SURE), predictions.canvas)
 
-    def result(self, at: ImageMeta, values: Float[Tensor, "C H W"]) -> DenseMap:
-        """Return the probability of an edge at each pixel of the original."""
-        return DenseMap(at.masks_to_original(values).sigmoid(), ("edge",))
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The probability of an edge."""
+        return ("edge",)
+
+    def told(self, values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Return probabilities."""
+        return values.sigmoid()
 
     def distance(
         self, said: Float[Tensor, "B C h w"], taught: Float[Tensor, "B C h w"]

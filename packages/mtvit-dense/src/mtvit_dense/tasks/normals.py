@@ -52,9 +52,18 @@ class Normals(DenseTask[NormalsConfig]):
         """Return the label itself; only tests ask for it."""
         return DenseValues(targets.values, predictions.canvas)
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Right, up, and towards the viewer."""
+        return ("x", "y", "z")
+
+    def told(self, values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Return unit vectors."""
+        return F.normalize(values, dim=1)
+
     def result(self, at: ImageMeta, values: Float[Tensor, "C H W"]) -> DenseMap:
         """Return the unit vector of each pixel of the original."""
-        return DenseMap(F.normalize(at.masks_to_original(values), dim=0), ("x", "y", "z"))
+        return DenseMap(F.normalize(at.masks_to_original(values), dim=0), self.channels)
 
     def distance(
         self, said: Float[Tensor, "B C h w"], taught: Float[Tensor, "B C h w"]

@@ -92,6 +92,11 @@ class Semantic(DenseTask[SemanticConfig]):
         truth = F.one_hot(targets.values[:, 0].long(), len(self.classes)).permute(0, 3, 1, 2)
         return DenseValues(SURE * truth.float(), predictions.canvas)
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The classes, of each its logit."""
+        return self.map_classes[self.name]
+
     def result(self, at: ImageMeta, values: Float[Tensor, "C H W"]) -> CategoryMap:
         """Return the most likely class of each pixel of the original."""
         best = torch.full((at.height, at.width), -torch.inf)

@@ -1,4 +1,4 @@
-"""``mtvit evaluate MODEL --data DIR``: score a saved model on a data set."""
+"""``mtvit evaluate MODEL --data DIR``: score a saved model, or what its backbone alone knows of images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,22 @@ if TYPE_CHECKING:
     "assignments",
     multiple=True,
     metavar="TASK.A=VALUE",
-    help="Change a setting of a task that its weights do not depend on; may be repeated.",
+    help="Change a setting of a task that its weights do not depend on; may be repeated. With --knn and "
+    "--linear: a setting of reading data, or of the backbone (model.image_size=[224,224]).",
+)
+@click.option("--knn", is_flag=True, help="Score the backbone: image classes by a vote of nearest images.")
+@click.option("--linear", is_flag=True, help="Score the backbone: image classes by a linear probe.")
+@click.option(
+    "--neighbours",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Training images that vote with --knn.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="A file of weights, where MODEL is the name of a backbone.  [default: the published ones]",
 )
 @click.option("--tasks", help="Tasks to score, comma-separated. [default: all of the model]")
 @click.option("--batch-size", default=25, show_default=True, help="Images per pass.")
@@ -54,13 +69,21 @@ def evaluate_command(
     out: Path | None,
     min_score: float,
     assignments: tuple[str, ...],
+    knn: bool,
+    linear: bool,
+    neighbours: int,
+    weights: Path | None,
     tasks: str | None,
     batch_size: int,
     engine: str | None,
     max_dets: int | None,
     device: str,
 ) -> None:
-    """Evaluate MODEL on a dataset and print its metrics; --out also writes JSON."""
+    """Evaluate MODEL on a dataset and print its metrics; --out also writes JSON.
+
+    With --knn and --linear, MODEL is a model whose backbone is scored, or the name of a backbone. Images of
+    the training split teach, those of the validation split are asked; both need classes of whole images.
+    """
     from rich.console import Console
 
     from mtvit_core.config import apply_set
@@ -68,6 +91,7 @@ def evaluate_command(
     from mtvit_core.errors import ConfigError
     from mtvit_train.build.data import read_split
     from mtvit_train.build.splits import make_split, with_boxes
+    from mtvit_train.cli.probed_backbone import methods_of, refuse_unused, scores_of_backbone, tell_scores
     from mtvit_train.config.run import read_run
     from mtvit_train.data.merging.fit_to_model import fit
     from mtvit_train.engine.evaluate import evaluate_in_detail
@@ -78,6 +102,17 @@ def evaluate_command(
     for path in (out, beside):
         if path is not None and path.exists():
             raise ConfigError(f"out {path}: already exists; give another file with --out.")
+    if knn or linear:
+        unused = {"--tasks": tasks, "--boxes": boxes, "--engine": engine, "--max-dets": max_dets}
+        unused["--split train"] = "train" if split == "train" else None
+        refuse_unused(unused)
+        scores = scores_of_backbone(
+            model, data, config, assignments, weights, methods_of(knn, linear), neighbours, batch_size, device
+        )
+        tell_scores(scores, out)
+        return
+    if weights is not None:
+        raise ConfigError("--weights belongs to a backbone; give --knn or --linear, or leave it out.")
     given = {"engine": engine, "max_dets": max_dets}
     scoring = tuple(f"evaluation.{key}={value}" for key, value in given.items() if value is not None)
     run = read_run(config, {"data": str(data)}, scoring)

@@ -5,6 +5,7 @@ import click
 from mtvit_core.cli.errors import OneLineErrors, verbose_option
 from mtvit_core.cli.options import require_sound_plugins, strict_option
 from mtvit_core.threads import wait_passively
+from mtvit_train.cli.compare import compare
 from mtvit_train.cli.convert_data import convert_data
 from mtvit_train.cli.doctor import doctor
 from mtvit_train.cli.knowledge_token import knowledge_token
@@ -69,6 +70,7 @@ def main(
         ctx.exit(STOPPED)
 
 
+main.add_command(compare)
 main.add_command(convert_data)
 main.add_command(doctor)
 main.add_command(knowledge_token)

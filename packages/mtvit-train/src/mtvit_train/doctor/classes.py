@@ -4,8 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from mtvit_core.sides import unpaired
+from mtvit_core.structures.annotations import IMAGE_LABELS
 from mtvit_core.structures.categories import Category
 from mtvit_train.data.merging.stated_keypoints import STAND_IN_SIGMA
 from mtvit_train.data.packed import PackedAnnotations
@@ -22,7 +24,7 @@ class ClassCount:
     Attributes:
         id: Of the category.
         name: Of the category.
-        instances: Objects, without crowds.
+        instances: Objects, without crowds; of a class of whole images, images.
         images: Images that hold one.
         posed: Objects with a labelled keypoint; None where the category has no keypoints.
     """
@@ -50,11 +52,27 @@ def count_classes(packed: PackedAnnotations) -> list[ClassCount]:
     return counts
 
 
-def odd_classes(counts: dict[str, list[ClassCount]]) -> list[Finding]:
+def count_image_classes(packed: PackedAnnotations) -> list[ClassCount]:
+    """Count the images of every class of whole images; nothing where none is labelled."""
+    labelled = packed.mapped(IMAGE_LABELS).nonzero()[0].tolist()
+    if not labelled:
+        return []
+    shown = [packed.image_labels(index) for index in labelled]
+    totals = sum(one.present for one in shown if one is not None)
+    assert isinstance(totals, Tensor)
+    pairs = zip(packed.categories.of_images, totals.int().tolist(), strict=True)
+    return [ClassCount(category.id, category.name, count, count, None) for category, count in pairs]
+
+
+def odd_classes(
+    counts: dict[str, list[ClassCount]], check: str = "classes", counted: str = "object"
+) -> list[Finding]:
     """Find categories that training cannot learn, or that validation cannot score.
 
     Args:
         counts: Of every category, by split.
+        check: Name of the check.
+        counted: What is counted.
     """
     findings = []
     for split, classes in counts.items():
@@ -62,10 +80,10 @@ def odd_classes(counts: dict[str, list[ClassCount]]) -> list[Finding]:
         if none:
             what = "is not learnt" if split == "train" else "is not scored"
             message = (
-                f"categories without an object: {len(none)} of {len(classes)}, so each {what}: "
+                f"categories without an {counted}: {len(none)} of {len(classes)}, so each {what}: "
                 f"{listing(none)}."
             )
-            findings.append(Finding("doubt", "classes", split, message))
+            findings.append(Finding("doubt", check, split, message))
     most = max(counts.get("train", []), key=lambda one: one.instances, default=None)
     rare = [
         f"{one.name} ({one.instances})"
@@ -74,10 +92,10 @@ def odd_classes(counts: dict[str, list[ClassCount]]) -> list[Finding]:
     ]
     if most is not None and rare:
         message = (
-            f"categories with {RARE} times fewer objects than {most.name} ({most.instances}): {len(rare)}, "
-            f"as {listing(rare)}."
+            f"categories with {RARE} times fewer {counted}s than {most.name} ({most.instances}): "
+            f"{len(rare)}, as {listing(rare)}."
         )
-        findings.append(Finding("doubt", "classes", "train", message))
+        findings.append(Finding("doubt", check, "train", message))
     return findings
 
 

@@ -10,7 +10,14 @@ from mtvit_train.data.coverage import Coverage, coverage
 from mtvit_train.data.formats.faults import Faults, Noted
 from mtvit_train.data.merging.categories import first_difference
 from mtvit_train.data.packed import PackedAnnotations
-from mtvit_train.doctor.classes import ClassCount, count_classes, odd_classes, odd_keypoints
+from mtvit_train.doctor.classes import (
+    ClassCount,
+    count_classes,
+    count_image_classes,
+    odd_classes,
+    odd_keypoints,
+)
+from mtvit_train.doctor.dense_labels import DenseCount, count_dense, odd_dense
 from mtvit_train.doctor.duplicates import twins_across, twins_within
 from mtvit_train.doctor.finding import Finding
 from mtvit_train.doctor.images import Print, read_images
@@ -36,6 +43,8 @@ class SplitReport:
         dropped: Objects that cover nothing and that the settings leave out.
         tasks: What is labelled for each installed task.
         classes: Objects of each category.
+        image_classes: Images of each class of whole images; empty where none is labelled.
+        dense: What each dense label holds.
         layout: What is said of the layout that was found; empty where none was looked for.
     """
 
@@ -45,6 +54,8 @@ class SplitReport:
     dropped: int
     tasks: Mapping[str, Coverage]
     classes: list[ClassCount]
+    image_classes: list[ClassCount]
+    dense: list[DenseCount]
     layout: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -103,6 +114,9 @@ def examine(
     if message:
         report.findings.append(Finding("fault", "categories", "train and val", message))
     report.findings += odd_classes({name: split.classes for name, split in report.splits.items()})
+    shown = {name: split.image_classes for name, split in report.splits.items()}
+    report.findings += odd_classes(shown, "image labels", "image")
+    report.findings += odd_dense({name: split.dense for name, split in report.splits.items()})
     if len(read) == 2:
         report.findings += twins_across(read["train"][1], read["val"][1])
     report.findings.sort(key=lambda finding: finding.level != "fault")
@@ -121,13 +135,22 @@ def _examine_split(
     with noted:
         packed = read_split(split, noted)
         packed = _with_sound_segments(packed, noted)
+    dense = [] if packed is None else count_dense(packed, Noted())  # images tell their faults
     entries = len(noted.found)
     if packed is not None:
         tasks = {name: coverage(packed, found.cls.needs)[0] for name, found in installed_tasks().items()}
         classes = count_classes(packed)
         crowds = int(packed.crowd.sum())
         report.splits[split] = SplitReport(
-            len(packed), packed.instances, crowds, packed.dropped, tasks, classes, packed.layout
+            len(packed),
+            packed.instances,
+            crowds,
+            packed.dropped,
+            tasks,
+            classes,
+            count_image_classes(packed),
+            dense,
+            packed.layout,
         )
         prints = read_images(packed, noted, workers, advance)
     kinds = ["annotations"] * entries + ["images"] * (len(noted.found) - entries)

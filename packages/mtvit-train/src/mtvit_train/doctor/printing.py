@@ -1,10 +1,12 @@
 """What ``mtvit-train doctor`` prints."""
 
 from collections import Counter
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from mtvit_train.doctor.dense_labels import DenseCount
 from mtvit_train.doctor.examination import Report
 from mtvit_train.doctor.finding import Level
 
@@ -24,6 +26,7 @@ def show(report: Report, console: Console) -> None:
     if report.splits:
         console.print(_holdings(report))
         console.print(_classes(report))
+        _pixels_and_images(report, console)
     for level in ("fault", "doubt"):
         _findings(report, level, console)
     levels = Counter(finding.level for finding in report.findings)
@@ -65,6 +68,35 @@ def _classes(report: Report) -> Table:
     if len(ranked) > SHOWN:
         table.caption = f"{len(ranked) - SHOWN} rarer ones are in --json"
     return table
+
+
+def _pixels_and_images(report: Report, console: Console) -> None:
+    """Classes of whole images, and dense labels, where there are some."""
+    if any(split.image_classes for split in report.splits.values()):
+        table = Table("class of images", *report.splits, title="Images by class", title_justify="left")
+        for name, counts in _by_name(report, "image_classes").items():
+            table.add_row(name, *(str(one.instances) if one else "" for one in counts))
+        console.print(table)
+    if any(split.dense for split in report.splits.values()):
+        table = Table("dense label", *report.splits, title="Dense labels", title_justify="left")
+        for name, labels in _by_name(report, "dense").items():
+            table.add_row(name, *(_told(one) if one else "" for one in labels))
+        console.print(table)
+
+
+def _by_name(report: Report, part: str) -> dict[str, list[Any]]:
+    """Entries of every split under one name, None where a split has none."""
+    parts = [{one.name: one for one in getattr(split, part)} for split in report.splits.values()]
+    names = dict.fromkeys(name for held in parts for name in held)
+    return {name: [held.get(name) for held in parts] for name in names}
+
+
+def _told(one: DenseCount) -> str:
+    text = f"{one.images} images, {one.labelled:.1%} of the pixels"
+    if one.least is not None:
+        text += f"\n{one.least:.4g} to {one.most:.4g}"
+    ranked = sorted(one.classes.items(), key=lambda pair: -pair[1])
+    return text + "".join(f"\n{name} {share:.1%}" for name, share in ranked[:SHOWN])
 
 
 def _findings(report: Report, level: Level, console: Console) -> None:

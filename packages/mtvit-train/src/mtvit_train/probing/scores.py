@@ -46,10 +46,18 @@ def mean_precision(scores: Float[Tensor, "V C"], truth: Bool[Tensor, "V C"]) -> 
 
 
 def average_precision(scores: Float[Tensor, " V"], truth: Bool[Tensor, " V"]) -> float:
-    """Return the mean of the precision at every true one, by falling score."""
-    hits = truth[scores.argsort(descending=True, stable=True)].double()
-    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
-    return float((precision * hits).sum() / hits.sum())
+    """Return the area under precision over recall, in steps; equal scores pass a threshold together."""
+    order = scores.argsort(descending=True, stable=True)
+    hits, falls = truth[order].double().cumsum(0), scores[order].diff() != 0
+    ends = torch.cat([falls, torch.ones(1, dtype=torch.bool)])
+    precision, recall = (hits / torch.arange(1, len(hits) + 1))[ends], (hits / hits[-1])[ends]
+    return float((recall.diff(prepend=torch.zeros(1)) * precision).sum())
+
+
+def accuracy(scores: Float[Tensor, "V C"], truth: Bool[Tensor, "V C"], k: int) -> float:
+    """Return the share of images that show one of their k best classes; of equal scores, the first ones."""
+    best = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return float(truth.gather(1, best).any(1).double().mean())
 
 
 def effective_rank(x: Float[Tensor, "S D"]) -> float:

@@ -15,23 +15,32 @@ from mtvit_core.files import whole_file
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.structures.annotations import IMAGE_LABELS
 from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 from mtvit_train.build.splits import DataSplit
+from mtvit_train.data.packed import ALL_KINDS
 from mtvit_train.data.samples.images import ImageDataset, Sample
 from mtvit_train.recording.gallery import Exhibit, save_gallery
 
 #: Score from which pictures show what a task adds to an object that is sure: skeletons learn last.
 PART_SCORE = 0.05
+#: Labels that are drawn into an image; dense ones are pictures of their own.
+_TRUTH = ALL_KINDS | {IMAGE_LABELS}
 
 
 def draw_labels(split: DataSplit, model: MultiTaskViT, path: Path, count: int = 12) -> None:
-    """Draw the first training samples, augmented, with all that is labelled."""
-    sheet = []
+    """Draw the first training samples, augmented, with all that is labelled; dense labels beside them."""
+    exhibits = []
     for dataset in split.views.values():
         for index in range(min(count, len(dataset))):
             sample: Sample = dataset[(0, index)]
-            sheet.append(draw_annotations(sample.image, sample.annotations, model.categories))
-    _save(path, [Exhibit("", (picture,)) for picture in sheet])
+            pictures = {"labels": draw_annotations(sample.image, sample.annotations, model.categories)}
+            packed, values = split.packed.member(dataset.image_of(index)).maps, sample.annotations.maps
+            for name, label in values.items():
+                drawn = draw_map(packed[name].as_map(name, label.numpy()), sample.image)
+                pictures[name] = drawn.resize(pictures["labels"].size, Image.Resampling.NEAREST)
+            exhibits.append(Exhibit(", ".join(pictures) if values else "", tuple(pictures.values())))
+    _save(path, exhibits)
 
 
 def draw_predictions(
@@ -81,11 +90,12 @@ def _beside_truth(
     exhibits = []
     for row, caption, task in wanted:
         image, result = whole.image(row), found[row].of(task) if task else found[row]
-        pictures = {"truth": draw_annotations(image, split.packed.original(row), model.categories)}
+        pictures = {"truth": draw_annotations(image, split.packed.original(row, _TRUTH), model.categories)}
         pictures |= _true_segments(model, split, row, image, result)
         pictures |= _true_maps(split, row, image, result)
         if not result.maps or any(t.finds_objects for t in model.task_list if task in ("", t.name)):
-            pictures["objects found"] = draw_instances(image, result.instances)
+            heading = ", ".join(labels.heading(min_score) for labels in result.labels.values())
+            pictures["objects found"] = draw_instances(image, result.instances, heading=heading)
         pictures |= {name: draw_map(values, image) for name, values in result.maps.items()}
         size = pictures["truth"].size  # small images are drawn larger, their maps are not
         drawn = [one.resize(size, Image.Resampling.NEAREST) for one in pictures.values()]
@@ -125,7 +135,9 @@ def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write a contact sheet, and the pictures one by one."""
     widest = max(len(exhibit.pictures) for exhibit in exhibits)
     columns = 4 if 4 % widest == 0 else widest  # what belongs together is in one row
-    sheet = contact_sheet([picture for exhibit in exhibits for picture in exhibit.pictures], columns)
+    blank = Image.new("RGB", exhibits[0].pictures[0].size, (250, 250, 248))
+    rows = [(*exhibit.pictures, *[blank] * (widest - len(exhibit.pictures))) for exhibit in exhibits]
+    sheet = contact_sheet([picture for row in rows for picture in row], columns)
     with whole_file(path) as partial:
         sheet.save(partial)
     save_gallery(path.parent, path.stem, exhibits)

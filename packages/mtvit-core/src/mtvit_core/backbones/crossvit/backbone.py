@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mtvit_core.backbones.attention import Layout
+from mtvit_core.backbones.crossvit.bare import BareBlock
 from mtvit_core.backbones.crossvit.branch import BranchEmbedding
 from mtvit_core.backbones.crossvit.exchange import EPS, ClassExchange, PatchExchange
 from mtvit_core.backbones.crossvit.options import CrossOptions
@@ -73,8 +74,10 @@ class CrossBackbone(Backbone):
     def _block(
         self, width: tuple[int, int], heads: tuple[int, int], depth: tuple[int, int], rate: float, ends: bool
     ) -> TwoBranchBlock:
-        def block(i: int) -> Block:
-            return Block(
+        def block(i: int) -> nn.Module:
+            if self.own.blocks == "bare":
+                return BareBlock(width[i], heads[i])
+            whole: nn.Module = Block(
                 width[i],
                 heads[i],
                 self.own.mlp_ratio,
@@ -82,6 +85,7 @@ class CrossBackbone(Backbone):
                 drop_path=rate,
                 norm_layer=partial(nn.LayerNorm, eps=EPS),
             )
+            return whole
 
         exchange = (
             _EXCHANGES[self.own.exchange](width, heads, rate)

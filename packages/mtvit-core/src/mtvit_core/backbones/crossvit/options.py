@@ -28,6 +28,8 @@ class CrossOptions(BaseModel):
         read: The branch that tasks read and that queries join.
         scale: Side of the image that the other branch is given, over the side of the canvas; it is then
             resized to the nearest multiple of its patch.
+        blocks: ``pre-norm``: those of a ViT. ``bare``: attention without norms, residuals and feed-forward
+            parts, a baseline, see ``bare``.
         join: Whether the patches that tasks read are the sum of both branches.
         drop_path_rate: Share of images for which a branch of the last block is dropped in training; it rises
             from 0 with the depth.
@@ -45,6 +47,7 @@ class CrossOptions(BaseModel):
     exchange: Literal["none", "class", "patches"] = "class"
     read: Literal["small", "large"] = "large"
     scale: float = Field(1.0, gt=0)
+    blocks: Literal["pre-norm", "bare"] = "pre-norm"
     join: bool = False
     drop_path_rate: float = Field(0.0, ge=0, lt=1)
 

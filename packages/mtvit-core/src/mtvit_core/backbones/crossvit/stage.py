@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mtvit_core.backbones.attention import Layout
+from mtvit_core.backbones.crossvit.bare import BareBlock
 from mtvit_core.backbones.plain.vit import step
 
 
@@ -52,7 +53,10 @@ class TwoBranchBlock(nn.Module):
         Returns:
             The tokens, and the other branch's; None where these stay as they are.
         """
-        tokens = step(self.own, tokens, None, layout, masks, first)
+        if isinstance(self.own, BareBlock):
+            tokens = self.own.run(tokens, layout, masks, first)
+        else:
+            tokens = step(self.own, tokens, None, layout, masks, first)
         if first or other is None:
             return tokens, None
         for block in self.others:

@@ -75,6 +75,7 @@ def find_layout(root: Path, coco: CocoConfig, reader: str = "coco") -> Layout:
     if default and [path.is_file() for path in usual] == [False, True]:
         said = "COCO's keypoint files alone, read with coco.instances=''; boxes are those of their objects"
         return Layout(coco.model_copy(update={"instances": ""}), f"{root}: {said}.")
+    usual.append(coco.path(root, coco.labels, "train"))
     if not default or any(path.is_file() for path in usual):
         return Layout(coco)
     found = {name: settings for name, find in _LAYOUTS.items() if (settings := find(root))}
