@@ -119,15 +119,16 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return the ``top_k`` best people of each image, without those whose box repeats a better one's.
 
-        A person's score is class probability times predicted OKS: the OKS to expect, by which AP ranks best.
-        A keypoint's score is the probability that the truth would have labelled it.
+        A person's score is the geometric mean of class probability and predicted OKS: their product, the OKS to
+        expect, is what AP ranks by best, and its root is on the scale of the scores of other tasks. A
+        keypoint's score is the probability that the truth would have labelled it.
         """
         return self.from_canvas(self.on_canvas(predictions), meta)
 
     def on_canvas(self, predictions: PosePredictions) -> CanvasObjects:
         """Return the ``top_k`` best people of each canvas."""
         logits = predictions.logits[-1:]
-        scores = logits.sigmoid() * predictions.quality[-1:, ..., None].sigmoid()
+        scores = (logits.sigmoid() * predictions.quality[-1:, ..., None].sigmoid()).sqrt()
         count = min(self.config.top_k, scores.shape[2] * scores.shape[3])
         best, index = scores.flatten(2).topk(count, dim=2)
         rows, classes = index // logits.shape[-1], index % logits.shape[-1]
