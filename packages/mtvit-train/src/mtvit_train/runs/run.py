@@ -86,8 +86,8 @@ def _run(
         config = parts.config
         seen = exposures(config, parts.model, parts.train)
         cached = cached_split(config, parts.model, parts.train, ranks, stop, tell)
-        learned = parts.weighting, parts.teacher, parts.sandwich, parts.gates
-        trainer = Trainer(parts.model, cached.split, config.train, *learned)
+        given = parts.model, cached.split, config.train, parts.weighting
+        trainer = Trainer(*given, parts.teacher, parts.sandwich, parts.gates)
         ranks.lead(lambda: _settle(config, folder, resume))
         if ranks.leads:
             folder.describe_data(parts.train, parts.model, seen, parts.notes)
