@@ -119,8 +119,8 @@ class OnePassPose(Task[PoseConfig, PosePredictions, PoseTargets]):
     def decode(self, predictions: PosePredictions, meta: Sequence[ImageMeta]) -> list[ImageResult]:
         """Return the ``top_k`` best people of each image, without those whose box repeats a better one's.
 
-        A person's score is the geometric mean of class probability and predicted OKS: their product, the OKS to
-        expect, is what AP ranks by best, and its root is on the scale of the scores of other tasks. A
+        A person's score is the geometric mean of class probability and predicted OKS. Their product, the OKS
+        to expect, is what AP ranks by best; its root is on the scale of the scores of other tasks. A
         keypoint's score is the probability that the truth would have labelled it.
         """
         return self.from_canvas(self.on_canvas(predictions), meta)

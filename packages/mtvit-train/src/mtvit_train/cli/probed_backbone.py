@@ -95,7 +95,8 @@ def scores_of_backbone(
 
 
 def _backbone(model: Path, table: "ModelConfig", weights: Path | None) -> "Backbone":
-    from mtvit_core.deploy.load import exported_file, load
+    from mtvit_core.deploy.exported_file import exported_file
+    from mtvit_core.deploy.load import load
     from mtvit_core.errors import ConfigError
     from mtvit_core.model.backbone import create_backbone
     from mtvit_core.model.multitask_vit import MultiTaskViT
