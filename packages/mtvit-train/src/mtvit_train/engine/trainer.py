@@ -93,9 +93,9 @@ class Trainer(Generic[Net]):
             sandwich: The networks of each update, where the model is a supernet.
             gates: How gates of its backbone are learned.
         """
-        self.config, self.split, self.ranks = config, split, Ranks.current()
+        self.config, self.model, self.split, self.ranks = config, model, split, Ranks.current()
         self.device = self.ranks.device(config.device)
-        self.model: Net = model.to(self.device).train()
+        model.to(self.device).train()
         self.model.backbone.precision = compute_type(config.precision, self.device)
         self.average = AveragedWeights(self.model, config.ema, config.ema_start)
         if config.compile:  # the average is only evaluated, with batches of other sizes
