@@ -52,7 +52,7 @@ def evaluate_in_detail(
     engine: Engine = ENGINE,
     max_dets: int = 0,
 ) -> Evaluation:
-    """Score every task on every image, and let its evaluator tell details.
+    """Score every task on every image that the split has to score, and let its evaluator tell details.
 
     Several processes share the images, and all get the same.
 
@@ -140,7 +140,7 @@ def _results(
     dataset, ranks = split.views[view], Ranks.current()
     # Canvases that differ in size cannot be stacked.
     alike = view == "person" or isinstance(model.framing, Letterbox)
-    batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world)
+    batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world, split.scores)
     with closing(load(dataset, batches, workers)) as stream:
         yield from results_of(model, view, _counted(stream, advance))
     if view == "person" and ranks.leads:
@@ -159,7 +159,9 @@ def _counted(stream: Iterable[Batch], advance: Callable[[int], None] | None) -> 
 def _nothing(model: Predictor, split: DataSplit, dataset: AnyDataset) -> list[ImageResult]:
     """Empty results for the images of a split that have no crop."""
     cropped = {dataset.image_of(index) for index in range(len(dataset))}
-    records = [split.packed.image(i) for i in range(len(split.packed)) if i not in cropped]
+    records = [
+        split.packed.image(i) for i in range(len(split.packed)) if i not in cropped and split.scores(i)
+    ]
     metas = [ImageMeta.whole(r.height, r.width, r.image_id, r.file_name) for r in records]
     return [ImageResult.empty(meta, model.categories) for meta in metas]
 

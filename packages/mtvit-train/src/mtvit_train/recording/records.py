@@ -81,7 +81,9 @@ class Records:
         Args:
             step: Updates made at the checkpoint that a run goes on from.
         """
-        write_lines(self.path, [line for line in written_lines(self.path) if json.loads(line)["step"] <= step])
+        write_lines(
+            self.path, [line for line in written_lines(self.path) if json.loads(line)["step"] <= step]
+        )
 
     def flush(self) -> None:
         """Have the disk keep what was recorded, and the writers what they were told."""

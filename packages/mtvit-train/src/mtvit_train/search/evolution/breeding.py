@@ -1,42 +1,21 @@
 """Generations of genomes: drawn, mutated, crossed (AutoFormer, Chen et al. 2021, section 3.3)."""
 
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.elastic.space import Space
 from mtvit_train.config.search import SearchTable
-from mtvit_train.search.candidate import Arm, Origin
+from mtvit_train.search.evolution.candidate import Arm, Origin
 
-G = TypeVar("G", bound=Hashable)
 #: Tells whether a genome is within the limits (0), above (1) or below (-1).
-Side = Callable[[G], int]
-
-
-class Space(Protocol[G]):
-    """What evolution asks of a space of genomes."""
-
-    @property
-    def largest(self) -> G:
-        """The genome of the largest candidate."""
-
-    @property
-    def smallest(self) -> G:
-        """That of the smallest."""
-
-    def draw(self, rng: np.random.Generator) -> G:
-        """Return any genome."""
-
-    def mutate(self, genome: G, rng: np.random.Generator, block: float, whole: float) -> G:
-        """Return a genome with some genes drawn anew."""
-
-    def crossover(self, one: G, other: G, rng: np.random.Generator) -> G:
-        """Return a genome that has each gene of one of two."""
+Side = Callable[[Genome], int]
 
 
 @dataclass(frozen=True)
-class Proposal(Generic[G]):
+class Proposal:
     """A genome to score.
 
     Attributes:
@@ -44,12 +23,12 @@ class Proposal(Generic[G]):
         origin: Where it comes from.
     """
 
-    genome: G
+    genome: Genome
     origin: Origin
 
 
 @dataclass(frozen=True)
-class Breeding(Generic[G]):
+class Breeding:
     """Proposes generations; equal parents, seed and verdicts give equal genomes.
 
     Attributes:
@@ -58,13 +37,13 @@ class Breeding(Generic[G]):
         side: Tells whether a genome is within the limits.
     """
 
-    space: Space[G]
+    space: Space
     table: SearchTable
-    side: Side[G]
+    side: Side
 
     def generation(
-        self, arm: Arm, number: int, parents: Sequence[G], seen: Container[G]
-    ) -> list[Proposal[G]]:
+        self, arm: Arm, number: int, parents: Sequence[Genome], seen: Container[Genome]
+    ) -> list[Proposal]:
         """Return the genomes of a generation, all new and within the limits; fewer where tries run out.
 
         Args:
@@ -74,9 +53,9 @@ class Breeding(Generic[G]):
             seen: Genomes that are not to come again.
         """
         rng = np.random.default_rng([self.table.seed, ("evolution", "random").index(arm), number])
-        found: dict[G, Origin] = {}
+        found: dict[Genome, Origin] = {}
 
-        def fill(origin: Origin, until: int, make: Callable[[], G | None]) -> None:
+        def fill(origin: Origin, until: int, make: Callable[[], Genome | None]) -> None:
             for _ in range(self.table.tries * max(0, until - len(found))):
                 if len(found) >= until:
                     return
@@ -91,29 +70,28 @@ class Breeding(Generic[G]):
         fill("drawn", self.table.population, lambda: self._drawn(rng))
         return [Proposal(genome, origin) for genome, origin in found.items()]
 
-    def _mutant(self, parents: Sequence[G], rng: np.random.Generator) -> G:
-        return self.space.mutate(
-            self._parent(parents, rng), rng, self.table.mutate_block, self.table.mutate_whole
-        )
+    def _mutant(self, parents: Sequence[Genome], rng: np.random.Generator) -> Genome:
+        parent, table = self._parent(parents, rng), self.table
+        return self.space.mutate(parent, rng, whole=table.mutate_whole, block=table.mutate_block)
 
-    def _crossover(self, parents: Sequence[G], rng: np.random.Generator) -> G:
+    def _crossover(self, parents: Sequence[Genome], rng: np.random.Generator) -> Genome:
         return self.space.crossover(self._parent(parents, rng), self._parent(parents, rng), rng)
 
-    def _parent(self, parents: Sequence[G], rng: np.random.Generator) -> G:
+    def _parent(self, parents: Sequence[Genome], rng: np.random.Generator) -> Genome:
         """Any of them; with ``front``, the better of two, as in NSGA-II."""
         rounds = 2 if self.table.objective == "front" else 1
         return parents[min(int(rng.integers(len(parents))) for _ in range(rounds))]
 
-    def _drawn(self, rng: np.random.Generator) -> G | None:
-        """Draw a genome, and cross it with an end of the space until it is within the limits.
+    def _drawn(self, rng: np.random.Generator) -> Genome | None:
+        """Draw a genome; one outside the limits is crossed with the other side of them until one is within.
 
         Uniform draws are all of middling size, so that under a tight limit none would do.
         """
-        genome = self.space.draw(rng)
+        genome, low, high = self.space.draw(rng), self.space.smallest, self.space.largest
         for _ in range(self.table.tries):
             side = self.side(genome)
             if side == 0:
                 return genome
-            end = self.space.smallest if side > 0 else self.space.largest
-            genome = self.space.crossover(genome, end, rng)
+            low, high = (low, genome) if side > 0 else (genome, high)
+            genome = self.space.crossover(low, high, rng)
         return None

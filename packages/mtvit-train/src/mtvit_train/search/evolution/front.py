@@ -63,4 +63,4 @@ def front(goals: Goals) -> list[int]:
 
 def goals_of(rows: Sequence[tuple[float, ...]]) -> Goals:
     """Return goals as an array."""
-    return np.array(rows, np.float64).reshape(len(rows), -1)
+    return np.array(rows, np.float64).reshape(len(rows), len(rows[0]) if rows else 0)

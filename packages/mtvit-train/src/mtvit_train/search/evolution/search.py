@@ -3,29 +3,26 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, runtime_checkable
 
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.elastic.space import Space
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.search import SearchTable
-from mtvit_train.search.breeding import Breeding, G, Proposal, Space
-from mtvit_train.search.candidate import Arm, Candidate, fittest
-from mtvit_train.search.fitness import Fitness, Metrics
-from mtvit_train.search.front import best_first, goals_of
-from mtvit_train.search.limits import Limits
-from mtvit_train.search.log import Log
+from mtvit_train.search.evolution.breeding import Breeding, Proposal
+from mtvit_train.search.evolution.candidate import Arm, Candidate, fittest
+from mtvit_train.search.evolution.fitness import Fitness, Metrics
+from mtvit_train.search.evolution.front import best_first, goals_of
+from mtvit_train.search.evolution.limits import Limits
+from mtvit_train.search.evolution.log import Log
 
 #: Images that candidates are compared on, or others that the search did not see.
 Images = Literal["compared", "unseen"]
-C = TypeVar("C", contravariant=True)
+#: Yields metrics by ``task/metric``, in the order of the genomes.
+Scores = Callable[[Sequence[Genome], Images], Iterator[Mapping[str, float]]]
 
 
-class Scores(Protocol[C]):
-    """What scores candidates."""
-
-    def __call__(self, genomes: Sequence[C], images: Images) -> Iterator[Mapping[str, float]]:
-        """Yield metrics by ``task/metric``, in the order of the genomes."""
-
-
+@runtime_checkable
 class Watcher(Protocol):
     """What is told how the search goes on."""
 
@@ -40,7 +37,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Subject(Generic[G]):
+class Subject:
     """What is searched.
 
     Attributes:
@@ -51,10 +48,10 @@ class Subject(Generic[G]):
         unseen: Images that are left for the end.
     """
 
-    space: Space[G]
-    parameters: Callable[[G], int]
-    ms: Callable[[G], float | None]
-    scores: Scores[G]
+    space: Space
+    parameters: Callable[[Genome], int]
+    ms: Callable[[Genome], float | None]
+    scores: Scores
     unseen: int
 
 
@@ -84,10 +81,10 @@ class Found:
         return fittest(self.of("evolution"))
 
 
-class Search(Generic[G]):
+class Search:
     """One search; on a log with records it comes to the same decisions, and goes on behind the last."""
 
-    def __init__(self, subject: Subject[G], table: SearchTable, log: Log, watcher: Watcher) -> None:
+    def __init__(self, subject: Subject, table: SearchTable, log: Log, watcher: Watcher) -> None:
         """Prepare the search.
 
         Args:
@@ -98,7 +95,7 @@ class Search(Generic[G]):
         """
         self.subject, self.table, self.log, self.watcher = subject, table, log, watcher
         self.limits = Limits(table, subject.parameters, subject.ms)
-        self._metrics: dict[G, Metrics] = {}
+        self._metrics: dict[Genome, Metrics] = {}
 
     def run(self) -> Found:
         """Search to the end.
@@ -111,7 +108,9 @@ class Search(Generic[G]):
         metrics = self._largest()
         fitness = Fitness.of(self.table, metrics)
         self.watcher.notes(fitness.notes)
-        largest = self._candidate("evolution", 0, Proposal(self.subject.space.largest, "drawn"), metrics, fitness)
+        largest = self._candidate(
+            "evolution", 0, Proposal(self.subject.space.largest, "drawn"), metrics, fitness
+        )
         arms: tuple[Arm, ...] = ("evolution", "random") if self.table.random else ("evolution",)
         scored = [one for arm in arms for one in self._arm(arm, fitness)]
         found = Found(tuple(scored), fitness, largest, {})
@@ -131,7 +130,7 @@ class Search(Generic[G]):
     def _arm(self, arm: Arm, fitness: Fitness) -> list[Candidate]:
         """Score all generations of an arm."""
         breeding = Breeding(self.subject.space, self.table, self.limits.side)
-        scored: dict[G, Candidate] = {}
+        scored: dict[Genome, Candidate] = {}
         for number in range(self.table.generations):
             parents = self._parents(scored) if arm == "evolution" else []
             proposals = breeding.generation(arm, number, parents, scored)
@@ -145,7 +144,7 @@ class Search(Generic[G]):
             self.watcher.generation(arm, number, bred, fittest(list(scored.values())))
         return list(scored.values())
 
-    def _parents(self, scored: Mapping[G, Candidate]) -> list[G]:
+    def _parents(self, scored: Mapping[Genome, Candidate]) -> list[Genome]:
         """Return who breeds, the best first, of all that were scored."""
         genomes, candidates = list(scored), list(scored.values())
         if self.table.objective == "front":
@@ -158,7 +157,7 @@ class Search(Generic[G]):
         return [genomes[index] for index in order[:most]]
 
     def _scored(
-        self, arm: Arm, number: int, proposals: Sequence[Proposal[G]], fitness: Fitness
+        self, arm: Arm, number: int, proposals: Sequence[Proposal], fitness: Fitness
     ) -> Iterator[Candidate]:
         """Yield the candidates of a generation: first those in the log, then those that are scored now."""
         known = 0
@@ -183,7 +182,7 @@ class Search(Generic[G]):
             yield candidate
 
     def _candidate(
-        self, arm: Arm, number: int, proposal: Proposal[G], metrics: Metrics, fitness: Fitness
+        self, arm: Arm, number: int, proposal: Proposal, metrics: Metrics, fitness: Fitness
     ) -> Candidate:
         ratios = fitness.ratios(metrics)
         return Candidate(

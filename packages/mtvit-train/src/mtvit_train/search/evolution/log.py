@@ -36,6 +36,10 @@ class Log:
         """Records that are there and were not recalled yet."""
         return len(self._known) - self._at
 
+    def count(self, kind: str) -> int:
+        """Count the records of a kind that were there at the start."""
+        return sum(record.get("kind") == kind for record in self._known)
+
     def recall(self, kind: str, **about: Any) -> dict[str, Any] | None:
         """Return the next record; None where all are recalled.
 

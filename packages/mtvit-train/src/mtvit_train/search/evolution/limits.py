@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic
 
+from mtvit_core.backbones.elastic.genome import Genome
+from mtvit_core.backbones.elastic.space import Space
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.search import SearchTable
-from mtvit_train.search.breeding import G, Space
 
 
 @dataclass(frozen=True)
-class Limits(Generic[G]):
+class Limits:
     """The limits of a search.
 
     Attributes:
@@ -20,10 +20,10 @@ class Limits(Generic[G]):
     """
 
     table: SearchTable
-    parameters: Callable[[G], int]
-    ms: Callable[[G], float | None]
+    parameters: Callable[[Genome], int]
+    ms: Callable[[Genome], float | None]
 
-    def side(self, genome: G) -> int:
+    def side(self, genome: Genome) -> int:
         """Tell whether a candidate is within the limits (0), above (1) or below (-1)."""
         table, count = self.table, self.parameters(genome)
         if table.max_parameters and count > table.max_parameters:
@@ -33,7 +33,7 @@ class Limits(Generic[G]):
         ms = self.ms(genome) if table.max_ms else None
         return int(ms is not None and ms > table.max_ms)
 
-    def check(self, space: Space[G]) -> None:
+    def check(self, space: Space) -> None:
         """Check that the limits leave anything.
 
         Raises:
