@@ -39,8 +39,8 @@ class SearchTable(Table):
         passes: Passes that are timed, the median counts.
         pass_threads: Threads of a timed pass; 0: as many as there are cores.
         singles: What each task reaches alone, by task; those not named: what the largest candidate reaches.
-        metrics: Metric of a task that counts, by task; with a ``-`` before it, the lower the better. Those not
-            named: AP, PQ, mIoU, mAP or top1.
+        metrics: Metric of a task that counts, by task; with a ``-`` before it, the lower the better. Where
+            none is named: AP, PQ, mIoU, mAP or top1.
         split: Split that candidates are scored on. The supernet has learned from ``train``.
         images: Images of it, drawn; 0: all.
         unseen: Further images of it, on which the best are scored at the end; 0: none.
@@ -70,8 +70,8 @@ class SearchTable(Table):
     table: str = ""
     passes: PositiveInt = 20
     pass_threads: int = Field(0, ge=0)
-    singles: dict[str, PositiveFloat] = {}
-    metrics: dict[str, str] = {}
+    singles: dict[str, PositiveFloat] = Field(default_factory=dict)
+    metrics: dict[str, str] = Field(default_factory=dict)
     split: Literal["val", "train"] = "val"
     images: int = Field(200, ge=0)
     unseen: int = Field(200, ge=0)

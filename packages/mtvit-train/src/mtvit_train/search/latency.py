@@ -2,8 +2,8 @@
 
 T(genome) = base[C] + sum over blocks that are there of t[C, heads, ratio]
 
-T is timed for networks whose blocks are all equal. One of D blocks gives base + D t; where depth can be chosen, the
-most and the fewest blocks give both, else base is part of t.
+T is timed for networks whose blocks are all equal. One of D blocks gives base + D t; where depth can be
+chosen, the most and the fewest blocks give both, else base is part of t.
 """
 
 import json
@@ -61,8 +61,8 @@ class BlockTimes:
     def line(self) -> str:
         """What is said of the table."""
         return (
-            f"Times are told from {len(self.blocks)} kinds of block, timed on {self.machine}; drawn candidates "
-            f"deviate by {self.error:.1%} (median of {CHECKED})."
+            f"Times are told from {len(self.blocks)} kinds of block, timed on {self.machine}; drawn "
+            f"candidates deviate by {self.error:.1%} (median of {CHECKED})."
         )
 
 
@@ -86,7 +86,7 @@ def time_blocks(space: Space, timer: Timer, machine: str, seed: int) -> BlockTim
             if len(space.depths) > 1:
                 fewer = space.depths[-1] - space.depths[0]
                 slopes.append((deep[_key(width, heads, ratio)] - timer(only.smallest)) / fewer)
-        # The same for all kinds of block, so that noise does not move time from blocks to what lies beside them.
+        # The same for all kinds of block: noise is not to move time from blocks to what lies beside them.
         beside = [whole - space.blocks * slope for whole, slope in zip(deep.values(), slopes, strict=False)]
         base[str(width)] = max(0.0, median(beside)) if beside else 0.0
         blocks |= {key: (whole - base[str(width)]) / space.blocks for key, whole in deep.items()}
@@ -111,8 +111,8 @@ def read_times(path: Path, space: Space) -> BlockTimes:
         ) from None
     if not fits:
         raise ConfigError(
-            f"search.table {path}: it lacks kinds of block that this supernet has; measure them here, without "
-            "search.table."
+            f"search.table {path}: it lacks kinds of block that this supernet has; measure them here, "
+            "without search.table."
         )
     return table
 

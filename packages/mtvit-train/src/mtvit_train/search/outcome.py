@@ -13,7 +13,7 @@ from mtvit_train.state import run_files
 
 
 def on_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates that no other beats in fitness, parameters and time at once, the fittest first."""
+    """Return the candidates that no other beats in fitness, parameters and time, the fittest first."""
     return [candidates[index] for index in front(goals_of([one.goals for one in candidates]))]
 
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, TimeoutError
 from multiprocessing.process import BaseProcess
-from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 import torch

@@ -47,7 +47,7 @@ class Candidate:
 
     @property
     def goals(self) -> tuple[float, ...]:
-        """What the front compares, less is better: fitness turned over, parameters, and time if it is told."""
+        """What the front compares, less is better: minus fitness, parameters, and time if it is told."""
         return (-self.fitness, float(self.parameters), *([] if self.ms is None else [self.ms]))
 
 

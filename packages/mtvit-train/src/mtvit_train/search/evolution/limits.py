@@ -43,8 +43,8 @@ class Limits:
         least, most = (self.parameters(genome) for genome in (space.smallest, space.largest))
         if table.max_parameters and least > table.max_parameters:
             raise ConfigError(
-                f"search.max_parameters is {table.max_parameters}, but the smallest candidate has {least} with "
-                "its heads; allow more."
+                f"search.max_parameters is {table.max_parameters}, but the smallest candidate has {least} "
+                "with its heads; allow more."
             )
         if most < table.min_parameters:
             raise ConfigError(

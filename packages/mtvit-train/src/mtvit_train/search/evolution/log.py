@@ -1,7 +1,7 @@
 """The growing file ``search.jsonl``: what was measured and scored, in an order that the settings decide.
 
-A search that goes on makes the same decisions again and takes from the log what it would measure and score, so
-that nothing else has to be saved.
+A search that goes on makes the same decisions again and takes from the log what it would measure and score,
+so that nothing else has to be saved.
 """
 
 import json
@@ -56,9 +56,9 @@ class Log:
         for name, value in wanted.items():
             if record.get(name) != value:
                 raise CheckpointError(
-                    f"{self.path}: line {self._at + 1} has {name} {record.get(name)!r} where this search comes "
-                    f"to {value!r}; go on with the settings, the supernet and the versions that wrote it, or "
-                    "start another search."
+                    f"{self.path}: line {self._at + 1} has {name} {record.get(name)!r} where this search "
+                    f"comes to {value!r}; go on with the settings, the supernet and the versions that wrote "
+                    "it, or start another search."
                 )
         self._at += 1
         return record

@@ -136,8 +136,8 @@ class Search:
             proposals = breeding.generation(arm, number, parents, scored)
             if not proposals and not scored:
                 raise ConfigError(
-                    f"search: none of {self.table.tries * self.table.population} tries gave a candidate within "
-                    "the limits; widen search.max_parameters, search.min_parameters or search.max_ms."
+                    f"search: none of {self.table.tries * self.table.population} tries gave a candidate "
+                    "within the limits; widen search.max_parameters, search.min_parameters or search.max_ms."
                 )
             bred = list(self._scored(arm, number, proposals, fitness))
             scored |= {one.genome: candidate for one, candidate in zip(proposals, bred, strict=True)}
