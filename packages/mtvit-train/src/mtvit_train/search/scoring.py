@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +13,7 @@ import torch
 
 from mtvit_core.backbones.elastic.genome import Genome
 from mtvit_core.threads import wait_passively
+from mtvit_train.distributed.ranks import RankError
 from mtvit_train.distributed.stop_signals import StopRequest, ignore_signals
 from mtvit_train.search.evolution.search import Images
 
@@ -85,6 +87,7 @@ class Processes:
 
         Raises:
             StopAsked: the search was asked to stop.
+            RankError: one of the processes has ended.
         """
         waiting = [self._pool.submit(_score, genome, images) for genome in genomes]
         for one in waiting:
@@ -97,6 +100,11 @@ class Processes:
                 return one.result(LOOK)
             except TimeoutError:
                 continue
+            except BrokenProcessPool as cause:
+                raise RankError(
+                    "search: a process that scores candidates has ended, perhaps for want of memory; take "
+                    "fewer search.processes, and resume."
+                ) from cause
 
     def close(self) -> None:
         """End the processes at once; what they were at is done again by whoever goes on."""

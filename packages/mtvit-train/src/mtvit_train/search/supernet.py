@@ -1,5 +1,6 @@
 """A trained supernet with the images that its candidates are scored on."""
 
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,14 +10,14 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mtvit_core.backbones.elastic.backbone import ElasticBackbone
+from mtvit_core.backbones.elastic.backbone import ElasticBackbone, elastic
 from mtvit_core.backbones.elastic.genome import Genome
 from mtvit_core.backbones.elastic.space import Space
 from mtvit_core.deploy.report.price import pass_latency
 from mtvit_core.device import pick_device
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.checkpoint import load
-from mtvit_core.model.cut_out import calibrate, cut_out, elastic_backbone
+from mtvit_core.model.cut_out import calibrate, cut_out
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.framing import Letterbox
 from mtvit_core.tasks.task import View
@@ -67,7 +68,7 @@ class Supernet:
             DataError: a file is missing or malformed, or the model does not know a category of the data.
         """
         model = load(config.supernet).to(pick_device(config.search.device)).eval()
-        elastic_backbone(model, f"supernet {config.supernet}")
+        elastic(model.backbone, f"supernet {config.supernet}")
         run = config.as_run(tuple(task.name for task in model.task_list))
         found = read_data(run, data, model.categories)
         table = config.search
@@ -82,7 +83,7 @@ class Supernet:
     @property
     def backbone(self) -> ElasticBackbone:
         """The elastic backbone."""
-        return elastic_backbone(self.model, f"supernet {self.config.supernet}")
+        return elastic(self.model.backbone, f"supernet {self.config.supernet}")
 
     @property
     def space(self) -> Space:
@@ -99,12 +100,12 @@ class Supernet:
         if genome not in self._counts:
             with torch.device("meta"), torch.random.fork_rng(devices=[]):
                 trunk = self.backbone.recipe.make(genome)
-            whole, elastic = (
+            whole, widest = (
                 sum(weight.numel() for weight in module.parameters())
                 for module in (self.model, self.backbone)
             )
             own = sum(weight.numel() for weight in trunk.parameters())
-            self._counts[genome] = whole - elastic + own
+            self._counts[genome] = whole - widest + own
         return self._counts[genome]
 
     def candidate(self, genome: Genome) -> MultiTaskViT:
@@ -152,7 +153,7 @@ class Supernet:
         if self.model.device.type == "cuda":
             return f"a {torch.cuda.get_device_name(self.model.device)}"
         threads = self.config.search.pass_threads or usable_cores()
-        return f"this CPU with {threads} thread{'s' if threads > 1 else ''}"
+        return f"a CPU ({platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
 
     def _calibration(self) -> Iterator[tuple[View, UInt8[Tensor, "B 3 H W"]]]:
         """Yield batches of training images, the same for every candidate."""
