@@ -116,7 +116,11 @@ class Bench:
             sets += [f"model.backbone={model.backbone.name}", f"model.options={{{options}}}"]
             sets += [f"model.image_size=[{rows}, {columns}]", f"model.queries={_kind(model.queries)}"]
         if not (out / "finished.json").is_file():
-            tables = {} if start else {"tasks": {t.name: t.config.model_dump() for t in model.task_list}}
+            tables = (
+                {}
+                if start
+                else {"tasks": {t.name: t.config.model_dump(mode="json") for t in model.task_list}}
+            )
             overrides = {"data": given.data, "out": str(out), "plugins": tuple(tasks), "steps": given.steps}
             run(read_run(None, overrides, tuple(sets), over=tables), CONSOLE)
         found = json.loads((out / "metrics.json").read_text())
@@ -211,11 +215,14 @@ def _ends(space: Space) -> tuple[Genome, Genome]:
 
 def killed(bench: Bench) -> dict[str, Any]:
     """Kill a search again and again, and compare it with one that nobody kills."""
-    given = bench.given
-    started = time.perf_counter()
-    bench.supernet.score(bench.space.largest, "compared")
-    each = (time.perf_counter() - started) / max(1, given.processes)
-    generations = max(1, round(60 * given.minutes / each / given.population))
+    given, settings = bench.given, bench.out / "whole" / "config.json"
+    if settings.is_file():
+        generations = json.loads(settings.read_text())["search"]["generations"]
+    else:
+        started = time.perf_counter()
+        bench.supernet.score(bench.space.largest, "compared")
+        each = (time.perf_counter() - started) / max(1, given.processes)
+        generations = max(1, round(60 * given.minutes / each / given.population))
     more = (f"search.generations={generations}", "search.objective=front")
     started = time.perf_counter()
     bench.searched("whole", *more)

@@ -18,6 +18,7 @@ from mtvit_core.model.cut_out import cut_out
 from mtvit_core.testing.case import stir
 from mtvit_train.cli.main import main
 from mtvit_train.config.search import SearchConfig, read_search
+from mtvit_train.engine.evaluate import evaluate_tasks
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.search.supernet import Supernet
 from support.elastic_cases import NAME, OPTIONS
@@ -127,6 +128,9 @@ def test_sizes_and_scores_are_those_of_models_that_were_cut_out(
     shown = [found.splits[name].images for name in ("compared", "unseen")]
     assert [len(images) for images in shown] == [4, 2]
     assert not shown[0] & shown[1]
+    seen: list[int] = []
+    evaluate_tasks(cut, found.splits["compared"], 3, advance=seen.append)
+    assert seen == [3, 1]
 
 
 def test_the_winner_trains_on_with_its_weights_and_with_fresh_ones(

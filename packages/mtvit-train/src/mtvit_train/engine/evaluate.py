@@ -1,6 +1,6 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -74,13 +74,18 @@ def evaluate_in_detail(
     scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score, engine, max_dets)
 
     def tell() -> Evaluation:
-        parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
         details = {
             name: own_details(name, evaluator.details(min_score)) for name, evaluator in scored.items()
         }
-        return Evaluation({name: value for part in parts for name, value in part.items()}, details)
+        return Evaluation(metrics_of(scored), details)
 
     return Ranks.current().lead(tell)
+
+
+def metrics_of(scored: Mapping[str, Evaluator]) -> dict[str, float]:
+    """Return the metrics of evaluators, keyed ``task/metric``."""
+    parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def evaluate_tasks(

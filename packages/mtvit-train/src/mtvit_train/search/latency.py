@@ -21,7 +21,8 @@ from mtvit_core.backbones.elastic.space import Space
 from mtvit_core.errors import ConfigError
 from mtvit_train.config.search import SearchTable
 from mtvit_train.recording.records import write_json
-from mtvit_train.search.evolution.log import Log
+from mtvit_train.search.evolution.log import COMMAND, Log
+from mtvit_train.state.atomic_folder import writing
 
 #: Times a pass of a candidate, in milliseconds.
 Timer = Callable[[Genome], float]
@@ -152,7 +153,9 @@ def clock(
         return _Measuring(timer, log).ms
     if not kept.is_file():
         given = read_times(Path(table.table), space) if table.table else None
-        write_times(kept, given or time_blocks(space, timer, machine, table.seed))
+        made = given or time_blocks(space, timer, machine, table.seed)
+        with writing(kept.parent, COMMAND):
+            write_times(kept, made)
     times = read_times(kept, space)
     tell(times.line)
     return times.ms

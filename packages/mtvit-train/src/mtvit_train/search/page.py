@@ -14,7 +14,7 @@ from mtvit_core.evaluation.details import Cell, Chart, Line, Table
 from mtvit_core.files import write_text
 from mtvit_train.recording.records import written_lines
 from mtvit_train.report.history import Figure
-from mtvit_train.report.page import environment, read_table
+from mtvit_train.report.page import environment, read_json
 from mtvit_train.report.svg_lines import plot
 from mtvit_train.search.evolution.candidate import Candidate
 from mtvit_train.search.evolution.front import front, goals_of
@@ -54,12 +54,12 @@ def write_search_report(out: Path) -> Path:
     Raises:
         DataError: the folder holds no search.
     """
-    config = read_table(out / run_files.SETTINGS)
+    config = read_json(out / run_files.SETTINGS)
     if config is None:
         raise DataError(f"report {out}: no config.json there, so it is no folder of a search.")
     records = [json.loads(line) for line in written_lines(out / run_files.SEARCH)]
     scored = [Candidate.from_json(one) for one in records if one["kind"] == "candidate"]
-    winner = read_table(out / run_files.WINNER)
+    winner = read_json(out / run_files.WINNER)
     page = (
         environment()
         .get_template("search.html")

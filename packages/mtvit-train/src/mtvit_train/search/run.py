@@ -22,7 +22,7 @@ from mtvit_train.recording.records import write_json
 from mtvit_train.runs.folder import check_free, read_settings, write_settings
 from mtvit_train.runs.resume import check_same
 from mtvit_train.search.display import SearchDisplay, describe
-from mtvit_train.search.evolution.log import Log
+from mtvit_train.search.evolution.log import COMMAND, Log
 from mtvit_train.search.evolution.search import Found, Search, Subject
 from mtvit_train.search.latency import clock
 from mtvit_train.search.outcome import write_outcome
@@ -32,7 +32,6 @@ from mtvit_train.search.supernet import Supernet
 from mtvit_train.state import run_files
 from mtvit_train.state.atomic_folder import writing
 
-COMMAND = "mtvit-train search"
 #: What may be another when a search goes on: the results are the same.
 FREE = ("search.processes",)
 
@@ -151,7 +150,7 @@ def _search(
         Alone(supernet, table.threads, stop) if count == 1 else Processes(make, count, table.threads, stop)
     )
     display = SearchDisplay(console, table, log.count("candidate"))
-    with closing(scoring), display, writing(out, COMMAND):
+    with closing(scoring), display:
         display.notes(supernet.notes)
 
         def timed(genome: Any) -> float:

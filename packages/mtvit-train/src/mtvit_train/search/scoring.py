@@ -12,7 +12,6 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from mtvit_core.backbones.elastic.genome import Genome
-from mtvit_core.threads import wait_passively
 from mtvit_train.distributed.ranks import RankError
 from mtvit_train.distributed.stop_signals import StopRequest, ignore_signals
 from mtvit_train.search.evolution.search import Images
@@ -79,7 +78,6 @@ class Processes:
         self.stop = stop
         self._others = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
-        wait_passively()
         self._pool = ProcessPoolExecutor(count, context, _start, (make, threads))
 
     def __call__(self, genomes: Sequence[Genome], images: Images) -> Iterator[Metrics]:

@@ -28,7 +28,7 @@ from mtvit_train.config.search import SearchConfig, SearchTable
 from mtvit_train.data.loading.evaluation_batches import portion
 from mtvit_train.data.loading.loader import load as load_batches
 from mtvit_train.distributed.stop_signals import StopRequest
-from mtvit_train.engine.evaluate import evaluate_in_detail
+from mtvit_train.engine.evaluate import evaluate_tasks, metrics_of
 from mtvit_train.search.evolution.search import Images
 
 #: Number of the stream that draws images; generations have other ones.
@@ -129,14 +129,15 @@ class Supernet:
             StopAsked: the search was asked to stop.
         """
         how = self.config.evaluation
-        return evaluate_in_detail(
+        scored = evaluate_tasks(
             self.candidate(genome),
             self.splits[images],
             self.config.search.batch_size,
             stop=stop,
             engine=how.engine,
             max_dets=how.max_dets,
-        ).metrics
+        )
+        return metrics_of(scored)
 
     def time(self, genome: Genome) -> float:
         """Time the pass of one image, as ``mtvit profile`` does; the median in milliseconds."""

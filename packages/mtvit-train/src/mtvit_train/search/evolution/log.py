@@ -12,6 +12,10 @@ from typing import Any
 from mtvit_core.errors import CheckpointError
 from mtvit_core.files import flush
 from mtvit_train.recording.records import append_record, write_lines, written_lines
+from mtvit_train.state.atomic_folder import writing
+
+#: What goes on with a search.
+COMMAND = "mtvit-train search"
 
 
 class Log:
@@ -64,10 +68,15 @@ class Log:
         return record
 
     def add(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Append a record, and have the disk keep it."""
+        """Append a record, and have the disk keep it.
+
+        Raises:
+            DiskError: the disk is full, or refuses.
+        """
         assert not self.left, "what is known is recalled first"
-        append_record(self.path, {"kind": kind, **values})
-        flush(self.path)
+        with writing(self.path.parent, COMMAND):
+            append_record(self.path, {"kind": kind, **values})
+            flush(self.path)
 
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
         try:
