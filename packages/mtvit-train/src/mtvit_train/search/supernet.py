@@ -25,7 +25,6 @@ from mtvit_core.threads import usable_cores
 from mtvit_train.build.data import read_data
 from mtvit_train.build.splits import DataSplit, make_split
 from mtvit_train.config.search import SearchConfig, SearchTable
-from mtvit_train.data.loading.evaluation_batches import portion
 from mtvit_train.data.loading.loader import load as load_batches
 from mtvit_train.distributed.stop_signals import StopRequest
 from mtvit_train.engine.evaluate import evaluate_tasks, metrics_of
@@ -157,13 +156,15 @@ class Supernet:
         return f"a CPU ({platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
 
     def _calibration(self) -> Iterator[tuple[View, UInt8[Tensor, "B 3 H W"]]]:
-        """Yield batches of training images, the same for every candidate."""
+        """Yield batches of training images, drawn, the same for every candidate."""
         table = self.config.search
         for view in self.model.views:
             dataset = self.training.views[view]
             alike = view == "person" or isinstance(self.model.framing, Letterbox)
-            batches = portion(dataset, table.batch_size if alike else 1)[: table.calibration]
-            for batch in load_batches(dataset, batches):
+            size = table.batch_size if alike else 1
+            order = np.random.default_rng([table.seed, _IMAGES_STREAM]).permutation(len(dataset)).tolist()
+            keys = [(0, index) for index in order[: size * table.calibration]]
+            for batch in load_batches(dataset, [keys[at : at + size] for at in range(0, len(keys), size)]):
                 yield view, batch.images
 
 
