@@ -42,13 +42,24 @@ def test_a_table_tells_times_that_were_not_measured(space: Space) -> None:
         genome = space.draw(rng)
         assert table.ms(genome) == pytest.approx(passing(genome))
     assert table.error == pytest.approx(0, abs=1e-9)
-    assert timed.count == (13 if space is DEEP else 21)
+    assert timed.count == 3 * (13 if space is DEEP else 17)
 
 
 def test_what_lies_beside_the_blocks_is_told_where_depth_can_be_chosen() -> None:
     table = time_blocks(SHALLOW, passing, "a test", 0)
     assert table.base == pytest.approx({"8": 4.0, "16": 5.0})
     assert time_blocks(DEEP, passing, "a test", 0).base == {"8": 0.0, "16": 0.0}
+
+
+def test_a_busy_moment_spoils_no_time() -> None:
+    """Passes take five times as long for a while, in which a third of all networks is timed."""
+    counted = Timed()
+
+    def busy(genome: Genome) -> float:
+        return counted(genome) * (5.0 if 10 < counted.count <= 27 else 1.0)
+
+    table = time_blocks(SHALLOW, busy, "a test", 0)
+    assert table.error == pytest.approx(0, abs=1e-9)
 
 
 def test_a_noisy_table_says_by_how_much_it_errs() -> None:

@@ -7,7 +7,7 @@ chosen, the most and the fewest blocks give both, else base is part of t.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -28,6 +28,8 @@ from mtvit_train.state.atomic_folder import writing
 Timer = Callable[[Genome], float]
 #: Drawn candidates that a table is held to.
 CHECKED = 5
+#: Rounds in which the networks of a table are timed.
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -76,24 +78,45 @@ def time_blocks(space: Space, timer: Timer, machine: str, seed: int) -> BlockTim
         machine: What it is timed on, in words.
         seed: Number of the stream of the candidates that the table is held to.
     """
-    base: dict[str, float] = {}
-    blocks: dict[str, float] = {}
-    for width in space.widths:
-        deep: dict[str, float] = {}
-        slopes: list[float] = []
-        for heads, ratio in product(space.heads, space.ratios):
-            only = replace(space, widths=(width,), heads=(heads,), ratios=(ratio,))
-            deep[_key(width, heads, ratio)] = timer(only.largest)
-            if len(space.depths) > 1:
-                fewer = space.depths[-1] - space.depths[0]
-                slopes.append((deep[_key(width, heads, ratio)] - timer(only.smallest)) / fewer)
-        # The same for all kinds of block: noise is not to move time from blocks to what lies beside them.
-        beside = [whole - space.blocks * slope for whole, slope in zip(deep.values(), slopes, strict=False)]
-        base[str(width)] = max(0.0, median(beside)) if beside else 0.0
-        blocks |= {key: (whole - base[str(width)]) / space.blocks for key, whole in deep.items()}
-    table, rng = BlockTimes(machine, base, blocks, 0.0), np.random.default_rng([seed, CHECKED])
+    rng = np.random.default_rng([seed, CHECKED])
+    kinds = list(product(space.widths, space.heads, space.ratios))
     drawn = [space.draw(rng) for _ in range(CHECKED)]
-    return replace(table, error=median(abs(table.ms(one) / timer(one) - 1) for one in drawn))
+    ends = [(width, *end) for width in space.widths for end in _ends(space)]
+    shallow = [_equal(space, *kind).smallest for kind in ends] if len(space.depths) > 1 else []
+    ms = _fastest(timer, [*(_equal(space, *kind).largest for kind in kinds), *shallow, *drawn])
+    base = {}
+    for width in space.widths:
+        slopes = [_slope(space, ms, width, *end) for end in _ends(space)] if shallow else []
+        beside = [ms[_equal(space, width, *end).largest] for end in _ends(space)]
+        rest = [whole - space.blocks * slope for whole, slope in zip(beside, slopes, strict=False)]
+        base[str(width)] = max(0.0, sum(rest) / len(rest)) if rest else 0.0
+    blocks = {
+        _key(*kind): (ms[_equal(space, *kind).largest] - base[str(kind[0])]) / space.blocks for kind in kinds
+    }
+    table = BlockTimes(machine, base, blocks, 0.0)
+    return replace(table, error=median(abs(table.ms(one) / ms[one] - 1) for one in drawn))
+
+
+def _fastest(timer: Timer, genomes: Sequence[Genome]) -> dict[Genome, float]:
+    """Time networks in rounds, and take the fastest of each: a busy moment then spoils none of them."""
+    rounds = [[timer(genome) for genome in genomes] for _ in range(ROUNDS)]
+    return {genome: min(times) for genome, times in zip(genomes, zip(*rounds, strict=True), strict=True)}
+
+
+def _equal(space: Space, width: int, heads: int, ratio: float) -> Space:
+    """The networks of a space whose blocks are all equal."""
+    return replace(space, widths=(width,), heads=(heads,), ratios=(ratio,))
+
+
+def _ends(space: Space) -> tuple[tuple[int, float], tuple[int, float]]:
+    """Heads and ratio of the smallest and of the largest block."""
+    return (space.heads[0], space.ratios[0]), (space.heads[-1], space.ratios[-1])
+
+
+def _slope(space: Space, ms: Mapping[Genome, float], width: int, heads: int, ratio: float) -> float:
+    """Milliseconds that a block adds."""
+    equal = _equal(space, width, heads, ratio)
+    return (ms[equal.largest] - ms[equal.smallest]) / (space.depths[-1] - space.depths[0])
 
 
 def read_times(path: Path, space: Space) -> BlockTimes:
