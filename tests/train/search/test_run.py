@@ -18,6 +18,7 @@ from mtvit_core.model.cut_out import cut_out
 from mtvit_core.testing.case import stir
 from mtvit_train.cli.main import main
 from mtvit_train.config.search import SearchConfig, read_search
+from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.engine.evaluate import evaluate_tasks
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.search.supernet import Supernet
@@ -51,11 +52,12 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def supernet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def supernet(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a supernet that has learned nothing."""
     torch.manual_seed(0)
     backbone = mtvit_core.create_backbone(NAME, (64, 64), options=OPTIONS)
-    model = mtvit_core.build(backbone, {"det": {"queries": 6}, "seg": {"queries": 6}})
+    tasks = {"det": {"queries": 6}, "seg": {"queries": 6}}
+    model = mtvit_core.build(backbone, tasks, read_coco(scenes, "train").categories)
     path = tmp_path_factory.mktemp("super") / "model.safetensors"
     mtvit_core.save(stir(model), path)
     return path
