@@ -22,9 +22,12 @@ from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.engine.evaluate import evaluate_tasks
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.search.supernet import Supernet
-from support.elastic_cases import NAME, OPTIONS
+from support.elastic_cases import NAME
+from support.elastic_cases import OPTIONS as MANY
 from support.processes import Forked
 
+#: Few kinds of block: each is timed.
+OPTIONS = MANY | {"widths": [32, 48], "heads": [1, 3], "ratios": [2.0, 4.0]}
 #: Six candidates and as many that are drawn, each scored on four images.
 SMALL = {
     "population": "3",
@@ -148,7 +151,7 @@ def test_the_winner_trains_on_with_its_weights_and_with_fresh_ones(
     cut = cut_out(load(supernet), Genome.parse(winner["genome"]))
     trained = load(tmp_path / "inherited" / "model.safetensors")
     assert trained.backbone.name == cut.backbone.name
-    gaps = [float((a - b).abs().max()) for a, b in zip(trained.parameters(), cut.parameters(), strict=True)]
+    gaps = [(a - b).abs().max().item() for a, b in zip(trained.parameters(), cut.parameters(), strict=True)]
     assert max(gaps) < 1e-6
     options = "{" + ", ".join(f"{key} = {value}" for key, value in OPTIONS.items()) + "}"
     fresh = ["--set", f"model.backbone={NAME}", "--set", f"model.options={options}"]
