@@ -29,6 +29,7 @@ from mtvit_core.structures.image_files import MAX_PIXELS
 from mtvit_core.tasks import task
 from mtvit_train.cli.main import main as train_command
 from mtvit_train.config.run import RunConfig, read_run, recipes
+from mtvit_train.config.search import SearchTable
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.merging.table import DataTable
 from mtvit_train.scenes.layout import LEAST_VISIBLE, TRIES
@@ -141,6 +142,11 @@ def test_every_setting_of_a_run_is_listed_with_its_default(title: str) -> None:
 @pytest.mark.parametrize("name", ["det", "seg", "pose", "semantic", "depth", "normals", "edges", "cls"])
 def test_every_setting_of_a_task_is_listed_with_its_default(name: str) -> None:
     check_table(registry.installed_tasks()[name].cls.Config, described()[f"`[tasks.{name}]`"])
+
+
+def test_every_setting_of_a_search_is_listed_with_its_default() -> None:
+    listed = rows(sections(text_of("search.md"))["Settings"])
+    check_table(SearchTable, {name.strip("`"): rest for name, *rest in listed})
 
 
 def check_table(model: type[BaseModel], table: dict[str, list[str]]) -> None:

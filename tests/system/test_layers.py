@@ -41,6 +41,7 @@ TRAIN = (
     ("recording",),
     ("report",),
     ("runs",),
+    ("search",),
     ("cli",),
     (".", "__init__", "__main__"),
 )

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all: written beside their place, kept by the disk, then renamed."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -77,3 +78,9 @@ def flush(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """The splits of a run: its annotations as each view of the model sees them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,17 @@ class DataSplit:
         packed: Its images and annotations.
         views: A data set for each view.
         mixtures: How samples of a view are drawn, where several data sets are trained on.
+        images: Places of the images that an evaluation scores; None: all.
     """
 
     packed: PackedAnnotations
     views: dict[View, AnyDataset]
     mixtures: Mapping[View, Mixture] = field(default_factory=dict)
+    images: frozenset[int] | None = None
+
+    def scores(self, image: int) -> bool:
+        """Tell whether an evaluation scores an image."""
+        return self.images is None or image in self.images
 
     @property
     def collate(self) -> Callable[[Sequence[Sample]], Batch]:
@@ -123,6 +129,5 @@ def with_boxes(split: DataSplit, model: Predictor, boxes: Path) -> DataSplit:
     ids = [record.image_id for record in records]
     people = read_person_boxes(boxes, [record.path for record in records], model.categories, ids)
     canvas = Letterbox(*model.canvases["person"])
-    return DataSplit(
-        split.packed, {**split.views, "person": DetectedPersons(split.packed, canvas, people, model.crop)}
-    )
+    people_seen = DetectedPersons(split.packed, canvas, people, model.crop)
+    return replace(split, views={**split.views, "person": people_seen})

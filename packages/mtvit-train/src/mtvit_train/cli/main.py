@@ -1,4 +1,4 @@
-"""The command ``mtvit-train``: train, check data, write scenes, pre-train a backbone."""
+"""The command ``mtvit-train``: train, check data, write scenes, pre-train a backbone, search a supernet."""
 
 import click
 
@@ -12,6 +12,7 @@ from mtvit_train.cli.knowledge_token import knowledge_token
 from mtvit_train.cli.pretrain import pretrain
 from mtvit_train.cli.report import report
 from mtvit_train.cli.scenes import scenes
+from mtvit_train.cli.search import search
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -77,6 +78,7 @@ main.add_command(knowledge_token)
 main.add_command(pretrain)
 main.add_command(report)
 main.add_command(scenes)
+main.add_command(search)
 
 if __name__ == "__main__":
     main()

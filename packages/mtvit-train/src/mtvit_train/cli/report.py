@@ -1,4 +1,4 @@
-"""``mtvit-train report DIR``: make ``report.html`` of a run anew."""
+"""``mtvit-train report DIR``: make ``report.html`` of a run or of a search anew."""
 
 from pathlib import Path
 
@@ -8,7 +8,11 @@ import click
 @click.command("report")
 @click.argument("folder", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
-    """Rebuild report.html from the records of the run in FOLDER, which may still be training."""
+    """Rebuild report.html from the records of the run or search in FOLDER, which may still be going on."""
     from mtvit_train.report.page import write_report
+    from mtvit_train.search.page import write_search_report
+    from mtvit_train.state import run_files
 
-    click.echo(f"{write_report(folder)}: one page, all inside; open it in a browser.")
+    searched = (folder / run_files.SEARCH).is_file()
+    page = write_search_report(folder) if searched else write_report(folder)
+    click.echo(f"{page}: one page, all inside; open it in a browser.")

@@ -1,6 +1,5 @@
 """The teacher of a run: a model whose predictions the tasks learn from, beside the labels or without any."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.errors import CheckpointError, ConfigError, did_you_mean
+from mtvit_core.files import checksum
 from mtvit_core.model.checkpoint import load
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.batch import Batch
@@ -74,8 +74,7 @@ def with_teacher_checksum(config: RunConfig) -> RunConfig:
         raise CheckpointError(
             f"distill.teacher {path}: no such file; give one, as `mtvit convert` or a run writes it."
         )
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = checksum(path)
     if table.sha256 not in ("", found):
         raise CheckpointError(
             f"distill.teacher {path}: its SHA-256 is {found[:12]}..., but distill.sha256 is "

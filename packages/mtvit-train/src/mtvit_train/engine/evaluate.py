@@ -1,6 +1,6 @@
 """Evaluation of a model on a split: predict, decode, score each task by its own evaluator."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def evaluate_in_detail(
     engine: Engine = ENGINE,
     max_dets: int = 0,
 ) -> Evaluation:
-    """Score every task on every image, and let its evaluator tell details.
+    """Score every task on every image that the split has to score, and let its evaluator tell details.
 
     Several processes share the images, and all get the same.
 
@@ -74,13 +74,18 @@ def evaluate_in_detail(
     scored = evaluate_tasks(model, split, batch_size, workers, advance, stop, min_score, engine, max_dets)
 
     def tell() -> Evaluation:
-        parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
         details = {
             name: own_details(name, evaluator.details(min_score)) for name, evaluator in scored.items()
         }
-        return Evaluation({name: value for part in parts for name, value in part.items()}, details)
+        return Evaluation(metrics_of(scored), details)
 
     return Ranks.current().lead(tell)
+
+
+def metrics_of(scored: Mapping[str, Evaluator]) -> dict[str, float]:
+    """Return the metrics of evaluators, keyed ``task/metric``."""
+    parts = [own_metrics(name, evaluator.compute()) for name, evaluator in scored.items()]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def evaluate_tasks(
@@ -140,7 +145,7 @@ def _results(
     dataset, ranks = split.views[view], Ranks.current()
     # Canvases that differ in size cannot be stacked.
     alike = view == "person" or isinstance(model.framing, Letterbox)
-    batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world)
+    batches = portion(dataset, batch_size if alike else 1, ranks.rank, ranks.world, split.scores)
     with closing(load(dataset, batches, workers)) as stream:
         yield from results_of(model, view, _counted(stream, advance))
     if view == "person" and ranks.leads:
@@ -159,7 +164,9 @@ def _counted(stream: Iterable[Batch], advance: Callable[[int], None] | None) -> 
 def _nothing(model: Predictor, split: DataSplit, dataset: AnyDataset) -> list[ImageResult]:
     """Empty results for the images of a split that have no crop."""
     cropped = {dataset.image_of(index) for index in range(len(dataset))}
-    records = [split.packed.image(i) for i in range(len(split.packed)) if i not in cropped]
+    records = [
+        split.packed.image(i) for i in range(len(split.packed)) if i not in cropped and split.scores(i)
+    ]
     metas = [ImageMeta.whole(r.height, r.width, r.image_id, r.file_name) for r in records]
     return [ImageResult.empty(meta, model.categories) for meta in metas]
 

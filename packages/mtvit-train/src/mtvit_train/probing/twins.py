@@ -1,8 +1,9 @@
 """Images without labels that are validation images too: what they teach would be learnt by heart."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+
+from mtvit_core.files import checksum
 
 #: Names that a line lists.
 _LISTED = 5
@@ -19,8 +20,8 @@ def without_twins(paths: Sequence[Path], held_out: Sequence[Path]) -> tuple[list
         The others, and lines that name what was left out.
     """
     sizes = {path.stat().st_size for path in held_out if path.is_file()}
-    sums = {_sum(path) for path in held_out if path.is_file()}
-    twins = [path for path in paths if path.stat().st_size in sizes and _sum(path) in sums]
+    sums = {checksum(path) for path in held_out if path.is_file()}
+    twins = [path for path in paths if path.stat().st_size in sizes and checksum(path) in sums]
     if not twins:
         return list(paths), []
     gone = set(twins)
@@ -28,8 +29,3 @@ def without_twins(paths: Sequence[Path], held_out: Sequence[Path]) -> tuple[list
     names = ", ".join(str(path) for path in twins[:_LISTED])
     line = f"{len(twins)} images are validation images of probe.data too and are left out: {names}{more}."
     return [path for path in paths if path not in gone], [line]
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -62,8 +62,7 @@ class Records:
             step: Updates made so far.
             values: Losses or metrics.
         """
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_plain({"kind": kind, "step": step, **values})) + "\n")
+        append_record(self.path, {"kind": kind, "step": step, **values})
         for writer in self.writers:
             writer.add(step, values)
 
@@ -74,7 +73,7 @@ class Records:
 
     def read(self, kind: str) -> list[dict[str, Any]]:
         """Return all records of a kind, in order."""
-        return [record for record in map(json.loads, self._lines()) if record["kind"] == kind]
+        return [record for record in map(json.loads, written_lines(self.path)) if record["kind"] == kind]
 
     def cut(self, step: int) -> None:
         """Remove what was recorded after a step, and a last line that is torn.
@@ -82,8 +81,9 @@ class Records:
         Args:
             step: Updates made at the checkpoint that a run goes on from.
         """
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
-        write_text(self.path, "".join(f"{line}\n" for line in kept))
+        write_lines(
+            self.path, [line for line in written_lines(self.path) if json.loads(line)["step"] <= step]
+        )
 
     def flush(self) -> None:
         """Have the disk keep what was recorded, and the writers what they were told."""
@@ -92,14 +92,25 @@ class Records:
         for writer in self.writers:
             writer.flush()
 
-    def _lines(self) -> list[str]:
-        """Return all whole lines; one without its end was being written when the run was killed."""
-        if not self.path.is_file():
-            return []
-        return self.path.read_text(encoding="utf-8").split("\n")[:-1]
+
+def written_lines(path: Path) -> list[str]:
+    """Return all whole lines of a growing file; one without its end was being written at a kill."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Write the lines of a growing file anew, whole or not at all."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def append_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Append a line to a growing file; NaN becomes null."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_plain(record)) + "\n")
 
 
 def _plain(data: Any) -> Any:
+    """Return data as JSON has them: null for numbers that are not finite."""
     if isinstance(data, Mapping):
         return {key: _plain(value) for key, value in data.items()}
     if isinstance(data, list | tuple):

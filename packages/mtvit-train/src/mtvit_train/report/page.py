@@ -77,14 +77,14 @@ def write_report(out: Path) -> Path:
     Raises:
         DataError: the folder holds no run.
     """
-    config = _read(out / SETTINGS)
+    config = read_json(out / SETTINGS)
     if config is None:
         raise DataError(f"report {out}: no config.json there, so it is no run folder; name one that is.")
-    records, last = Records(out), _read(out / METRICS) or {}
+    records, last = Records(out), read_json(out / METRICS) or {}
     trained, scored = records.read("train"), records.read("eval")
     step = last.pop("step", None)
     page = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             title=out.resolve().name,
@@ -92,7 +92,7 @@ def write_report(out: Path) -> Path:
             summary=summary(config, trained[-1]["step"] if trained else 0),
             step=step,
             metrics=metric_table(last),
-            data=data_table(_read(out / DATA) or {}),
+            data=data_table(read_json(out / DATA) or {}),
             pace=pace_figures(trained),
             losses=loss_plots(trained),
             curves=metric_plots(scored),
@@ -153,7 +153,8 @@ def data_table(data: Mapping[str, Any]) -> Table:
     return Table("Data", heads, rows, " ".join(data.get("notes", [])))
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what fills in the templates."""
     environment = Environment(
         loader=PackageLoader("mtvit_train.report", "template"),
         autoescape=True,
@@ -193,7 +194,12 @@ def _uri(path: Path) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file of a run folder holds; None where there is none.
+
+    Raises:
+        DataError: it is damaged.
+    """
     if not path.is_file():
         return None
     try:

@@ -8,8 +8,8 @@ from typing import Any
 SCORES = ("AP", "PQ", "mIoU", "mAP", "top1")
 
 
-def score(metrics: Mapping[str, Any]) -> float:
-    """Return the mean over the tasks of what says how good each is; NaN where none tells such a metric.
+def main_metrics(metrics: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
+    """Return name and value of what says how good each task is, by task; those that tell none are left out.
 
     Args:
         metrics: Numbers by ``task/metric``, null and NaN where nothing was labelled; others do not count.
@@ -19,7 +19,13 @@ def score(metrics: Mapping[str, Any]) -> float:
         task, _, metric = name.partition("/")
         if metric in SCORES and value is not None and math.isfinite(value):
             tasks.setdefault(task, {})[metric] = value
-    best = [own[min(own, key=SCORES.index)] for own in tasks.values()]
+    mains = {task: min(own, key=SCORES.index) for task, own in tasks.items()}
+    return {task: (main, tasks[task][main]) for task, main in mains.items()}
+
+
+def score(metrics: Mapping[str, Any]) -> float:
+    """Return the mean of the tasks' main metrics; NaN where none tells one."""
+    best = [value for _, value in main_metrics(metrics).values()]
     return sum(best) / len(best) if best else math.nan
 
 

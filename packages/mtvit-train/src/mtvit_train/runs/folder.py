@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
+from pydantic import BaseModel
 from safetensors.torch import save_file
 
 from mtvit_core.backbones.interface import GRID, Backbone
@@ -38,7 +39,7 @@ from mtvit_train.state.checkpoints import Checkpoints
 
 #: Settings of a run, or of a pre-training.
 AnyConfig = RunConfig | PretrainConfig
-Config = TypeVar("Config", RunConfig, PretrainConfig)
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class RunFolder:
@@ -74,10 +75,7 @@ class RunFolder:
         Raises:
             ConfigError: it holds something already; nothing is ever overwritten.
         """
-        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
-            raise ConfigError(
-                f"out {self.path}: not empty; runs are never overwritten. Give another folder with --out."
-            )
+        check_free(self.path)
 
     def settle(self, config: AnyConfig) -> None:
         """Write the settings of the run into the folder, which is made if it is not there.
@@ -85,9 +83,7 @@ class RunFolder:
         Raises:
             DiskError: the disk is full, or refuses.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with writing(self.path):
-            write_json(self.file(run_files.SETTINGS), config.model_dump(mode="json"))
+        write_settings(self.path, config)
 
     def prepare_data(self, config: RunConfig, check: Callable[[], None]) -> Path:
         """Return where the data are; generated scenes are made in this folder, where they are not.
@@ -247,8 +243,31 @@ class RunFolder:
         return {name: math.nan if value is None else value for name, value in found.items()}
 
 
+def check_free(out: Path) -> None:
+    """Check that a run may use a folder.
+
+    Raises:
+        ConfigError: it holds something already; nothing is ever overwritten.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ConfigError(
+            f"out {out}: not empty; runs are never overwritten. Give another folder with --out."
+        )
+
+
+def write_settings(out: Path, config: BaseModel) -> None:
+    """Write settings into a folder, which is made if it is not there.
+
+    Raises:
+        DiskError: the disk is full, or refuses.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        write_json(out / run_files.SETTINGS, config.model_dump(mode="json"))
+
+
 def read_settings(out: Path, kind: type[Config]) -> Config:
-    """Read the settings of the run, or of the pre-training, in a folder.
+    """Read the settings of the run, the pre-training or the search in a folder.
 
     Raises:
         ConfigError: there is none, or they are damaged.

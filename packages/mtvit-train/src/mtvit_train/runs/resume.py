@@ -1,11 +1,12 @@
 """Going on with a run: its settings, and what may not have changed since it was stopped."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from mtvit_core.config import validate
 from mtvit_core.errors import CheckpointError, ConfigError
@@ -58,19 +59,20 @@ def resumed_pretraining(
     return saved.model_copy(update={"out": out})
 
 
-def check_same(saved: AnyConfig, asked: AnyConfig, out: str) -> None:
+def check_same(saved: BaseModel, asked: BaseModel, out: str, free: Container[str] = ()) -> None:
     """Refuse to go on with other settings.
 
     Args:
         saved: Those of the run.
         asked: Those that the options ask for.
         out: Its folder, for the message.
+        free: Settings that may change.
 
     Raises:
         ConfigError: naming the first that differs.
     """
     for path, ours, theirs in differences(saved, asked):
-        if _left_open(path, theirs):
+        if path in free or _left_open(path, theirs):
             continue
         raise ConfigError(
             f"resume {out}: {path} is {ours!r} in its config.json, but {theirs!r} was asked for; leave the "
@@ -100,7 +102,7 @@ def way_on(asked: StopAsked, config: AnyConfig, folder: RunFolder, command: str)
     )
 
 
-def differences(one: AnyConfig, other: AnyConfig) -> Iterator[tuple[str, Any, Any]]:
+def differences(one: BaseModel, other: BaseModel) -> Iterator[tuple[str, Any, Any]]:
     """Yield the path and the two values of every setting that differs; where the run lies does not count."""
     first, second = (dict(_flat(config.model_dump(mode="json"))) for config in (one, other))
     for path in first | second:

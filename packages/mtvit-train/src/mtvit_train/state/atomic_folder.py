@@ -6,7 +6,6 @@ state.json            everything else, and where each part begins
 SHA256SUMS            what `sha256sum --check SHA256SUMS` reads; written last
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mtvit_core.errors import CheckpointError
-from mtvit_core.files import flush
+from mtvit_core.files import checksum, flush
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.state.state_tree import join, read, split
 from mtvit_train.state.stored_tensors import Stored, TensorFile
@@ -44,8 +43,12 @@ class DiskError(CheckpointError):
 
 
 @contextmanager
-def writing(out: Path) -> Iterator[None]:
+def writing(out: Path, command: str = "mtvit-train") -> Iterator[None]:
     """Say in one line that a run folder cannot be written to.
+
+    Args:
+        out: The folder.
+        command: What goes on with the run.
 
     Raises:
         DiskError: the disk is full, or refuses.
@@ -55,7 +58,7 @@ def writing(out: Path) -> Iterator[None]:
     except REFUSALS as cause:
         raise DiskError(
             f"out {out}: cannot be written to ({cause}); free some space or fix the disk, then resume with: "
-            f"mtvit-train --out {out} --resume"
+            f"{command} --out {out} --resume"
         ) from cause
 
 
@@ -169,7 +172,7 @@ def _check(folder: Path, ranks: Ranks) -> list[str]:
         sums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
         names = [*{TENSORS: "", PLAIN: "", **sums}][ranks.rank :: ranks.world]
         for name in names:
-            if _sum(folder / name) != sums.get(name):
+            if checksum(folder / name) != sums.get(name):
                 raise _torn(folder, name)
     except (OSError, UnicodeDecodeError) as cause:
         raise CheckpointError(f"{folder}: cannot be read ({cause}).") from None
@@ -199,9 +202,4 @@ def remove_leftovers(folder: Path) -> None:
 def _kept(path: Path) -> str:
     """Have the disk keep a file, and return its line of sums."""
     flush(path)
-    return f"{_sum(path)}  {path.name}\n"
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{checksum(path)}  {path.name}\n"

@@ -20,6 +20,9 @@ MODEL, METRICS, DETAILS = "model.safetensors", "metrics.json", "details.json"
 BACKBONE = "backbone.safetensors"
 #: A step that could not be made; of a process other than the first one with ``-`` and its number.
 DIVERGED = "diverged"
+#: Of a search: what was measured and scored, a line each; times of blocks; candidates that no other beats;
+#: the best one.
+SEARCH, LATENCY, FRONT, WINNER = "search.jsonl", "latency.json", "front.json", "winner.json"
 #: Contact sheets.
 LABELS, PREDICTIONS, WORST = "labels.png", "predictions.png", "worst.png"
 #: The pictures of the contact sheets one by one, with captions.

@@ -80,26 +80,47 @@ class _Trunk(nn.Module):
         return self.model.features(images).last.patches
 
 
-def _price(model: MultiTaskViT, names: list[str], passes: int) -> Price:
+def pass_latency(model: MultiTaskViT, passes: int) -> Latency:
+    """Time a pass of one image in torch, decoding on the canvas included.
+
+    Args:
+        model: A model with tasks, on the device to use; of two views, the first counts.
+        passes: Passes that are timed.
+    """
+    graph, images = _graph(model)
+    return _timed(model, graph, images, passes)
+
+
+def _graph(model: MultiTaskViT) -> tuple[nn.Module, Tensor]:
+    """Return what is timed, and one image for it."""
     view = model.views[0] if model.views else "image"
-    graph = DecodedModel(model, view).eval() if names else _Trunk(model).eval()
-    images = torch.zeros(1, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
+    graph = DecodedModel(model, view).eval() if model.task_list else _Trunk(model).eval()
+    return graph, torch.zeros(1, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
+
+
+def _timed(model: MultiTaskViT, graph: nn.Module, images: Tensor, passes: int) -> Latency:
+    def run() -> None:
+        graph(images)
+        if model.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    with evaluating(model):
+        return latency(run, passes)
+
+
+def _price(model: MultiTaskViT, names: list[str], passes: int) -> Price:
+    graph, images = _graph(model)
+    shown = model.of_view(model.views[0]) if model.views else ()
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     with evaluating(model):
         count = gflops(lambda: graph(images))
-        cuda = model.device.type == "cuda"
-        if cuda:
-            torch.cuda.reset_peak_memory_stats()
-
-        def run() -> None:
-            graph(images)
-            if cuda:
-                torch.cuda.synchronize()
-
-        ms = latency(run, passes)
+    cuda = model.device.type == "cuda"
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    ms = _timed(model, graph, images, passes)
     return Price(
         tasks=tuple(names),
-        passes=len(model.backbone.passes([task.name for task in model.of_view(view)])),
+        passes=len(model.backbone.passes([task.name for task in shown])),
         parameters=sum(p.numel() for p in model.parameters()),
         gflops=count,
         weights_mb=weights / 1e6,

@@ -1,0 +1,1 @@
+"""The search of the candidate of a supernet that serves all tasks best within limits."""

@@ -1,0 +1,1 @@
+"""How genomes are proposed, compared and logged, whatever they stand for."""
