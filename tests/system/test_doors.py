@@ -31,9 +31,11 @@ FOR_PLUGINS = {
 FOR_USERS = {
     "add_tasks",
     "build",
+    "calibrate",
     "contact_sheet",
     "convert",
     "create_backbone",
+    "cut_out",
     "decode_rle",
     "draw_annotations",
     "draw_instances",

@@ -72,6 +72,7 @@ def test_a_foreign_backbone_is_trained_loaded_and_exported(
         ("crossvit", "mtvit-core"),
         ("mvt", "mtvit-core"),
         ("elastic", "mtvit-core"),
+        ("branched", "mtvit-core"),
         ("nanovit", "mtvit-nanovit"),
     ]
 

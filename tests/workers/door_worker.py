@@ -159,6 +159,8 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, st.SearchStrategy[Any]]]] =
     ),
     "add_tasks": (m.add_tasks, {"model": just(TOPDOWN), "tasks": just(["det"], {"det": {"queries": 2}})}),
     "with_categories": (m.with_categories, {"model": just(MODEL), "categories": just(CATEGORIES)}),
+    "cut_out": (m.cut_out, {"model": just(MODEL), "genome": just(m.Genome.parse("8: 1x4"))}),
+    "calibrate": (m.calibrate, {"model": just(MODEL), "batches": just(())}),
     "with_fewer_tokens": (
         m.with_fewer_tokens,
         {

@@ -32,7 +32,7 @@ def test_plugins_speaks_json(middle, install):
             "entry_point": "core",
             "name": name,
         }
-        for name in ("plain", "crossvit", "mvt", "elastic")
+        for name in ("plain", "crossvit", "mvt", "elastic", "branched")
     ]
     (broken,) = found["broken"]
     assert broken == {

@@ -33,7 +33,8 @@ def complaint(kind: type[Exception], name: str = "hexa:big") -> str:
 def test_a_name_of_no_family_lists_those_that_are_there(install):
     install("acme", HOOK.format(body="pass"))
     assert complaint(PluginError, "hexo:big") == (
-        "backbone 'hexo:big': no family 'hexo' is installed; installed: plain, crossvit, mvt, elastic, hexa. "
+        "backbone 'hexo:big': no family 'hexo' is installed; installed: plain, crossvit, mvt, elastic, "
+        "branched, hexa. "
         "Did you mean 'hexa'? Families come with plugin packages: see `mtvit plugins`; a name without a "
         "colon is timm's."
     )
@@ -43,7 +44,8 @@ def test_a_family_that_is_broken_says_so_by_its_name(install):
     install("acme", HOOK.format(body="pass").replace("return [Hexa]", "return Hexa"))
     found = complaint(PluginError)
     assert found.startswith(
-        "backbone 'hexa:big': no family 'hexa' is installed; installed: plain, crossvit, mvt, elastic. "
+        "backbone 'hexa:big': no family 'hexa' is installed; installed: plain, crossvit, mvt, elastic, "
+        "branched. "
         "Families"
     )
     assert " Broken: acme 1.2, entry point 'odd': backbones failed: mtvit_backbones returned" in found

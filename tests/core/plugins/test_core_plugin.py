@@ -18,7 +18,7 @@ class Hexa(BackboneFamily):
 def mtvit_backbones():
     return [Hexa]
 """
-OURS = ["plain", "crossvit", "mvt", "elastic"]
+OURS = ["plain", "crossvit", "mvt", "elastic", "branched"]
 TINY = {"embed_dim": 24, "depth": 1, "num_heads": 2}
 
 

@@ -65,7 +65,9 @@ def saves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def evaluated(folder: RunFolder, step: int) -> None:
     metrics = {"det/AP": step / 10, "det/APl": math.nan}
-    folder.keep_evaluation(Mock(spec=MultiTaskViT), step, Evaluation(metrics, {"det": Details()}))
+    folder.keep_evaluation(
+        Mock(spec=MultiTaskViT, backbone=None), step, Evaluation(metrics, {"det": Details()})
+    )
 
 
 @pytest.mark.usefixtures("saves")

@@ -131,7 +131,7 @@ class MvtBackbone(Backbone):
             return run(*arguments)
 
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), _keeping_statistics(self)
+            return nullcontext(), _keeping_statistics(self.layers, self.recomputing())
 
         found: Tensor = checkpoint(run, *arguments, use_reentrant=False, context_fn=contexts)
         return found
@@ -160,10 +160,10 @@ def _start(module: nn.Module) -> None:
 
 
 @contextmanager
-def _keeping_statistics(backbone: MvtBackbone) -> Iterator[None]:
-    """A context in which blocks are recomputed: batch norms do not count the same batch again."""
-    norms = [module for module in backbone.layers.modules() if isinstance(module, nn.BatchNorm2d)]
-    with backbone.recomputing():
+def _keeping_statistics(blocks: nn.Module, weights: AbstractContextManager[None]) -> Iterator[None]:
+    """A context in which blocks are recomputed with their weights: batch norms do not count a batch again."""
+    norms = [module for module in blocks.modules() if isinstance(module, nn.BatchNorm2d)]
+    with weights:
         kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
         for norm in norms:
             norm.momentum, norm.num_batches_tracked = 0.0, None
