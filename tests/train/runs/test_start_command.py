@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mtvit_train.build import data
+from mtvit_train.build.fit_to_data import FEWEST_STEPS
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.packed import PackedAnnotations
@@ -34,7 +35,7 @@ def started(scenes: Path, *given: str) -> Start:
 def test_doctor_ends_with_a_command_that_trains(scenes: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["doctor", "--data", str(scenes)])
     command = next(line for line in done.output.splitlines() if line.startswith("  mtvit-train --config"))
-    assert "450 updates of 8 images" in done.output
+    assert f"{FEWEST_STEPS} updates of 8 images" in done.output
     assert "canvas 64 x 64: the shape of the images" in done.output
     assert "on this machine: an update takes" in done.output
     given = [*shlex.split(command)[1:], "--steps", "1", "--out", str(tmp_path / "run")]

@@ -10,7 +10,7 @@ from mtvit_train.data.packed import PackedAnnotations
 
 #: Updates of a run whose length follows from its data, at least: boxes and keypoints of a hundred real images
 #: still gain at the 400th.
-FEWEST_STEPS = 450
+FEWEST_STEPS = 420
 #: Sides of a canvas that all usual patches divide: 8, 10, 12, 14, 16 and 32 pixels.
 ANY_PATCH = 3360
 

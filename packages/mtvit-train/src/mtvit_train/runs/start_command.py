@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mtvit_core.plugins.registry import installed_tasks
 from mtvit_train.build.data import read_split
-from mtvit_train.build.fit_to_data import fitted, fitted_canvas, patch_of
+from mtvit_train.build.fit_to_data import FEWEST_STEPS, fitted, fitted_canvas, patch_of
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
 from mtvit_train.build.tasks import most_objects, task_names
@@ -82,7 +82,7 @@ def start_command(run: RunConfig, root: Path, given: tuple[str, ...] = ()) -> St
     (rows, columns), threads = config.model.image_size, torch.get_num_threads()
     reasons = (
         f"{config.train.steps} updates of {config.train.batch_size} images: {config.train.epochs:g} passes "
-        f"through {len(packed)} images, at least 450 updates",
+        f"through {len(packed)} images, at least {FEWEST_STEPS} updates",
         f"canvas {rows} x {columns}: the shape of the images",
         *reasons,
         f"about {max(1, round(config.train.steps * seconds * BESIDE / 60))} minutes on this machine: an "
