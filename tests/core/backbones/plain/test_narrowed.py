@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mtvit_core.backbones.plain.absent import Absent
+from mtvit_core.backbones.absent import AbsentBlock
 from mtvit_core.backbones.plain.family import create_plain
 from mtvit_core.errors import ConfigError
 
@@ -19,7 +19,7 @@ def test_a_cut_model_says_its_sizes() -> None:
         options={**TINY, "width": 40, "block_heads": [2, 0, 3], "block_ratios": [3, 0, 4], "token_width": 48},
     )
     first, gone, last = found.blocks()
-    assert isinstance(gone, Absent)
+    assert isinstance(gone, AbsentBlock)
     assert (first.attn.num_heads, last.attn.num_heads) == (2, 3)
     assert (first.attn.qkv.out_features, first.attn.qkv.in_features) == (96, 40)
     assert (first.mlp.fc1.out_features, last.mlp.fc1.out_features) == (120, 160)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from mtvit_core.backbones.attention import Layout, attend
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check_divides
-from mtvit_core.backbones.token_pass import Request, through_blocks
+from mtvit_core.backbones.request import Request
+from mtvit_core.backbones.token_pass import through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ShapeError
 

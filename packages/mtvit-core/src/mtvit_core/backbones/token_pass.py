@@ -21,7 +21,7 @@ from mtvit_core.backbones.attention import Layout
 from mtvit_core.backbones.features import Features, LayerFeatures
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.known_context import KnownContext
-from mtvit_core.backbones.request import Request as Request
+from mtvit_core.backbones.request import Request
 from mtvit_core.backbones.tokens import Context, Pick, QueryMasker, TokenGroup
 
 #: Runs one block: its index, tokens B S D of context and groups, where each group is (``attend`` follows

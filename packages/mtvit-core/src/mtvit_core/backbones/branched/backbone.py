@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mtvit_core.backbones.branched.estimators import THRESHOLD, Estimator
 from mtvit_core.backbones.branched.gates import LINEARS, Gates
-from mtvit_core.backbones.branched.linears import Absent, layers_of, name_of, paths_of, put, size_of
+from mtvit_core.backbones.branched.linears import Unshared, layers_of, name_of, paths_of, put, size_of
 from mtvit_core.backbones.branched.options import BranchedOptions, check_options
 from mtvit_core.backbones.branched.routes import copies, depths_in_common, hard_blocks, soft_blocks
 from mtvit_core.backbones.branched.storage import count, random_gates
@@ -110,7 +110,7 @@ class BranchedBackbone(PlainBackbone):
         """Leave out the shared copy of what every task owns."""
         for i, linear in self.gates.shared_by_none():
             for path in layers_of(self.vit.blocks[i], linear):
-                put(self.vit.blocks[i], path, Absent())
+                put(self.vit.blocks[i], path, Unshared())
         self._routes = {task: hard_blocks(self.blocks(), self.gates, task) for task in ("", *self.tasks)}
 
     # Gates

@@ -15,7 +15,7 @@ _PLACES = {
 }
 
 
-class Absent(nn.Module):
+class Unshared(nn.Module):
     """The place of a shared layer that no task shares."""
 
 
@@ -33,7 +33,7 @@ def layers_of(block: nn.Module, linear: str) -> dict[str, nn.Linear]:
 def paths_of(block: nn.Module, linear: str) -> list[str]:
     """Return where the layers of one gate are, whether or not the shared copy is there."""
     there = dict(block.named_modules())
-    return [path for path in _PLACES[linear] if isinstance(there.get(path), nn.Linear | Absent)]
+    return [path for path in _PLACES[linear] if isinstance(there.get(path), nn.Linear | Unshared)]
 
 
 def name_of(path: str) -> str:

@@ -24,7 +24,8 @@ from mtvit_core.backbones.crossvit.options import CrossOptions
 from mtvit_core.backbones.crossvit.stage import TwoBranchBlock
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check_divides
-from mtvit_core.backbones.token_pass import Request, through_blocks
+from mtvit_core.backbones.request import Request
+from mtvit_core.backbones.token_pass import through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ShapeError
 

@@ -9,18 +9,20 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mtvit_core.backbones.absent import AbsentBlock
 from mtvit_core.backbones.attention import Layout
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check_divides
 from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.mvt.attention import Place
-from mtvit_core.backbones.mvt.block import Absent, MvtBlock
+from mtvit_core.backbones.mvt.block import MvtBlock
 from mtvit_core.backbones.mvt.maps import as_tokens
 from mtvit_core.backbones.mvt.options import PATCH, MvtOptions
 from mtvit_core.backbones.mvt.relative import offsets
 from mtvit_core.backbones.mvt.stem import make_stem
 from mtvit_core.backbones.plain.positions import resize_tables
-from mtvit_core.backbones.token_pass import Request, RunBlock, known_context, through_blocks
+from mtvit_core.backbones.request import Request
+from mtvit_core.backbones.token_pass import RunBlock, known_context, through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.errors import ShapeError
 
@@ -53,7 +55,7 @@ class MvtBackbone(Backbone):
         self.stem = make_stem(own.width)
         self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, count, own.width), std=0.02))
         self.layers = nn.ModuleList(
-            MvtBlock(own, i, self._window(spec.grid)) if heads else Absent()
+            MvtBlock(own, i, self._window(spec.grid)) if heads else AbsentBlock()
             for i, heads in enumerate(own.block_heads)
         )
         self.norm = nn.LayerNorm(own.width, eps=own.norm_eps)
@@ -120,7 +122,10 @@ class MvtBackbone(Backbone):
         place = Place(grid, window, offsets(window, self.mean.device))
 
         def run(i: int, tokens: Tensor, layout: Layout, masks: Mapping[str, Tensor], first: int) -> Tensor:
-            found: Tensor = self.recomputed(self.layers[i], tokens, layout, masks, first, place)
+            block = self.layers[i]
+            if isinstance(block, AbsentBlock):
+                return block(tokens, first)  # type: ignore[no-any-return]  # modules are untyped callables
+            found: Tensor = self.recomputed(block, tokens, layout, masks, first, place)
             return found
 
         return run

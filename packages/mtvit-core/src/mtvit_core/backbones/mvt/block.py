@@ -118,18 +118,3 @@ def _together(layout: Layout) -> list[int]:
     joint = layout.joint_stop - layout.context
     isolated = [span.stop - span.start for span in layout.spans if span.visibility == "isolated"]
     return [joint, *isolated] if joint else isolated
-
-
-class Absent(nn.Module):
-    """A block that is not there, so that those behind it keep their places."""
-
-    def forward(
-        self,
-        tokens: Float[Tensor, "B S C"],
-        layout: Layout,
-        masks: Mapping[str, Bool[Tensor, "B Q N"]],
-        first: int,
-        place: Place,
-    ) -> Float[Tensor, "B rest C"]:
-        """Return the tokens from index ``first`` on, as they are."""
-        return tokens[:, first:].clone()  # sharding refuses views

@@ -7,10 +7,10 @@ import re
 
 from torch import Tensor, nn
 
+from mtvit_core.backbones.absent import AbsentBlock
 from mtvit_core.backbones.elastic.genome import Genome, hidden_width
 from mtvit_core.backbones.elastic.slicing import leading
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.absent import Absent
 from mtvit_core.errors import ConfigError
 
 #: Axes by the name of a weight, in a block and outside of them.
@@ -34,7 +34,7 @@ def genome_of(model: timm_blocks.PlainViT) -> Genome:
     """Return the shape of a model."""
     heads, ratios = [], []
     for block in model.blocks:
-        there = not isinstance(block, Absent)
+        there = not isinstance(block, AbsentBlock)
         heads.append(int(block.attn.num_heads) if there else 0)
         hidden = int(block.mlp.fc2.weight.shape[1]) if there else 0
         ratios.append(round(hidden / model.embed_dim, 6))
@@ -71,12 +71,12 @@ def narrow(model: timm_blocks.PlainViT, name: str, genome: Genome) -> None:
     _check_room(name, own, genome)
     if genome == own:
         return
-    head = int(next(block for block in model.blocks if not isinstance(block, Absent)).attn.head_dim)
+    head = int(next(block for block in model.blocks if not isinstance(block, AbsentBlock)).attn.head_dim)
     model.embed_dim = model.num_features = genome.width
     _cut(model, _OUTSIDE, {"D": genome.width})
     for i, (heads, ratio) in enumerate(zip(genome.heads, genome.ratios, strict=True)):
         if not heads:
-            model.blocks[i] = Absent()
+            model.blocks[i] = AbsentBlock()
             continue
         block = model.blocks[i]
         sizes = {"D": genome.width, "A": heads * head, "H": hidden_width(genome.width, ratio)}

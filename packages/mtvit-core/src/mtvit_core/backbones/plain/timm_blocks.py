@@ -18,7 +18,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtvit_core.backbones.plain.absent import Absent
+from mtvit_core.backbones.absent import AbsentBlock
 from mtvit_core.backbones.plain.positions import resize_tables
 from mtvit_core.errors import ConfigError, did_you_mean
 
@@ -84,7 +84,7 @@ def check_plain(model: nn.Module, name: str) -> PlainViT:
 
 def present(model: PlainViT) -> list[Any]:
     """Return the blocks that are not absent."""
-    return [block for block in model.blocks if not isinstance(block, Absent)]
+    return [block for block in model.blocks if not isinstance(block, AbsentBlock)]
 
 
 def bound_heads(model: PlainViT) -> str:

@@ -9,22 +9,23 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from mtvit_core.backbones.absent import AbsentBlock
 from mtvit_core.backbones.attention import Layout, attend
 from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.interface import Backbone, BackboneSpec, Option, check_divides
 from mtvit_core.backbones.known_context import KnownContext
 from mtvit_core.backbones.plain import timm_blocks
-from mtvit_core.backbones.plain.absent import Absent
 from mtvit_core.backbones.plain.fewer_tokens import FewerTokens
 from mtvit_core.backbones.plain.options import PlainOptions, split_options
-from mtvit_core.backbones.token_pass import Request, RunBlock, known_context, through_blocks
+from mtvit_core.backbones.request import Request
+from mtvit_core.backbones.token_pass import RunBlock, known_context, through_blocks
 from mtvit_core.backbones.tokens import QueryMasker, TokenGroup
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError, ShapeError
 
 
 def step(
-    block: timm_blocks.PlainBlock | Absent,
+    block: timm_blocks.PlainBlock | AbsentBlock,
     tokens: Float[Tensor, "B S D"],
     rope: Tensor | None,
     layout: Layout,
@@ -32,8 +33,8 @@ def step(
     first: int,
 ) -> Float[Tensor, "B rest D"]:
     """Run one block over the tokens of all groups; return those from index ``first`` on."""
-    if isinstance(block, Absent):
-        return tokens[:, first:].clone()  # what shares weights out takes no views
+    if isinstance(block, AbsentBlock):
+        return block(tokens, first)  # type: ignore[no-any-return]  # modules are untyped callables
     return timm_blocks.finish(block, tokens[:, first:], _attended(block, tokens, rope, layout, masks, first))
 
 
