@@ -3,9 +3,12 @@
     python -m benchmarks.speed.exported --write exports --backbone vit_tiny_patch16_224
     python -m benchmarks.speed.exported --time exports --rounds 15
 
+    python -m benchmarks.speed.exported --time exports --peers peers
+
 640 x 640, random weights, one image. The first line exports, which takes minutes; the second times the files
 in turns, on a quiet machine, on as many threads as --threads says. The trunk is timm's own model, its tokens
-the output. The ratio of medians is what counts; the target is 1.25.
+the output. The ratio of medians is what counts; the target is 1.25. --peers is a folder of ONNX files of other
+models, 1 x 3 x 640 x 640 in fp32, which OpenVINO runs in the same turns; their environment is their own.
 """
 
 import argparse
@@ -104,6 +107,18 @@ def runs(folder: Path, threads: int) -> dict[tuple[str, str], Callable[[], objec
     return found
 
 
+def peers(folder: Path, threads: int) -> dict[tuple[str, str], Callable[[], object]]:
+    """Return a pass of every file of a folder in OpenVINO."""
+    image, core, found = np.zeros((1, 3, *CANVAS), np.float32), openvino.Core(), {}
+    for file in sorted(folder.glob("*.onnx")):
+        for hint in ("f32", "bf16"):
+            options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads}
+            compiled = core.compile_model(str(file), "CPU", options | {"PERFORMANCE_HINT": "LATENCY"})
+            request = compiled.create_infer_request()
+            found[f"OpenVINO {hint}", file.stem] = lambda r=request: r.infer({0: image})
+    return found
+
+
 def main() -> None:
     """Export, or time and print a table."""
     parser = argparse.ArgumentParser(
@@ -111,6 +126,7 @@ def main() -> None:
     )
     parser.add_argument("--write", type=Path)
     parser.add_argument("--time", type=Path)
+    parser.add_argument("--peers", type=Path)
     parser.add_argument("--backbone", default="vit_tiny_patch16_224")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
@@ -121,6 +137,8 @@ def main() -> None:
         return
     torch.set_num_threads(given.threads)
     passes = runs(given.time, given.threads)
+    others = peers(given.peers, given.threads) if given.peers else {}
+    passes |= others
     took: dict[tuple[str, str], list[float]] = {key: [] for key in passes}
     for turn in range(given.rounds + 2):
         for key, run in passes.items():
@@ -130,9 +148,11 @@ def main() -> None:
                 took[key].append(1000 * (time.perf_counter() - start))
     print("| runtime | trunk (ms) | det + seg + pose (ms) | ratio, target 1.25 |")
     print("|---|---|---|---|")
-    for runtime in dict.fromkeys(runtime for runtime, _ in passes):
+    for runtime in dict.fromkeys(runtime for runtime, part in passes if part in PARTS):
         trunk, model = (statistics.median(took[runtime, part]) for part in PARTS)
         print(f"| {runtime} | {trunk:.0f} | {model:.0f} | {model / trunk:.2f} |")
+    for runtime, name in others:
+        print(f"{name} in {runtime}: {statistics.median(took[runtime, name]):.0f} ms")
 
 
 if __name__ == "__main__":
