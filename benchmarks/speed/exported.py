@@ -7,8 +7,8 @@
 
 640 x 640, random weights, one image. The first line exports, which takes minutes; the second times the files
 in turns, on a quiet machine, on as many threads as --threads says. The trunk is timm's own model, its tokens
-the output. The ratio of medians is what counts; the target is 1.25. --peers is a folder of ONNX files of other
-models, 1 x 3 x 640 x 640 in fp32, which OpenVINO runs in the same turns; their environment is their own.
+the output. The ratio of medians is what counts; the target is 1.25. --peers is a folder of ONNX files of
+other models, 1 x 3 x 640 x 640 in fp32, which OpenVINO runs in the same turns; their environment is theirs.
 """
 
 import argparse
