@@ -158,6 +158,19 @@ def test_a_run_that_cannot_begin_leaves_nothing_behind(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_cannot_begin_takes_its_scenes_with_it(tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    scenes = ["scenes.train=2", "scenes.val=1", "scenes.size=64"]
+    result = train("--plugins", "det", "--out", str(out), settings=[*scenes, "model.backbone=vit_giraffe"])
+    assert result.exit_code == 2, result.output
+    assert "vit_giraffe" in result.output
+    assert out.is_dir() == there
+    assert not list(tmp_path.glob("out/*"))
+
+
 def test_a_folder_that_holds_a_run_is_refused(finished: Path, scenes: Path) -> None:
     before = (finished / "metrics.json").read_bytes()
     result = train("--data", str(scenes), "--out", str(finished))

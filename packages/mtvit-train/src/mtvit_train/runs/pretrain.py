@@ -31,6 +31,7 @@ from mtvit_train.probing.probe import Measured, Probe
 from mtvit_train.probing.twins import without_twins
 from mtvit_train.recording.terminal import Display
 from mtvit_train.recording.trackers import require_packages
+from mtvit_train.runs.beginning import beginning
 from mtvit_train.runs.folder import RunFolder
 from mtvit_train.runs.resume import origin, take_up, way_on
 from mtvit_train.state import run_files
@@ -69,12 +70,8 @@ def _pretrain(
         tell(f"resume {folder.path}: it has ended already; nothing is left to do.")
         return ranks.lead(folder.metrics)
     try:
-        folders = ranks.lead(lambda: _begin(config, folder, stop, resume))
-        parts = ranks.together(lambda: _Parts.of(config, folders))
-        trainer = Trainer(parts.pretext, parts.split, config.train, _unweighted(config), parts.teacher)
-        if isinstance(parts.teacher, OwnAverage):
-            parts.teacher.follow(trainer.average.model)
-        ranks.lead(lambda: _settle(config, folder, resume))
+        with beginning(folder.path, fresh=ranks.leads and not resume):
+            parts, trainer = _prepare(config, folder, ranks, stop, resume)
         for line in parts.notes:
             tell(line)
         if resume:
@@ -89,6 +86,19 @@ def _pretrain(
     tell(f"{minutes:.1f} minutes. Set model.pretrained to {folder.file(run_files.BACKBONE)}")
     tell(f"  {folder.file(run_files.PAGE)}")
     return ranks.lead(folder.metrics)
+
+
+def _prepare(
+    config: PretrainConfig, folder: RunFolder, ranks: Ranks, stop: StopRequest, resume: bool
+) -> tuple["_Parts", Trainer[Pretext]]:
+    """Make all that the first update needs."""
+    folders = ranks.lead(lambda: _begin(config, folder, stop, resume))
+    parts = ranks.together(lambda: _Parts.of(config, folders))
+    trainer = Trainer(parts.pretext, parts.split, config.train, _unweighted(config), parts.teacher)
+    if isinstance(parts.teacher, OwnAverage):
+        parts.teacher.follow(trainer.average.model)
+    ranks.lead(lambda: _settle(config, folder, resume))
+    return parts, trainer
 
 
 def _unweighted(config: PretrainConfig) -> FixedWeights:

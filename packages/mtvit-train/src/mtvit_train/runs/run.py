@@ -41,6 +41,7 @@ from mtvit_train.engine.trainer import Trainer
 from mtvit_train.optim.gate_course import GateCourse, gate_course
 from mtvit_train.recording.terminal import Display, metrics_table
 from mtvit_train.recording.trackers import require_packages
+from mtvit_train.runs.beginning import beginning
 from mtvit_train.runs.early_stopping import EarlyStopping
 from mtvit_train.runs.folder import RunFolder
 from mtvit_train.runs.resume import origin, take_up, way_on
@@ -80,20 +81,9 @@ def _run(
         tell(f"resume {folder.path}: the run has ended already, at step {steps}; nothing is left to do.")
         return ranks.lead(folder.metrics)
     try:
-        config = ranks.lead(lambda: with_teacher_checksum(config))
-        data = ranks.lead(lambda: _begin(config, folder, stop, resume))
-        parts = ranks.together(lambda: _Parts.of(config, data, ranks))
+        with beginning(folder.path, fresh=ranks.leads and not resume):
+            parts, trainer = _prepare(config, folder, ranks, stop, console, resume)
         config = parts.config
-        seen = exposures(config, parts.model, parts.train)
-        cached = cached_split(config, parts.model, parts.train, ranks, stop, tell)
-        given = parts.model, cached.split, config.train, parts.weighting
-        trainer = Trainer(*given, parts.teacher, parts.sandwich, parts.gates)
-        ranks.lead(lambda: _settle(config, folder, resume))
-        if ranks.leads:
-            folder.describe_data(parts.train, parts.model, seen, parts.notes)
-            show_exposures(seen, parts.notes, console)
-        if resume:
-            take_up(trainer, folder, config, tell)
         try:
             _train(config, trainer, parts.val, folder, stop, console)
         except DataError as error:
@@ -117,6 +107,27 @@ def _tell_end(folder: RunFolder, lines: Sequence[str], seconds: float, tell: Cal
     tell(f"{seconds / 60:.1f} minutes. Model, metrics and pictures are in {folder.path}:")
     for name in run_files.TOLD:
         tell(f"  {folder.file(name)}")
+
+
+def _prepare(
+    config: RunConfig, folder: RunFolder, ranks: Ranks, stop: StopRequest, console: Console, resume: bool
+) -> tuple["_Parts", Trainer[MultiTaskViT]]:
+    """Make all that the first update needs, or the next one of a run that goes on."""
+    tell = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    asked = ranks.lead(lambda: with_teacher_checksum(config))
+    data = ranks.lead(lambda: _begin(asked, folder, stop, resume))
+    parts = ranks.together(lambda: _Parts.of(asked, data, ranks))
+    seen = exposures(parts.config, parts.model, parts.train)
+    cached = cached_split(parts.config, parts.model, parts.train, ranks, stop, tell)
+    given = parts.model, cached.split, parts.config.train, parts.weighting
+    trainer = Trainer(*given, parts.teacher, parts.sandwich, parts.gates)
+    ranks.lead(lambda: _settle(parts.config, folder, resume))
+    if ranks.leads:
+        folder.describe_data(parts.train, parts.model, seen, parts.notes)
+        show_exposures(seen, parts.notes, console)
+    if resume:
+        take_up(trainer, folder, parts.config, tell)
+    return parts, trainer
 
 
 def _begin(config: RunConfig, folder: RunFolder, stop: StopRequest, resume: bool) -> Path:

@@ -19,6 +19,7 @@ from mtvit_train.build.data import prepare_data
 from mtvit_train.config.search import SearchConfig, read_search
 from mtvit_train.distributed.stop_signals import StopAsked, Stopped, StopRequest
 from mtvit_train.recording.records import write_json
+from mtvit_train.runs.beginning import beginning
 from mtvit_train.runs.folder import check_free, read_settings, write_settings
 from mtvit_train.runs.resume import check_same
 from mtvit_train.search.display import SearchDisplay, describe
@@ -63,7 +64,8 @@ def search(config: SearchConfig, console: Console, *, resume: bool = False) -> N
     config = with_checksum(config)
     with StopRequest() as stop:
         try:
-            supernet, make = _begin(config, out, stop, resume)
+            with beginning(out, fresh=not resume):
+                supernet, make = _begin(config, out, stop, resume)
             found = _search(config, supernet, make, out, stop, console)
         except StopAsked as asked:
             raise Stopped(_way_on(asked, out)) from None

@@ -1,0 +1,51 @@
+"""What is left of a run that ends before its first update."""
+
+from pathlib import Path
+
+import pytest
+
+from mtvit_core.errors import ConfigError
+from mtvit_train.distributed.stop_signals import StopAsked
+from mtvit_train.runs.beginning import beginning
+from mtvit_train.state.atomic_folder import DiskError
+
+
+def begin(out: Path, error: Exception, *, fresh: bool) -> None:
+    with beginning(out, fresh=fresh):
+        out.mkdir(exist_ok=True)
+        (out / "config.json").write_text("{}")
+        raise error
+
+
+def fail(out: Path, error: Exception, *, fresh: bool = True) -> None:
+    with pytest.raises(type(error)):
+        begin(out, error, fresh=fresh)
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), ValueError("no")])
+def test_an_error_takes_the_folder_with_it(error: Exception, tmp_path: Path) -> None:
+    fail(tmp_path / "out", error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_there_stays_empty(tmp_path: Path) -> None:
+    fail(tmp_path, ConfigError("no"))
+    assert tmp_path.is_dir()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [StopAsked("SIGTERM"), DiskError("full")])
+def test_what_can_go_on_keeps_its_folder(error: Exception, tmp_path: Path) -> None:
+    fail(tmp_path / "out", error)
+    assert (tmp_path / "out" / "config.json").is_file()
+
+
+def test_what_is_not_of_this_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("kept")
+    fail(tmp_path, ConfigError("not empty"))
+    assert (tmp_path / "theirs").read_text() == "kept"
+
+
+def test_a_run_that_goes_on_keeps_its_folder(tmp_path: Path) -> None:
+    fail(tmp_path / "out", ConfigError("no"), fresh=False)
+    assert (tmp_path / "out" / "config.json").is_file()
