@@ -101,6 +101,8 @@ def test_probes_of_start_end_and_teacher_are_one_table(data: Path, tmp_path: Pat
     assert all(cell is not None for row in table["rows"] for cell in row)
     page = (out / "report.html").read_text()
     assert all(text in page for text in ("same probes before", "update 2", "features-00000004"))
+    shown = json.loads((out / "pictures" / "features-00000004.json").read_text())
+    assert all(len(entry["files"]) == 4 for entry in shown)  # image, components, nearness, attention
 
 
 def test_the_shipped_backbone_has_a_recipe() -> None:

@@ -122,6 +122,37 @@ def test_in_training_branches_are_dropped_for_whole_images_without_gradients_too
         assert torch.equal(tokens(backbone(images).last), expected)
 
 
+@pytest.mark.parametrize(
+    "family",
+    [
+        "ImageNet",
+        "query and key norm",
+        "DINOv2 with registers",
+        "DINOv3",
+        "EVA-02, q k v apart",
+        "rotary, mixed",
+    ],
+)
+def test_the_attention_of_the_class_token_is_that_of_timm(family: str) -> None:
+    backbone = make(family)
+    rows, columns = backbone.spec.patch
+    images = torch.randint(0, 256, (2, 3, 3 * rows, 5 * columns), dtype=torch.uint8)
+    attention, seen = backbone.vit.blocks[-1].attn, []
+    attention.fused_attn = False
+    attention.attn_drop.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    with torch.no_grad():
+        backbone.vit.forward_features(backbone.normalise(images))
+        found = backbone.class_attention(images)
+    assert found is not None
+    expected = seen[0][:, :, 0, backbone.prefix :].unflatten(-1, (3, 5))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_class_token_nothing_attends() -> None:
+    images = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+    assert make("SigLIP").class_attention(images) is None
+
+
 def test_a_backbone_built_for_another_size_resizes_its_positions() -> None:
     small = make("ImageNet", (64, 128))
     assert small.spec.grid == (4, 8)

@@ -237,6 +237,13 @@ class Backbone(nn.Module, ABC):
             "blocks cannot be cached; set cache.views=0, or take a plain ViT of timm."
         )
 
+    def class_attention(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B A h w"] | None:
+        """Return how much the class token attends to each patch in the last block, by head, for pictures.
+
+        None, as by default, where a family has no such map.
+        """
+        return None
+
     def freeze(self, blocks: int) -> None:
         """Take embedding and first blocks out of training: no gradients, and nothing is drawn in them.
 

@@ -1,4 +1,4 @@
-"""Patches as colours: their first three principal components, over the same images each time."""
+"""What patches of the same images hold over time: principal components, nearness, and attention."""
 
 import numpy as np
 import torch
@@ -34,9 +34,17 @@ def nearness_pictures(
     patches: Float[Tensor, "B D h w"], summaries: Float[Tensor, "B D"], size: tuple[int, int]
 ) -> list[Image.Image]:
     """Draw how near each patch is to what stands for its image, from black to white."""
-    cosine = F.cosine_similarity(patches, summaries[:, :, None, None], dim=1)
-    low, high = cosine.amin((1, 2), keepdim=True), cosine.amax((1, 2), keepdim=True)
-    grey = (255 * (cosine - low) / (high - low).clamp(min=1e-9)).round().to(torch.uint8)
+    return _grey(F.cosine_similarity(patches, summaries[:, :, None, None], dim=1), size)
+
+
+def attention_pictures(weights: Float[Tensor, "B A h w"], size: tuple[int, int]) -> list[Image.Image]:
+    """Draw what the class token attends to in the last block, mean of all heads, from black to white."""
+    return _grey(weights.mean(1), size)
+
+
+def _grey(values: Float[Tensor, "B h w"], size: tuple[int, int]) -> list[Image.Image]:
+    low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
+    grey = (255 * (values - low) / (high - low).clamp(min=1e-9)).round().to(torch.uint8)
     return [_picture(image[..., None].expand(-1, -1, 3), size) for image in grey]
 
 

@@ -20,7 +20,7 @@ from mtvit_train.data.samples.placement import Placement
 from mtvit_train.pretraining.distillation import resized
 from mtvit_train.pretraining.pretext import summary
 from mtvit_train.probing.labelled import LabelledImages
-from mtvit_train.probing.pictures import component_pictures, nearness_pictures
+from mtvit_train.probing.pictures import attention_pictures, component_pictures, nearness_pictures
 from mtvit_train.probing.scores import (
     collapse,
     effective_rank,
@@ -43,7 +43,8 @@ class Measured:
     Attributes:
         metrics: Numbers by name.
         warning: A line where the features collapse; else empty.
-        pictures: Of each of some images: itself, its components, how near patches are to the whole.
+        pictures: Of each of some images: itself, its components, how near patches are to the whole, and where
+            the backbone has a class token, what that attends to.
     """
 
     metrics: dict[str, float]
@@ -84,19 +85,22 @@ class Probe:
 
     def _measure(self, backbone: Backbone, check: Callable[[], None]) -> Measured:
         images = [_on_canvas(path, backbone.spec.canvas) for path in self.unlabelled]
-        parts, shown = [], []
+        parts, shown, attended = [], [], []
         for start in range(0, len(images), _PASS):
             batch = torch.stack(images[start : start + _PASS])
             seen = backbone(batch.to(backbone.mean.device)).last
             parts.append(summary(seen).float().cpu())
             shown.append(seen.patches[: max(0, self.pictures - start)].float().cpu())
+            drawn = batch[: max(0, self.pictures - start)]
+            weights = backbone.class_attention(drawn.to(backbone.mean.device)) if len(drawn) else None
+            attended += [] if weights is None else list(weights.float().cpu())
             check()
         x, patches = torch.cat(parts), torch.cat(shown)
         rank, cosine = effective_rank(x), mean_cosine(x)
         metrics = {"rank": rank, "mean_cosine": cosine}
         if self.labelled is not None:
             metrics |= self._scores(backbone, check)
-        return Measured(metrics, collapse(rank, cosine, x), _pictures(images, patches, x))
+        return Measured(metrics, collapse(rank, cosine, x), _pictures(images, patches, x, attended))
 
     def _scores(self, backbone: Backbone, check: Callable[[], None]) -> dict[str, float]:
         assert self.labelled is not None
@@ -156,11 +160,16 @@ def _on_canvas(path: Path, canvas: tuple[int, int]) -> Tensor:
 
 
 def _pictures(
-    images: Sequence[Tensor], patches: Float[Tensor, "B D h w"], x: Float[Tensor, "S D"]
+    images: Sequence[Tensor],
+    patches: Float[Tensor, "B D h w"],
+    x: Float[Tensor, "S D"],
+    attended: Sequence[Float[Tensor, "A h w"]],
 ) -> tuple[tuple[Image.Image, ...], ...]:
     if not len(patches):
         return ()
     size = (int(images[0].shape[1]), int(images[0].shape[2]))
     themselves = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images[: len(patches)]]
-    drawn = component_pictures(patches, size), nearness_pictures(patches, x[: len(patches)], size)
+    drawn = [component_pictures(patches, size), nearness_pictures(patches, x[: len(patches)], size)]
+    if attended:
+        drawn.append(attention_pictures(torch.stack(list(attended)), size))
     return tuple(zip(themselves, *drawn, strict=True))

@@ -158,6 +158,25 @@ class PlainBackbone(Backbone):
             self, known, grid, request, self._run(rope, grid), self.vit.norm, self._tables(grid)
         )
 
+    def class_attention(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B A h w"] | None:
+        """Return softmax(q_class k^T / sqrt d) of the last block, patches alone (Caron et al. 2021, Fig. 1).
+
+        None where there is no class token, or patches leave on the way.
+        """
+        if self.vit.cls_token is None or self.fewer is not None:
+            return None
+        grid = self._grid((int(images.shape[-2]), int(images.shape[-1])))
+        last = max(i for i, block in enumerate(self.vit.blocks) if not isinstance(block, AbsentBlock))
+        ropes, tokens = timm_blocks.rotary(self.vit, grid), self.context(images, (last,))[last]
+        patches = slice(self.prefix, tokens.shape[1])
+        with self.autocast():
+            q, k, _ = timm_blocks.project(
+                self.vit.blocks[last], tokens, None if ropes is None else ropes[last], patches
+            )
+        weights = (q[:, :, 0].unsqueeze(2) @ k.mT * q.shape[-1] ** -0.5).float().softmax(-1)
+        found: Tensor = weights[:, :, 0, self.prefix :].unflatten(-1, grid)
+        return found
+
     def _check_all_stay(self) -> None:
         if self.fewer is not None:
             raise ConfigError(
