@@ -1,11 +1,11 @@
-"""What dense tasks add to a pass of det + seg + pose, one after the other, decoding included or not.
+"""What dense tasks and classes add to a pass of det + seg + pose, one by one, decoding included or not.
 
     python -m benchmarks.speed.dense_cost --rounds 100 --threads 1 --cpu-time
 
 The model is that of the recipe ``scenes-all`` with fresh weights, on one image. Passes alternate in an order
 drawn anew for each round. Each row adds one task to the row above; its cost is the difference of the medians
 over the median of det + seg + pose. Before timing, predictions of det, seg and pose are compared to the bit,
-with equal weights, alone and beside the dense tasks.
+with equal weights, alone and beside the added tasks.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from mtvit_core.structures.categories import Categories
 from mtvit_train.build.model import make_model
 from mtvit_train.config.run import read_run
 from mtvit_train.data.formats.coco_categories import parse_category
-from mtvit_train.scenes.scene import CATEGORIES
+from mtvit_train.scenes.scene import CATEGORIES, IMAGE_CATEGORIES
 from mtvit_train.scenes.writer import CLASSES
 
 OBJECTS = ("det", "seg", "pose")
@@ -41,7 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--tasks", default="semantic,depth,normals", help="Dense tasks, added in this order.")
+    parser.add_argument("--tasks", default="semantic,depth,normals,cls", help="Added in this order.")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=V", help="As of mtvit-train.")
     parser.add_argument("--cpu-time", action="store_true", help="Time of the processor instead of latency.")
     options = parser.parse_args()
@@ -64,7 +64,7 @@ def main() -> None:
             differs(first(image)[name], other(image)[name]) for other in others for name in OBJECTS
         )
         click.echo(
-            f"predictions of {', '.join(OBJECTS)} that differ in a bit beside dense tasks: {differing}"
+            f"predictions of {', '.join(OBJECTS)} that differ in a bit beside added tasks: {differing}"
         )
         for what, run in (("predictions", MultiTaskViT.__call__), ("results", decoded)):
             report(what, {name: partial(run, model, image) for name, model in models.items()}, options)
@@ -73,7 +73,11 @@ def main() -> None:
 def model_of(tasks: tuple[str, ...], assignments: list[str]) -> MultiTaskViT:
     """Return the recipe's model of these tasks."""
     config = read_run("scenes-all", {"plugins": tasks}, tuple(assignments))
-    categories = Categories(tuple(parse_category(dict(entry), "scenes", []) for entry in CATEGORIES))
+    objects, walls = (
+        tuple(parse_category(dict(entry), "scenes", []) for entry in entries)
+        for entries in (CATEGORIES, IMAGE_CATEGORIES)
+    )
+    categories = Categories(objects, walls)
     return make_model(config, categories, classes={"semantic": CLASSES}).eval()
 
 
