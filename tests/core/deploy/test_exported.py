@@ -5,8 +5,11 @@ import torch
 
 import mtvit_core
 from mtvit_core.deploy.exported import ExportedModel
+from mtvit_core.deploy.graph.capture import capture, with_canvas
+from mtvit_core.deploy.graph.files import onnx_to_openvino, write
 from mtvit_core.errors import CheckpointError
 from mtvit_core.inference.predictor import Predictor
+from mtvit_core.model.backbone import create_backbone
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".xml", ".pt2"])
@@ -21,6 +24,25 @@ def test_results_are_those_of_the_model(exported, shown, ending, batch_size):
         assert (one.tasks, one.names) == (other.tasks, other.names)
         torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-5)
         torch.testing.assert_close(one.boxes, other.boxes, rtol=0, atol=1e-3)
+
+
+def test_a_smaller_canvas_is_the_same_in_every_runtime(shown, tmp_path):
+    # Of 192 x 12 x 12 numbers: smaller tables are resized while the graph is written.
+    backbone = create_backbone("vit_tiny_patch16_224", (192, 192), options={"depth": 1})
+    large = mtvit_core.build(backbone, {"det": {"variant": "yolos", "queries": 4}}).eval()
+    with torch.no_grad():
+        for parameter in large.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model = with_canvas(large, "image", (96, 128))
+    files, captured = [tmp_path / "model.onnx", tmp_path / "model.xml"], capture(model, "image")
+    write(captured, "onnx", files[0])
+    onnx_to_openvino(files[0], files[1], captured.header)
+    expected = model.predict(shown)
+    for file in files:
+        for one, other in zip(mtvit_core.load(file).predict(shown), expected, strict=True):
+            assert len(one) == len(other) > 0
+            torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-5)
+            torch.testing.assert_close(one.boxes, other.boxes, rtol=0, atol=1e-3)
 
 
 def test_what_really_runs_it_is_told(exported):

@@ -148,6 +148,24 @@ def test_the_attention_of_the_class_token_is_that_of_timm(family: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("grid", [(3, 5), (9, 20)])
+def test_in_a_graph_positions_are_resized_as_without_one(
+    family: str, grid: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = make(family)
+    rows, columns = backbone.spec.patch
+    images = torch.randint(0, 256, (2, 3, grid[0] * rows, grid[1] * columns), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = backbone._embed(images)[0]
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        found = backbone._embed(images)[0]
+    torch.testing.assert_close(found.tokens, expected.tokens, rtol=1e-5, atol=1e-5)
+    assert (found.rope is None) == (expected.rope is None)
+    for one, other in zip(found.rope or (), expected.rope or (), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
 def test_without_a_class_token_nothing_attends() -> None:
     images = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     assert make("SigLIP").class_attention(images) is None

@@ -141,14 +141,13 @@ def embed(model: PlainViT, images: Float[Tensor, "B 3 H W"], antialias: bool = T
         images: Normalised images.
         antialias: Whether a table of positions is smoothed where the grid is smaller; timm always does.
     """
-    if model.pos_embed is not None and not antialias:
+    if model.pos_embed is not None and (not antialias or torch.compiler.is_compiling()):
         patches = model.patch_embed(images)
-        prefix = [
-            t.expand(images.shape[0], -1, -1) for t in (model.cls_token, model.reg_token) if t is not None
-        ]
-        table = positions(model, (patches.shape[1], patches.shape[2]), antialias=False)
-        tokens = torch.cat([*prefix, patches.flatten(1, 2)], 1) + table
-        return Embedded(model.norm_pre(model.pos_drop(tokens)), None)
+        own = model.cls_token, getattr(model, "dist_token", None), model.reg_token  # DeiT's has a second one
+        prefix = [t.expand(images.shape[0], -1, -1) for t in own if t is not None]
+        grid = (patches.shape[1], patches.shape[2])
+        tokens = torch.cat([*prefix, patches.flatten(1, 2)], 1) + positions(model, grid, antialias)
+        return Embedded(model.norm_pre(model.pos_drop(tokens)), rotary(model, grid))
     if isinstance(model, Eva):
         tokens, table = model._pos_embed(model.patch_embed(images))
         tokens = model.norm_pre(tokens)
