@@ -22,7 +22,7 @@ from mtvit_train.data.samples.cached import CachedSamples
 from mtvit_train.distributed.ranks import Ranks
 from mtvit_train.distributed.stop_signals import StopAsked, StopRequest
 from mtvit_train.engine.trainer import Trainer
-from mtvit_train.scenes.writer import write_scenes
+from mtvit_train.scenes.writer import CLASSES, write_scenes
 from mtvit_train.weighting.fixed import make_weighting
 from support.processes import Forked, torchrun
 from support.resume_cases import arguments, differences, run
@@ -33,6 +33,13 @@ TASKS: dict[str, dict[str, Any]] = {
     "pose": {"queries": 4},
 }
 TOPDOWN: dict[str, dict[str, Any]] = {"pose": {"variant": "vitpose"}, "det": {"queries": 4}}
+#: A decoder that reads patches of several depths, classes of whole images, and objects beside them.
+WHOLE: dict[str, dict[str, Any]] = {
+    "semantic": {"channels": 8, "depths": 2, "classes": list(CLASSES)},
+    "depth": {"channels": 8, "depths": 2},
+    "cls": {"pooling": "attention"},
+    "det": {"queries": 4},
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,7 @@ def updates(made: Trainer[MultiTaskViT], count: int = 3) -> list[dict[str, torch
     return [made.update({view: next(stream) for view, stream in streams.items()})[0] for _ in range(count)]
 
 
-@pytest.mark.parametrize("tasks", [TASKS, TOPDOWN], ids=["images", "people"])
+@pytest.mark.parametrize("tasks", [TASKS, TOPDOWN, WHOLE], ids=["objects", "people", "whole images"])
 @pytest.mark.parametrize("settings", [{}, {"backbone_lr": 0.5, "frozen_blocks": 2}, {"accumulate": 2}])
 def test_losses_and_weights_are_those_without_a_cache(
     scenes: Path, tmp_path: Path, tasks: dict[str, dict[str, Any]], settings: dict[str, Any]
@@ -77,6 +84,7 @@ def test_losses_and_weights_are_those_without_a_cache(
         trainer(scenes, tmp_path, tasks, **settings),
     )
     for ours, theirs in zip(updates(cached), updates(live), strict=True):
+        assert {name.partition("/")[0] for name, loss in theirs.items() if loss > 0} >= {*tasks}
         torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-4)
     weights = live.model.state_dict()
     for name, value in cached.model.state_dict().items():
