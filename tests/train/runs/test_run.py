@@ -158,6 +158,16 @@ def test_a_run_that_cannot_begin_leaves_nothing_behind(
     assert not out.exists()
 
 
+def test_true_maps_are_shown_in_the_order_of_those_found(scenes: Path, tmp_path: Path) -> None:
+    out, settings = tmp_path / "out", [one for one in SMALL if not one.startswith("tasks.")]
+    line = ["--plugins", "semantic,depth,normals", "--data", str(scenes), "--out", str(out), "--steps", "1"]
+    result = train(*line, settings=settings)
+    assert result.exit_code == 0, result.output
+    for entry in json.loads((out / "pictures" / "predictions.json").read_text()):
+        _, _, shown = entry["caption"].rpartition(": ")
+        assert shown == "truth, true semantic, true depth, true normals, semantic, depth, normals"
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_run_that_cannot_begin_takes_its_scenes_with_it(tmp_path: Path, there: bool) -> None:
     out = tmp_path / "out"

@@ -125,10 +125,11 @@ def _true_segments(
 def _true_maps(
     split: DataSplit, row: int, image: UInt8[Tensor, "3 H W"], result: ImageResult
 ) -> dict[str, Image.Image]:
-    """The dense labels of an image that the model tells of, under the names of its maps."""
+    """The dense labels of an image that the model tells of, in the order of its maps."""
     maps = split.packed.member(row).maps
     labels = split.packed.dense(row, result.maps.keys())
-    return {f"true {name}": draw_map(maps[name].as_map(name, v), image) for name, v in labels.items()}
+    told = [name for name in result.maps if name in labels]
+    return {f"true {name}": draw_map(maps[name].as_map(name, labels[name]), image) for name in told}
 
 
 def _save(path: Path, exhibits: Sequence[Exhibit]) -> None:
