@@ -34,6 +34,14 @@ def test_a_folder_that_was_there_stays_empty(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_link_to_a_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    fail(tmp_path / "out", ConfigError("no"))
+    assert (tmp_path / "out").is_symlink()
+    assert not list((tmp_path / "disk").iterdir())
+
+
 @pytest.mark.parametrize("error", [StopAsked("SIGTERM"), DiskError("full")])
 def test_what_can_go_on_keeps_its_folder(error: Exception, tmp_path: Path) -> None:
     fail(tmp_path / "out", error)

@@ -90,8 +90,8 @@ class Probe:
             batch = torch.stack(images[start : start + _PASS])
             seen = backbone(batch.to(backbone.mean.device)).last
             parts.append(summary(seen).float().cpu())
-            shown.append(seen.patches[: max(0, self.pictures - start)].float().cpu())
             drawn = batch[: max(0, self.pictures - start)]
+            shown.append(seen.patches[: len(drawn)].float().cpu())
             weights = backbone.class_attention(drawn.to(backbone.mean.device)) if len(drawn) else None
             attended += [] if weights is None else list(weights.float().cpu())
             check()

@@ -27,7 +27,11 @@ def beginning(out: Path, *, fresh: bool) -> Iterator[None]:
         raise
     except Exception:
         if ours and out.is_dir():
-            shutil.rmtree(out, ignore_errors=True)
-            if before:
-                out.mkdir()
+            for made in out.iterdir():  # the folder itself may be a link or a mount
+                if made.is_dir():
+                    shutil.rmtree(made, ignore_errors=True)
+                else:
+                    made.unlink()
+            if not before:
+                out.rmdir()
         raise
