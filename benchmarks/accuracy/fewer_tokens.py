@@ -6,7 +6,8 @@ Who leaves is fitted to what the model finds in --count images of --images; noth
 the val split. Latency is that of one image, decoding included, over that of the same model with all patches,
 in turns, for the model itself and for --backbone at --size with random weights, where patches leave at the
 same share of the depth. What is to be beaten are smaller canvases, --canvas. --rounds 0 leaves the time out,
---only-time leaves AP out.
+--only-time leaves AP out. With --updates, each variant, the model itself and smaller canvases too, is trained on
+for so many updates of --config before it is scored, in a folder of its own under --out.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 import click
 import torch
 from benchmarks.speed.one_pass import alternate
+from rich.console import Console
 
 import mtvit_core
 from mtvit_core.deploy.graph.capture import with_canvas
@@ -28,6 +30,8 @@ from mtvit_train.build.splits import make_split
 from mtvit_train.config.run import read_run
 from mtvit_train.data.merging.fit_to_model import fit
 from mtvit_train.engine.evaluate import evaluate_in_detail
+from mtvit_train.runs.run import run
+from mtvit_train.state import run_files
 
 TASKS = ("det", "seg", "pose")
 Place = tuple[int, float]
@@ -76,6 +80,23 @@ def thinned(model: MultiTaskViT, after: int, keep: float) -> MultiTaskViT:
     return mtvit_core.build(backbone, list(TASKS)).eval()
 
 
+def trained(model: MultiTaskViT, name: str, options: argparse.Namespace) -> MultiTaskViT:
+    """Return what a model becomes by some more updates."""
+    out = options.out / name.replace(" ", "-").replace(",", "")
+    options.out.mkdir(parents=True, exist_ok=True)
+    start = out.with_suffix(".start.safetensors")
+    mtvit_core.save(model, start)
+    rows, columns = model.canvases["image"]
+    given = {"plugins": TASKS, "data": str(options.data), "out": str(out), "steps": options.updates}
+    sets = [f"train.threads={options.threads}", "train.evaluate_every=0", "train.warmup=10", *options.set]
+    own = {"start": str(start), "options": dict(model.backbone.options), "image_size": [rows, columns]}
+    over = {"model": {**own, "pretrained": False, "backbone": model.backbone.name}}
+    run(read_run(options.config, given, tuple(sets), over=over), Console(quiet=True))
+    learned = mtvit_core.load(out / run_files.MODEL)
+    assert isinstance(learned, MultiTaskViT)
+    return learned.eval()
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(
@@ -92,8 +113,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--only-time", action="store_true")
+    parser.add_argument("--updates", type=int, default=0, help="of each variant, before it is scored")
+    parser.add_argument("--config", default="scenes-demo", help="recipe of these updates")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=V", help="as mtvit-train takes it")
+    parser.add_argument("--out", type=Path, help="folder for the trained models")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if options.updates and options.out is None:
+        parser.error("--updates needs a folder: --out DIR")
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     model = mtvit_core.load(options.model)
@@ -119,7 +146,8 @@ def main() -> None:
     click.echo(f"| patches | {' | '.join(f'{task} AP' for task in TASKS)} | latency | {options.backbone} |")
     click.echo("|---|" + "---|" * (len(TASKS) + 2))
     for name, variant in variants.items():
-        found = {} if options.only_time else score(variant)
+        final = trained(variant, name, options) if options.updates else variant
+        found = {} if options.only_time else score(final)
         cells = [f"{found[task]:.3f}" if task in found else "-" for task in TASKS]
         cells += [f"{taken[name]:.2f}" if taken else "-" for taken in (own, big)]
         click.echo(f"| {name} | {' | '.join(cells)} |")

@@ -122,7 +122,7 @@ class Bench:
                 else {"tasks": {t.name: t.config.model_dump(mode="json") for t in model.task_list}}
             )
             overrides = {"data": given.data, "out": str(out), "plugins": tuple(tasks), "steps": given.steps}
-            run(read_run(None, overrides, tuple(sets), over=tables), CONSOLE)
+            run(read_run(given.config, overrides, tuple(sets), over=tables), CONSOLE)
         found = json.loads((out / "metrics.json").read_text())
         return {key: value for key, value in found.items() if key != "step"}
 
@@ -286,6 +286,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--limits", type=float, nargs="+", default=[0.3, 0.6], help="0: smallest, 1: largest")
     parser.add_argument("--candidates", type=int, default=8, help="that are retrained")
+    parser.add_argument("--config", help="recipe or TOML file of the trainings")
     parser.add_argument("--steps", type=int, default=1500, help="of each training")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the search that is killed")
     parser.add_argument("--kills", type=int, default=5)
