@@ -38,6 +38,7 @@ class ExportOptions:
         precision: Type of its products; ``fp16`` stores weights in half precision, and multiplies in single.
         batch: Images of every pass; None for any number.
         size: Rows and columns of the canvas; None for those of the model.
+        letterbox: Whether the graph takes images of any size, and letterboxes them itself.
         raw: Whether predictions are told as they are, not what tasks find.
         opset: Version of ONNX's operators.
         images: Folder of images to compare with, and to calibrate on; None for generated ones.
@@ -49,6 +50,7 @@ class ExportOptions:
     precision: Precision = "fp32"
     batch: int | None = None
     size: tuple[int, int] | None = None
+    letterbox: bool = False
     raw: bool = False
     opset: int = OPSET
     images: Path | None = None
@@ -66,6 +68,10 @@ class ExportOptions:
             raise ConfigError(
                 f"export: --precision {self.precision} does not go with --to {self.target}, which takes "
                 f"{', '.join(fits)}; OpenVINO takes all."
+            )
+        if self.letterbox and self.raw:
+            raise ConfigError(
+                "export: --letterbox does not go with --raw, whose predictions are of the canvas; give one."
             )
         if self.precision == "int8" and self.images is None:
             raise ConfigError(
@@ -110,11 +116,15 @@ def export_folder(model: MultiTaskViT, name: str, out: Path, options: ExportOpti
     options.check()
     view = the_view(model)
     model = with_canvas(model, view, options.size)
-    captured = capture(model, view, options.batch, options.raw)
+    captured = capture(model, view, options.batch, options.raw, options.letterbox)
     captured = Captured(captured.program, replace(captured.header, precision=options.precision))
     file = out / f"model{ENDINGS[options.target]}"
     write(captured, options.target, file, options.opset)
-    images = images_of(options.images, options.count, model.canvases[view])
+    rows, columns = model.canvases[view]
+    # Generated images are of about that size: of twice the canvas where resizing is part of the graph.
+    images = images_of(
+        options.images, options.count, (2 * rows, 2 * columns) if options.letterbox else (rows, columns)
+    )
     if options.precision == "int8":
         quantise(file, captured.header, model, images_of(options.images, CALIBRATION, model.canvases[view]))
     found = parity(model, ExportedModel(open_session(file)), file, images)
@@ -139,11 +149,12 @@ def _report(
 ) -> None:
     header = captured.header
     batch = "any" if header.batch[0] != header.batch[1] else header.batch[0]
+    size = "H x W" if header.input == "image" else f"{header.canvas[0]} x {header.canvas[1]}"
     report = {
         "model": name,
         "file": file.name,
         "version": header.version,
-        "input": f"images: uint8 {batch} x 3 x {header.canvas[0]} x {header.canvas[1]}",
+        "input": f"images: uint8 {batch} x 3 x {size}",
         "outputs": header.names,
         "images": images,
         "shown": "generated" if options.images is None else str(options.images),

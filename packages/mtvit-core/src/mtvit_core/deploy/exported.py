@@ -95,7 +95,10 @@ class ExportedModel(Predicting):
     def answers(self, images: UInt8[Tensor, "B 3 H W"], view: View) -> dict[str, Any]:
         """Return what every task says, by its name."""
         found = run_all(self.session, images.cpu().numpy())
-        tensors = {name: torch.from_numpy(values) for name, values in found.items()}
+        return self.said({name: torch.from_numpy(values) for name, values in found.items()}, view)
+
+    def said(self, tensors: Mapping[str, Tensor], view: View) -> dict[str, Any]:
+        """Return what every task of a view says, from the outputs of the graph."""
         outputs = self.session.header.outputs
         return {
             task.name: filled(self._forms[task.name], tensors, task.name)

@@ -11,6 +11,10 @@ from mtvit_core.errors import CheckpointError
 FORMAT, KEY = "mtvit-export-1", "mtvit"
 #: What a task tells: objects, labels or a map on the canvas, or predictions that only the task can read.
 Kind = Literal["objects", "labels", "map", "raw"]
+#: What comes into a graph: letterboxed canvases, or images of any size, of one size in each pass.
+Input = Literal["canvas", "image"]
+#: Output of a graph that letterboxes: rows and columns of the canvas that show an image.
+CONTENT = "content"
 #: Types that the products of a graph are made in; ``int8`` where it is quantised.
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
@@ -37,12 +41,15 @@ class ExportHeader:
     Attributes:
         version: Version of mtvit that wrote it.
         view: What its images show: ``image``, or ``person`` for crops of top-down tasks.
-        canvas: Rows H and columns W of its input, uint8 B x 3 x H x W.
+        canvas: Rows H and columns W of what the model sees: its input, uint8 B x 3 x H x W, or what that is
+            letterboxed to.
         batch: Least and most images of a pass.
         precision: Type of its products.
         outputs: What it tells, by task, in the order of the tasks.
         shares: Tasks that share their queries.
         model: What the checkpoint of the model says of it: tasks with settings, categories, framing.
+        input: What comes in. Of images, boxes and keypoints are in their pixels; masks and maps are of the
+            canvas, of which ``content`` tells the part that shows the image.
     """
 
     version: str
@@ -53,11 +60,13 @@ class ExportHeader:
     outputs: Mapping[str, TaskOutputs]
     shares: tuple[str, ...]
     model: Mapping[str, Any]
+    input: Input = "canvas"
 
     @property
     def names(self) -> list[str]:
         """Names of all output tensors, in order."""
-        return [f"{task}/{name}" for task, told in self.outputs.items() for name in told.names]
+        names = [f"{task}/{name}" for task, told in self.outputs.items() for name in told.names]
+        return [*names, CONTENT] if self.input == "image" else names
 
     def to_text(self) -> str:
         """Return JSON that ``read_header`` reads back."""

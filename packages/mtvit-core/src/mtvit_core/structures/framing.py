@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError
+from mtvit_core.structures.fitted import fitted
 
 Size = tuple[int, int]
 Affine = tuple[float, float, float, float, float, float]
@@ -108,12 +109,8 @@ class Letterbox:
         return self.height, self.width
 
     def content(self, height: int, width: int) -> Size:
-        """Return rows and columns that an image of this size fills; each side rounded, at least one pixel."""
-        scale = min(self.height / height, self.width / width)
-        return (
-            min(self.height, max(1, round(height * scale))),
-            min(self.width, max(1, round(width * scale))),
-        )
+        """Return rows and columns that an image of this size fills."""
+        return fitted(height, width, (self.height, self.width))
 
     def resized(self, height: int, width: int) -> Size:
         """Return rows and columns that an image of this size is resized to."""

@@ -43,6 +43,9 @@ def read_batch(_: click.Context, __: click.Parameter, text: str) -> int | None:
     "--batch", default="dynamic", show_default=True, callback=read_batch, help="Images of a pass, or dynamic."
 )
 @click.option("--size", nargs=2, type=click.IntRange(min=1), help="Rows and columns of the canvas.")
+@click.option(
+    "--letterbox", is_flag=True, help="Take images of any size: resize and pad inside; boxes in their pixels."
+)
 @click.option("--tasks", help="Tasks to export, comma-separated.  [default: all of the model]")
 @click.option(
     "--set", "assignments", multiple=True, metavar="TASK.A=VALUE", help="Change a setting of a task."
@@ -66,6 +69,7 @@ def export_command(
     precision: str,
     batch: int | None,
     size: tuple[int, int] | None,
+    letterbox: bool,
     tasks: str | None,
     assignments: tuple[str, ...],
     raw: bool,
@@ -76,8 +80,9 @@ def export_command(
 ) -> None:
     """Export MODEL into the folder --out: model.onnx, model.xml or model.pt2, export.json and export.html.
 
-    The file takes letterboxed images as they are, uint8, and tells boxes, scores, labels, masks and keypoints
-    by name. It is run at once, and compared with MODEL; where it finds other objects, the command fails.
+    The file takes letterboxed images, or with --letterbox images of any size, as uint8, and tells boxes,
+    scores, labels, masks and keypoints by name. It is run at once, and compared with MODEL; where it finds
+    other objects, the command fails.
     """
     if out.exists():
         raise ConfigError(f"out {out}: already exists; give another folder with --out.")
@@ -93,6 +98,7 @@ def export_command(
         precision=precision,  # type: ignore[arg-type]  # the same
         batch=batch,
         size=size,
+        letterbox=letterbox,
         raw=raw,
         opset=opset,
         images=images,

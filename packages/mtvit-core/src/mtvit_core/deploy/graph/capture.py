@@ -3,7 +3,9 @@
 import copy
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
@@ -11,7 +13,8 @@ from torch.export import Dim, ExportedProgram
 from mtvit_core.__about__ import __version__
 from mtvit_core.backbones.interface import check_divides
 from mtvit_core.deploy.graph.decoded import DecodedModel
-from mtvit_core.deploy.header import ExportHeader
+from mtvit_core.deploy.graph.letterboxed import letterbox_of
+from mtvit_core.deploy.header import ExportHeader, TaskOutputs
 from mtvit_core.deploy.program import check_exportable
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.modes import keeping_modes
@@ -23,6 +26,8 @@ from mtvit_core.tasks.task import View
 
 #: Most images of a pass of a graph whose number of images may vary.
 MOST = 64
+#: Fewest and most pixels of a side of an image that a graph letterboxes.
+SIDES = (2, 2**14)
 #: Images that it is followed with: one would be taken for a constant.
 _SAMPLE = 3
 
@@ -70,7 +75,9 @@ def with_canvas(model: MultiTaskViT, view: View, size: tuple[int, int] | None) -
     return changed
 
 
-def capture(model: MultiTaskViT, view: View, batch: int | None = None, raw: bool = False) -> Captured:
+def capture(
+    model: MultiTaskViT, view: View, batch: int | None = None, raw: bool = False, letterbox: bool = False
+) -> Captured:
     """Follow a model through one pass.
 
     Args:
@@ -78,21 +85,31 @@ def capture(model: MultiTaskViT, view: View, batch: int | None = None, raw: bool
         view: What the images show.
         batch: Images of every pass; None for any number from 1 to ``MOST``.
         raw: Whether predictions are told as they are, not what tasks find.
+        letterbox: Whether the graph takes images of any size, and letterboxes them itself.
 
     Raises:
-        ConfigError: no task has this view, one does not say that it can be exported, or torch cannot follow.
+        ConfigError: no task has this view, one does not say that it can be exported, or torch cannot follow;
+            or the graph is to letterbox, and a task tells what only means something on the canvas.
     """
     model = settled(model)  # for gates that are learned are numbers that torch cannot follow
     check_exportable(model, view)
     count = _SAMPLE if batch is None else batch
-    images = torch.zeros(count, 3, *model.canvases[view], dtype=torch.uint8, device=model.device)
-    shapes = {"images": {0: Dim("batch", min=1, max=MOST) if batch is None else Dim.STATIC}}
+    rows, columns = model.canvases[view]
+    shape: dict[int, Any] = {0: Dim("batch", min=1, max=MOST) if batch is None else Dim.STATIC}
+    size = (rows, columns)
+    if letterbox:  # images of another size than the canvas, lest one is taken for the other
+        size = (rows + 3, columns + 5)
+        shape |= {2: Dim("height", min=SIDES[0], max=SIDES[1]), 3: Dim("width", min=SIDES[0], max=SIDES[1])}
+    images = torch.zeros(count, 3, *size, dtype=torch.uint8, device=model.device)
+    inside = letterbox_of(model, view) if letterbox else None
     with keeping_modes(model), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch tells its own future, which users cannot change
-        graph = DecodedModel(model.eval(), view, raw).eval()
-        outputs = graph.outputs(images)
+        graph = DecodedModel(model.eval(), view, raw, inside).eval()
+        outputs = graph.outputs(images[..., :rows, :columns])
+        if letterbox:
+            _check_decoded(outputs)
         try:
-            program = torch.export.export(graph, (images,), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(graph, (images,), dynamic_shapes={"images": shape}, strict=False)
         except Exception as cause:
             raise ConfigError(_unfollowed(cause, batch)) from cause
     header = ExportHeader(
@@ -104,8 +121,20 @@ def capture(model: MultiTaskViT, view: View, batch: int | None = None, raw: bool
         outputs=outputs,
         shares=tuple(name for name in outputs if model.shares(name)),
         model=json.loads(json.dumps(header_of(model, {}))),
+        input="image" if letterbox else "canvas",
     )
     return Captured(program, header)
+
+
+def _check_decoded(outputs: Mapping[str, TaskOutputs]) -> None:
+    raw = [task for task, told in outputs.items() if told.kind == "raw"]
+    if raw:
+        others = ",".join(task for task in outputs if task not in raw)
+        advice = f", or export the others with --tasks {others}" if others else ""
+        raise ConfigError(
+            f"export: task {raw[0]!r} tells raw predictions, which are of the canvas and not of the image; "
+            f"leave --letterbox out{advice}."
+        )
 
 
 def _unfollowed(cause: Exception, batch: int | None) -> str:

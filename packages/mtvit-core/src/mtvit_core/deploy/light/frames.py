@@ -10,6 +10,7 @@ from numpy import ndarray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mtvit_core.errors import DataError, ShapeError
+from mtvit_core.structures.fitted import fitted
 
 LightImage = str | Path | bytes | Image.Image | ndarray
 
@@ -23,16 +24,20 @@ class Frame:
         width: Columns of the original image.
         content: Rows and columns of the canvas that hold the image, from its top left.
         canvas: Rows and columns of the canvas.
+        in_image: Whether boxes and keypoints are told in pixels of the image, not of the canvas.
     """
 
     height: int
     width: int
     content: tuple[int, int]
     canvas: tuple[int, int]
+    in_image: bool = False
 
     @property
     def scale(self) -> Float32[ndarray, " 2"]:
-        """Original pixels per canvas pixel, in x and y."""
+        """Original pixels per pixel that boxes and keypoints are told in, in x and y."""
+        if self.in_image:
+            return np.ones(2, np.float32)
         return np.array([self.width / self.content[1], self.height / self.content[0]], np.float32)
 
     def ways(self, size: tuple[int, int]) -> tuple[Float32[ndarray, "H h"], Float32[ndarray, "W w"]]:
@@ -79,11 +84,7 @@ def on_canvas(
 ) -> tuple[UInt8[ndarray, "3 h w"], Frame]:
     """Resize an image to fit a canvas, keeping its aspect, and pad it right and below with zeros."""
     height, width = image.shape[:2]
-    scale = min(canvas[0] / height, canvas[1] / width)
-    content = (
-        min(canvas[0], max(1, round(height * scale))),
-        min(canvas[1], max(1, round(width * scale))),
-    )
+    content = fitted(height, width, canvas)
     resized = Image.fromarray(image).resize((content[1], content[0]), Image.Resampling.BILINEAR)
     pixels = np.zeros((3, *canvas), np.uint8)
     pixels[:, : content[0], : content[1]] = np.asarray(resized).transpose(2, 0, 1)

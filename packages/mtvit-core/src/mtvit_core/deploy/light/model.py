@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
 from mtvit_core.deploy.exported_file import exported_file
+from mtvit_core.deploy.header import CONTENT
 from mtvit_core.deploy.light.decode import labels, map_values, objects
 from mtvit_core.deploy.light.frames import Frame, LightImage, on_canvas, read
 from mtvit_core.deploy.runtime.session import open_session, run_all
@@ -67,7 +69,7 @@ class LightModel:
         Args:
             images: One or several: paths, bytes of image files, pillow's images, or uint8 arrays H x W x 3.
             min_score: Leave out objects and labels below this score.
-            batch_size: Images per pass.
+            batch_size: Images per pass; one where the graph letterboxes them.
 
         Returns:
             One entry per image: ``height``, ``width``, ``objects``, ``labels`` by task, and ``maps`` by task
@@ -79,6 +81,8 @@ class LightModel:
         """
         given = [images] if isinstance(images, str | Path | bytes | ndarray | Image.Image) else images
         results: list[dict[str, Any]] = []
+        if self.session.header.input == "image":
+            return [self._of_image(read(one), min_score) for one in given]
         for start in range(0, len(given), batch_size):
             part, canvas = given[start : start + batch_size], self.session.header.canvas
             shown = [on_canvas(read(one), canvas) for one in part]
@@ -87,6 +91,15 @@ class LightModel:
                 own = {name: values[i] for name, values in found.items()}
                 results.append(self._entry(own, frame, min_score))
         return results
+
+    def _of_image(self, pixels: UInt8[ndarray, "H W 3"], min_score: float) -> dict[str, Any]:
+        """Entry of an image that the graph letterboxes."""
+        found = run_all(self.session, pixels.transpose(2, 0, 1)[None])
+        own = {name: values[0] for name, values in found.items()}
+        rows, columns = own[CONTENT].tolist()
+        canvas = self.session.header.canvas
+        frame = Frame(pixels.shape[0], pixels.shape[1], (rows, columns), canvas, in_image=True)
+        return self._entry(own, frame, min_score)
 
     def _entry(self, found: dict[str, ndarray], frame: Frame, min_score: float) -> dict[str, Any]:
         classes = self.session.header.model["categories"]

@@ -1,6 +1,6 @@
 """An exported model held against its model: outputs, objects, latency, size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from mtvit_core.deploy.exported import ExportedModel
 from mtvit_core.deploy.graph.decoded import DecodedModel
+from mtvit_core.deploy.graph.letterboxed import letterbox_of
 from mtvit_core.deploy.report.agreement import Agreement, agreement
+from mtvit_core.deploy.report.any_size import results_of_images
 from mtvit_core.deploy.report.latency import Latency, latency
 from mtvit_core.deploy.runtime.session import run_all
 from mtvit_core.model.modes import evaluating
@@ -71,17 +73,21 @@ def parity(
         images: What both are shown, at least one.
         passes: Passes that are timed.
     """
-    view, graph = exported.view, DecodedModel(model, exported.view, _is_raw(exported)).eval()
-    shown = torch.stack([_on_canvas(exported, image) for image in images])
+    view, of_any_size = exported.view, exported.session.header.input == "image"
+    inside = letterbox_of(model, view) if of_any_size else None
+    graph = DecodedModel(model, view, _is_raw(exported), inside).eval()
+    passed = _passes(exported, images)
     with evaluating(model):
-        expected = {name: values.cpu().numpy() for name, values in graph(shown).items()}
-        torch_ms = latency(lambda: graph(shown[:1]), passes)
-    found = run_all(exported.session, shown.numpy())
-    gaps, rows = _gaps(exported, expected, found)
-    one = shown[:1].numpy()
+        expected = _joined([{k: v.cpu().numpy() for k, v in graph(shown).items()} for shown in passed])
+        torch_ms = latency(lambda: graph(passed[0][:1]), passes)
+    gaps, rows = _gaps(exported, expected, _joined([run_all(exported.session, p.numpy()) for p in passed]))
+    one = passed[0][:1].numpy()
     objects: tuple[Agreement, ...] = ()
     if view == "image":
-        ours, theirs = (m.predict(list(images), link=False) for m in (model, exported))
+        ours = model.predict(list(images), link=False)
+        theirs = (
+            results_of_images(exported, images) if of_any_size else exported.predict(list(images), link=False)
+        )
         names = [task.name for task in model.of_view(view) if task.finds_objects]
         objects = tuple(agreement(name, ours, theirs) for name in names if any(map(len, ours)))
     return Parity(
@@ -98,6 +104,17 @@ def parity(
 
 def _is_raw(exported: ExportedModel) -> bool:
     return all(told.kind == "raw" for told in exported.session.header.outputs.values())
+
+
+def _passes(exported: ExportedModel, images: Sequence[Tensor]) -> list[Tensor]:
+    """What the graph takes: canvases in one batch, or each image as it is."""
+    if exported.session.header.input == "image":
+        return [image[None] for image in images]
+    return [torch.stack([_on_canvas(exported, image) for image in images])]
+
+
+def _joined(found: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
 
 def _on_canvas(exported: ExportedModel, image: Tensor) -> Tensor:
