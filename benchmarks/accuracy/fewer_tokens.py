@@ -6,8 +6,8 @@ Who leaves is fitted to what the model finds in --count images of --images; noth
 the val split. Latency is that of one image, decoding included, over that of the same model with all patches,
 in turns, for the model itself and for --backbone at --size with random weights, where patches leave at the
 same share of the depth. What is to be beaten are smaller canvases, --canvas. --rounds 0 leaves the time out,
---only-time leaves AP out. With --updates, each variant, the model itself and smaller canvases too, is trained on
-for so many updates of --config before it is scored, in a folder of its own under --out.
+--only-time leaves AP out. With --updates, the model and each variant whose patches leave are trained on for
+so many updates of --config before they are scored, each in a folder of its own under --out.
 """
 
 import argparse
@@ -146,7 +146,8 @@ def main() -> None:
     click.echo(f"| patches | {' | '.join(f'{task} AP' for task in TASKS)} | latency | {options.backbone} |")
     click.echo("|---|" + "---|" * (len(TASKS) + 2))
     for name, variant in variants.items():
-        final = trained(variant, name, options) if options.updates else variant
+        learns = options.updates and name not in sides  # a start brings its canvas along
+        final = trained(variant, name, options) if learns else variant
         found = {} if options.only_time else score(final)
         cells = [f"{found[task]:.3f}" if task in found else "-" for task in TASKS]
         cells += [f"{taken[name]:.2f}" if taken else "-" for taken in (own, big)]
