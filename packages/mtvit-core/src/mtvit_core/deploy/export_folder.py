@@ -125,11 +125,13 @@ def export_folder(model: MultiTaskViT, name: str, out: Path, options: ExportOpti
     images = images_of(
         options.images, options.count, (2 * rows, 2 * columns) if options.letterbox else (rows, columns)
     )
+    way = ""
     if options.precision == "int8":
-        quantise(file, captured.header, model, images_of(options.images, CALIBRATION, model.canvases[view]))
+        shown = images_of(options.images, CALIBRATION, (rows, columns))
+        way = quantise(file, captured.header, model, shown)
     found = parity(model, ExportedModel(open_session(file)), file, images)
     limit = MOST_LOST[options.precision] if options.max_loss is None else options.max_loss
-    _report(found, captured, name, file, options, found.failures(limit), len(images))
+    _report(found, captured, name, file, options, found.failures(limit), len(images), way)
     if found.failures(limit):
         raise ConfigError(
             f"export {file}: {found.failures(limit)[0]}; {PAGE} beside it tells more. Take another "
@@ -146,6 +148,7 @@ def _report(
     options: ExportOptions,
     failures: list[str],
     images: int,
+    way: str,
 ) -> None:
     header = captured.header
     batch = "any" if header.batch[0] != header.batch[1] else header.batch[0]
@@ -156,6 +159,7 @@ def _report(
         "version": header.version,
         "input": f"images: uint8 {batch} x 3 x {size}",
         "outputs": header.names,
+        **({"quantised": way} if way else {}),
         "images": images,
         "shown": "generated" if options.images is None else str(options.images),
         "failures": failures,

@@ -1,11 +1,13 @@
-"""Post-training quantisation, calibrated on images, by the recipe that keeps most.
+"""Post-training quantisation, by the recipe that keeps most.
 
 OpenVINO's files are quantised by NNCF, with and without SmoothQuant (Xiao et al. 2023), which helps most ViTs
-and harms some; ONNX's by ONNX Runtime, whose products of weights alone become whole numbers.
+and harms some. ONNX's are by ONNX Runtime, whose products with weights become whole numbers: the range of the
+other factor is measured in every pass, or calibrated on images.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def recipes(target_suffix: str) -> dict[str, Callable[[Path, Path, ExportHeader,
     """
     if target_suffix == ".xml":
         return {"smooth": _nncf(True), "plain": _nncf(False)}
-    return {"weights": _onnx}
+    return {"measured": _measured, "calibrated": _calibrated}
 
 
 def _nncf(smooth: bool) -> Callable[[Path, Path, ExportHeader, Canvases], None]:
@@ -71,21 +73,60 @@ class _Reader:
         return None if canvas is None else {"images": np.ascontiguousarray(canvas)}
 
 
-def _onnx(source: Path, target: Path, header: ExportHeader, canvases: Canvases) -> None:
-    import onnx
+#: What becomes whole numbers in ONNX files, by products with weights alone.
+_PRODUCTS, _CONSTANT = ["MatMul", "Gemm"], {"MatMulConstBOnly": True}
+
+
+def _measured(source: Path, target: Path, header: ExportHeader, _: Canvases) -> None:
     from onnxruntime import quantization
 
-    quantization.quantize_static(
-        str(source),
-        str(target),
-        _Reader(canvases),
-        op_types_to_quantize=["MatMul", "Gemm", "Conv"],
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    with _prepared(source) as plain:
+        quantization.quantize_dynamic(
+            str(plain),
+            str(target),
+            op_types_to_quantize=_PRODUCTS,
+            per_channel=True,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options=_CONSTANT,
+        )
+    _describe(target, header)
+
+
+def _calibrated(source: Path, target: Path, header: ExportHeader, canvases: Canvases) -> None:
+    from onnxruntime import quantization
+
+    with _prepared(source) as plain:
+        quantization.quantize_static(
+            str(plain),
+            str(target),
+            _Reader(canvases),
+            op_types_to_quantize=[*_PRODUCTS, "Conv"],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options=_CONSTANT,
+        )
+    _describe(target, header)
+
+
+@contextmanager
+def _prepared(source: Path) -> Iterator[Path]:
+    """The graph as ONNX Runtime wants it before quantising: constants folded, shapes told."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    plain = source.with_name(f".{source.stem}.plain{source.suffix}")
+    try:
+        # Symbolic shapes would need another package, and newer operators are unknown to it.
+        quant_pre_process(source, plain, skip_symbolic_shape=True)
+        yield plain
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _describe(target: Path, header: ExportHeader) -> None:
+    import onnx
+
     model: Any = onnx.load(target)
-    if KEY not in {prop.key for prop in model.metadata_props}:
-        onnx.helper.set_model_props(model, {KEY: header.to_text()})
-        onnx.save(model, target)
+    told = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, {**told, KEY: header.to_text()})
+    onnx.save(model, target)
