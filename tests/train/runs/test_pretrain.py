@@ -105,6 +105,51 @@ def test_probes_of_start_end_and_teacher_are_one_table(data: Path, tmp_path: Pat
     assert all(len(entry["files"]) == 4 for entry in shown)  # image, components, nearness, attention
 
 
+def head_probe(data: Path) -> list[str]:
+    recipe = data / "heads.toml"
+    recipe.write_text(
+        "[train]\nbatch_size = 2\nema = 0.5\nwarmup = 0\n[tasks.det]\nqueries = 3\n[records]\nworst = 0\n"
+    )
+    return [f"probe.data={data / 'scenes'}", "probe.steps=3", f"probe.config={recipe}"]
+
+
+def test_the_same_heads_before_and_after_are_one_table(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = go(data, out, "distill", *head_probe(data))
+    assert result.exit_code == 0, result.output
+    told = json.loads((out / "heads.json").read_text())
+    assert list(told) == ["before", "after"]
+    (table,) = json.loads((out / "details.json").read_text())["heads"]["tables"]
+    assert [row[0] for row in table["rows"]] == ["before", "after", "gain"]
+    assert table["columns"] == ["weights", "det/AP", "det/AP50"]
+    assert table["rows"][2][1] == pytest.approx(told["after"]["det/AP"] - told["before"]["det/AP"])
+    assert "Heads before and after" in (out / "report.html").read_text()
+    settings = [json.loads((out / "heads" / w / "config.json").read_text()) for w in ("before", "after")]
+    starts = [one["model"].pop("pretrained") for one in settings]
+    assert starts == [False, str(out / "backbone.safetensors")]
+    assert settings[0] == {**settings[1], "out": settings[0]["out"]}
+
+    weights = {w: (out / "heads" / w / "model.safetensors").read_bytes() for w in ("before", "after")}
+    assert weights["before"] != weights["after"]
+    for gone in ("finished.json", "heads.json", "heads/after/finished.json", "heads/after/model.safetensors"):
+        (out / gone).unlink()  # as if it had been killed while the second heads were trained
+    shutil.rmtree(out / "heads" / "after" / "checkpoints")
+    (out / "heads" / "after" / "metrics.jsonl").unlink()
+    again = CliRunner().invoke(main, ["pretrain", "--out", str(out), "--resume"])
+    assert again.exit_code == 0, again.output
+    assert json.loads((out / "heads.json").read_text()) == told
+    assert weights == {w: (out / "heads" / w / "model.safetensors").read_bytes() for w in weights}
+
+
+@pytest.mark.slow
+def test_heads_are_trained_by_several_processes(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = torchrun("-m", "mtvit_train", *line(data, out, "distill", *head_probe(data)))
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads((out / "heads.json").read_text())) == ["before", "after"]
+    assert (out / "finished.json").is_file()
+
+
 def test_the_shipped_backbone_has_a_recipe() -> None:
     from mtvit_train.config.pretraining import read_pretrain
 
@@ -120,6 +165,8 @@ def test_the_shipped_backbone_has_a_recipe() -> None:
         (["train.batch_size=3", "train.accumulate=2"], "train.batch_size is 3, which 1 process(es)"),
         (["train.parallel=fsdp"], "train.parallel is 'fsdp', which pre-training does not support; take ddp."),
         (["dino.prototype=3"], "did you mean"),
+        (["probe.steps=3"], "steps is 3, but heads need labels: name a data set with data"),
+        (["probe.steps=3", "probe.data=x", "probe.heads=[\"nose\"]"], "'nose' is not installed; installed:"),
     ],
 )  # fmt: skip
 def test_faults_are_one_line(data: Path, tmp_path: Path, more: list[str], message: str) -> None:

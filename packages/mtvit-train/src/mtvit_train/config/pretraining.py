@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from mtvit_core.config import read_toml, validate
 from mtvit_train.config.recording import RecordsConfig
@@ -118,12 +118,27 @@ class ProbeConfig(Table):
         images: Most images of each split.
         neighbours: Nearest images that vote.
         pictures: Images of which pictures are drawn.
+        steps: Updates of heads that are trained at the end on ``data``, once from the weights before the
+            pre-training and once from those after it; 0: none.
+        heads: Their tasks.
+        config: Recipe or TOML file of these two runs, as ``mtvit-train --config`` takes it; empty: defaults.
     """
 
     data: str = ""
     images: PositiveInt = 2000
     neighbours: PositiveInt = 10
     pictures: int = Field(4, ge=0)
+    steps: int = Field(0, ge=0)
+    heads: tuple[str, ...] = Field(("det",), min_length=1)
+    config: str = ""
+
+    @model_validator(mode="after")
+    def _labelled(self) -> "ProbeConfig":
+        if self.steps and not self.data:
+            raise ValueError(
+                f"steps is {self.steps}, but heads need labels: name a data set with data, or leave steps out"
+            )
+        return self
 
 
 class PretrainTrainConfig(TrainConfig):

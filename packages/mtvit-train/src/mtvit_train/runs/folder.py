@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from mtvit_core.backbones.interface import GRID, Backbone
 from mtvit_core.config import validate
 from mtvit_core.errors import ConfigError
+from mtvit_core.evaluation.details import Details
 from mtvit_core.files import whole_file
 from mtvit_core.model import checkpoint
 from mtvit_core.model.multitask_vit import MultiTaskViT
@@ -47,6 +48,7 @@ class RunFolder:
 
     Attributes:
         path: Where it is.
+        ranks: The processes of the run.
         records: Losses and metrics over the steps.
         checkpoints: States to go on from.
     """
@@ -59,7 +61,7 @@ class RunFolder:
             tell: Shows a line to the user.
             ranks: The processes of the run.
         """
-        self.path, self._tell, self._ranks = Path(config.out), tell, ranks
+        self.path, self._tell, self.ranks = Path(config.out), tell, ranks
         self.records = Records(self.path)
         self.checkpoints = Checkpoints(self.path, config.train.keep_checkpoints, tell, ranks)
 
@@ -176,6 +178,17 @@ class RunFolder:
                 save_gallery(self.path, name, [Exhibit(f"update {step}", shown) for shown in pictures])
             self.records.add("eval", step, found.metrics)  # last: it says that the measurement is complete
 
+    def keep_heads(self, found: Mapping[str, Mapping[str, float]], told: Details) -> None:
+        """Write the metrics of heads that were trained before and after, and show them on the page.
+
+        Raises:
+            DiskError: the disk is full, or refuses.
+        """
+        with writing(self.path):
+            write_json(self.file(run_files.HEADS).with_suffix(".json"), found)
+            details = self.file(run_files.DETAILS)
+            write_details(details, {**read_details(details), "heads": told})
+
     def measured(self) -> bool:
         """Tell whether anything was measured or scored."""
         return self.file(run_files.METRICS).is_file()
@@ -196,7 +209,7 @@ class RunFolder:
 
     def keep_diverged(self, state: Mapping[str, Any], config: RunConfig, categories: Categories) -> str:
         """Keep a step that cannot be made; return a sentence that says how to see it again."""
-        ranks, name = self._ranks, run_files.DIVERGED
+        ranks, name = self.ranks, run_files.DIVERGED
         folder = self.file(name if ranks.leads else f"{name}-{ranks.rank}")
         return replay.keep(folder, state, config, categories, ranks)
 

@@ -1,5 +1,6 @@
 """A pre-training from start to end, by the trainer that runs have."""
 
+import shlex
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from mtvit_train.recording.terminal import Display
 from mtvit_train.recording.trackers import require_packages
 from mtvit_train.runs.beginning import beginning
 from mtvit_train.runs.folder import RunFolder
+from mtvit_train.runs.heads import Metrics, details_of, head_settings, train_heads
 from mtvit_train.runs.resume import origin, take_up, way_on
 from mtvit_train.state import run_files
 from mtvit_train.weighting.fixed import FixedConfig, FixedWeights
@@ -56,19 +58,41 @@ def pretrain(config: PretrainConfig, console: Console, *, resume: bool = False) 
         Stopped: a signal asked the run to stop; its state was saved.
         DiskError: the run folder cannot be written to.
     """
+    started = time.perf_counter()
     with joined(config.train.device) as ranks, StopRequest() as stop:
-        return _pretrain(config, console if ranks.leads else Console(quiet=True), ranks, stop, resume)
+        shown = console if ranks.leads else Console(quiet=True)
+        tell = partial(shown.print, highlight=False, soft_wrap=True, markup=False)
+        folder = RunFolder(config, tell, ranks)
+        if resume and ranks.lead(folder.finished):
+            tell(f"resume {folder.path}: it has ended already; nothing is left to do.")
+            return ranks.lead(folder.metrics)
+        _pretrain(config, shown, folder, stop, resume)
+    if config.probe.steps:  # the processes of these runs meet anew
+        found = _heads(config, folder, shown)
+        if ranks.leads:
+            folder.keep_heads(found, details_of(found, config))
+    if ranks.leads:
+        folder.report()
+        folder.finish(config.train.steps)
+    minutes = (time.perf_counter() - started) / 60
+    tell(f"{minutes:.1f} minutes. Set model.pretrained to {folder.file(run_files.BACKBONE)}")
+    tell(f"  {folder.file(run_files.PAGE)}")
+    return folder.metrics()
+
+
+def _heads(config: PretrainConfig, folder: RunFolder, console: Console) -> dict[str, Metrics]:
+    try:
+        return train_heads(config, console)
+    except Stopped as stopped:
+        way = f"go on with: mtvit-train pretrain --out {shlex.quote(config.out)} --resume"
+        raise Stopped(f"stopped while heads were trained; {way}" if str(stopped) else "") from None
 
 
 def _pretrain(
-    config: PretrainConfig, console: Console, ranks: Ranks, stop: StopRequest, resume: bool
-) -> dict[str, float]:
-    started, tell = time.perf_counter(), partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    config: PretrainConfig, console: Console, folder: RunFolder, stop: StopRequest, resume: bool
+) -> None:
+    ranks, tell = folder.ranks, partial(console.print, highlight=False, soft_wrap=True, markup=False)
     torch.set_num_threads(config.train.threads or min(torch.get_num_threads(), usable_cores()))
-    folder = RunFolder(config, tell, ranks)
-    if resume and ranks.lead(folder.finished):
-        tell(f"resume {folder.path}: it has ended already; nothing is left to do.")
-        return ranks.lead(folder.metrics)
     try:
         with beginning(folder.path, fresh=ranks.leads and not resume):
             parts, trainer = _prepare(config, folder, ranks, stop, resume)
@@ -79,13 +103,6 @@ def _pretrain(
         _train(config, trainer, parts, folder, stop, console)
     except StopAsked as asked:
         raise Stopped(way_on(asked, config, folder, "mtvit-train pretrain") if ranks.leads else "") from None
-    if ranks.leads:
-        folder.report()
-        folder.finish(trainer.step)
-    minutes = (time.perf_counter() - started) / 60
-    tell(f"{minutes:.1f} minutes. Set model.pretrained to {folder.file(run_files.BACKBONE)}")
-    tell(f"  {folder.file(run_files.PAGE)}")
-    return ranks.lead(folder.metrics)
 
 
 def _prepare(
@@ -108,6 +125,8 @@ def _unweighted(config: PretrainConfig) -> FixedWeights:
 def _begin(config: PretrainConfig, folder: RunFolder, stop: StopRequest, resume: bool) -> list[str]:
     """Return the folders of images; the run folder is made here only if scenes are made in it."""
     require_packages(config.records)
+    if config.probe.steps:
+        head_settings(config, "before")  # what is wrong with them is said now, not after hours
     if not resume:
         folder.check_free()
     if "scenes" not in config.data:

@@ -18,6 +18,8 @@ WANDB_ID = "wandb-id.txt"
 MODEL, METRICS, DETAILS = "model.safetensors", "metrics.json", "details.json"
 #: The averaged weights of a backbone that was pre-trained, as ``model.pretrained`` takes them.
 BACKBONE = "backbone.safetensors"
+#: Runs that train heads from the weights before and after a pre-training, a folder each.
+HEADS = "heads"
 #: A step that could not be made; of a process other than the first one with ``-`` and its number.
 DIVERGED = "diverged"
 #: Of a search: what was measured and scored, a line each; times of blocks; candidates that no other beats;
