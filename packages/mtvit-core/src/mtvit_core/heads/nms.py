@@ -44,9 +44,9 @@ def unrepeated(
         threshold: Largest IoU with a kept box.
         labels: Classes, of which only equal ones repeat each other; None where all do.
     """
-    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
-    width, height = (high - low).clamp(min=0).unbind(-1)
+    # Side by side, in planes M x M: pairs of coordinates as the last axis are slow in runtimes.
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    width, height = _common(x0, x1), _common(y0, y1)
     shared, area = width * height, box_area(boxes)
     # I > t U without a quotient: U = A + A' - I.
     repeats = shared * (1 + threshold) > threshold * (area[:, :, None] + area[:, None])
@@ -57,3 +57,9 @@ def unrepeated(
     for _ in range(ROUNDS):
         keep = (torch.matmul(better, keep[..., None])[..., 0] < 0.5).to(boxes.dtype)
     return keep > 0.5
+
+
+def _common(low: Float[Tensor, "B M"], high: Float[Tensor, "B M"]) -> Float[Tensor, "B M M"]:
+    """Lengths that each two intervals have in common."""
+    ends = torch.minimum(high[:, :, None], high[:, None])
+    return (ends - torch.maximum(low[:, :, None], low[:, None])).clamp(min=0)
