@@ -11,6 +11,7 @@ import mtvit_core
 from mtvit_core.deploy.header import read_header
 from mtvit_core.deploy.quantise.choose import quantise
 from mtvit_core.deploy.quantise.int8 import recipes
+from mtvit_core.deploy.quantise.parts import parts_of, products_of
 
 pytest.importorskip("onnxruntime")
 
@@ -38,7 +39,7 @@ def objects_agree(exported, file, shown):
 def test_onnx_files_are_quantised_either_way(exported, header, canvases, shown, tmp_path, way):
     source, target = tmp_path / "model.onnx", tmp_path / f"{way}.onnx"
     shutil.copy(exported.files[".onnx"], source)
-    recipes(".onnx")[way](source, target, header, canvases)
+    recipes(".onnx")[way](source, target, header, canvases, [])
     graph = onnx.load(target)
     kinds = {node.op_type for node in graph.graph.node}
     assert kinds & ({"DynamicQuantizeLinear"} if way == "measured" else {"QuantizeLinear"})
@@ -52,10 +53,46 @@ def test_the_way_that_keeps_most_takes_the_place_of_the_file(exported, header, s
     file = tmp_path / "model.onnx"
     shutil.copy(exported.files[".onnx"], file)
     before = file.stat().st_size
-    assert quantise(file, header, exported.model, shown) in recipes(".onnx")
+    assert quantise(file, header, exported.model, shown, 1.0) in recipes(".onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     assert file.stat().st_size < before
     objects_agree(exported, file, shown)
+
+
+def test_products_are_told_apart_by_part():
+    names = [f"model.backbone.vit.blocks.{i}.mlp.fc1/MatMul_{i}" for i in (0, 1, 2, 10)]
+    names += ["model.tasks.seg.head.mask/MatMul_9", "model.decoders.dense/MatMul_7", "model/tasks.x/MatMul_8"]
+    assert parts_of(names) == {
+        "blocks.0": (names[0],),
+        "blocks.10": (names[3],),
+        "tasks.seg": (names[4],),
+        "decoders": (names[5],),
+    }
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".xml"])
+def test_what_rounding_harms_is_left_out_until_enough_is_kept(
+    exported, header, tmp_path, monkeypatch, ending
+):
+    if ending == ".xml":
+        pytest.importorskip("nncf")
+    file = tmp_path / f"model{ending}"
+    for part in exported.files[ending].parent.glob("model.*"):
+        shutil.copy(part, tmp_path)
+    whole = set(products_of(file))
+    assert {"blocks.0", "tasks.det"} <= parts_of(whole).keys()
+    images = [torch.randint(0, 256, (3, 32, 48), dtype=torch.uint8) for _ in range(4)]
+
+    def score(self, way, left_out):  # of a model in which only the head of det is sensitive
+        return 0.5 + 0.45 * ("tasks.det" in left_out) + 0.001 * len(left_out)
+
+    monkeypatch.setattr("mtvit_core.deploy.quantise.choose.Trials.score", score)
+    way = quantise(file, header, exported.model, images, 0.1)
+    assert way.endswith(", without tasks.det")
+    kept = {name for name in products_of(file) if "tasks.det" in name}
+    assert kept == set(parts_of(whole)["tasks.det"])
+    if ending == ".onnx":
+        assert not [name for name in products_of(file) if "blocks.0" in name and name in whole]
 
 
 def test_openvino_files_are_quantised_by_nncf(exported, header, shown, tmp_path):
@@ -63,5 +100,5 @@ def test_openvino_files_are_quantised_by_nncf(exported, header, shown, tmp_path)
     file = tmp_path / "model.xml"
     for ending in (".xml", ".bin"):
         shutil.copy(exported.files[".xml"].with_suffix(ending), file.with_suffix(ending))
-    assert quantise(file, header, exported.model, shown) in ("smooth", "plain")
+    assert quantise(file, header, exported.model, shown, 1.0) in ("smooth", "plain")
     objects_agree(exported, file, shown)

@@ -125,12 +125,11 @@ def export_folder(model: MultiTaskViT, name: str, out: Path, options: ExportOpti
     images = images_of(
         options.images, options.count, (2 * rows, 2 * columns) if options.letterbox else (rows, columns)
     )
-    way = ""
+    way, limit = "", MOST_LOST[options.precision] if options.max_loss is None else options.max_loss
     if options.precision == "int8":
         shown = images_of(options.images, CALIBRATION, (rows, columns))
-        way = quantise(file, captured.header, model, shown)
+        way = quantise(file, captured.header, model, shown, limit)
     found = parity(model, ExportedModel(open_session(file)), file, images)
-    limit = MOST_LOST[options.precision] if options.max_loss is None else options.max_loss
     _report(found, captured, name, file, options, found.failures(limit), len(images), way)
     if found.failures(limit):
         raise ConfigError(

@@ -68,8 +68,9 @@ def onnx_program(captured: Captured, opset: int) -> Any:
             verbose=False,
         )
     _check_operators(program.model.graph)
-    for node in program.model.graph:  # the source lines that each comes from are half of a small file
-        node.metadata_props.clear()
+    for node in program.model.graph:
+        node.name = f"{_module(node)}/{node.name}"
+        node.metadata_props.clear()  # the source lines that each comes from are half of a small file
     program.model.metadata_props[KEY] = captured.header.to_text()
     program.model.metadata_props["categories"] = ", ".join(
         category["name"] for category in captured.header.model["categories"]
@@ -78,11 +79,20 @@ def onnx_program(captured: Captured, opset: int) -> Any:
     return program
 
 
+def _modules(node: Any) -> list[str]:
+    """Names of the modules that an operator is of, the innermost last."""
+    where = str(node.metadata_props.get("namespace", "")).split("/")
+    return [part.partition(":")[0] for part in where[:-1]]
+
+
+def _module(node: Any) -> str:
+    return next((name for name in reversed(_modules(node)) if name), "model")
+
+
 def _check_operators(graph: Any) -> None:
     for node in graph:
         if node.op_type in REFUSED or node.op_type.startswith("Sequence"):
-            where = str(node.metadata_props.get("namespace", "")).split("/")
-            place = next((part.split(":")[0] for part in reversed(where) if "tasks." in part), "the model")
+            place = next((name for name in reversed(_modules(node)) if "tasks." in name), "the model")
             raise ConfigError(
                 f"export: {place} is made of operators that become ONNX's {node.op_type}, which runtimes run "
                 "slowly or not at all; write it without loops and without results of varying length, or "

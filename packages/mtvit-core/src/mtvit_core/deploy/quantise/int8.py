@@ -22,10 +22,12 @@ from mtvit_core.errors import ConfigError
 #: Most images that are looked at: more change little (NNCF's default).
 CALIBRATION = 300
 Canvases = Sequence[UInt8[ndarray, "1 3 H W"]]
+#: From a file to another, told what it is to say of itself, images, and products that stay as they are.
+Way = Callable[[Path, Path, ExportHeader, Canvases, Sequence[str]], None]
 
 
-def recipes(target_suffix: str) -> dict[str, Callable[[Path, Path, ExportHeader, Canvases], None]]:
-    """Return the ways to quantise a file, by name: each from a file to another.
+def recipes(target_suffix: str) -> dict[str, Way]:
+    """Return the ways to quantise a file, by name.
 
     Args:
         target_suffix: Ending of the file.
@@ -38,8 +40,10 @@ def recipes(target_suffix: str) -> dict[str, Callable[[Path, Path, ExportHeader,
     return {"measured": _measured, "calibrated": _calibrated}
 
 
-def _nncf(smooth: bool) -> Callable[[Path, Path, ExportHeader, Canvases], None]:
-    def quantise(source: Path, target: Path, header: ExportHeader, canvases: Canvases) -> None:
+def _nncf(smooth: bool) -> Way:
+    def quantise(
+        source: Path, target: Path, header: ExportHeader, canvases: Canvases, kept: Sequence[str]
+    ) -> None:
         os.environ.setdefault("NNCF_CI", "1")  # before the import: it would tell its maker of its use
         try:
             import nncf
@@ -55,6 +59,7 @@ def _nncf(smooth: bool) -> Callable[[Path, Path, ExportHeader, Canvases], None]:
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(canvases),
             advanced_parameters=advanced,
+            ignored_scope=nncf.IgnoredScope(names=list(kept)),
         )
         save_openvino(quantised, target, header)
 
@@ -77,7 +82,7 @@ class _Reader:
 _PRODUCTS, _CONSTANT = ["MatMul", "Gemm"], {"MatMulConstBOnly": True}
 
 
-def _measured(source: Path, target: Path, header: ExportHeader, _: Canvases) -> None:
+def _measured(source: Path, target: Path, header: ExportHeader, _: Canvases, kept: Sequence[str]) -> None:
     from onnxruntime import quantization
 
     with _prepared(source) as plain:
@@ -85,6 +90,7 @@ def _measured(source: Path, target: Path, header: ExportHeader, _: Canvases) -> 
             str(plain),
             str(target),
             op_types_to_quantize=_PRODUCTS,
+            nodes_to_exclude=list(kept),
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
             extra_options=_CONSTANT,
@@ -92,7 +98,9 @@ def _measured(source: Path, target: Path, header: ExportHeader, _: Canvases) -> 
     _describe(target, header)
 
 
-def _calibrated(source: Path, target: Path, header: ExportHeader, canvases: Canvases) -> None:
+def _calibrated(
+    source: Path, target: Path, header: ExportHeader, canvases: Canvases, kept: Sequence[str]
+) -> None:
     from onnxruntime import quantization
 
     with _prepared(source) as plain:
@@ -101,6 +109,7 @@ def _calibrated(source: Path, target: Path, header: ExportHeader, canvases: Canv
             str(target),
             _Reader(canvases),
             op_types_to_quantize=[*_PRODUCTS, "Conv"],
+            nodes_to_exclude=list(kept),
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
