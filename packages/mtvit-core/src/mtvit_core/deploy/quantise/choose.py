@@ -46,7 +46,7 @@ def quantise(
     Raises:
         ConfigError: what quantises is not installed.
     """
-    trials = Trials(file, header, model, images)
+    trials = _Trials(file, header, model, images)
     way = max(recipes(file.suffix), key=lambda name: trials.score(name, ()))
     left_out: tuple[str, ...] = ()
     while trials.score(way, left_out) < 1 - most_lost:
@@ -60,7 +60,7 @@ def quantise(
 
 
 @dataclass
-class Trials:
+class _Trials:
     """Quantised files that are made, judged and thrown away; each once."""
 
     file: Path
