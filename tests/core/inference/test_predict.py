@@ -14,8 +14,8 @@ from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.results.image_result import ImageResult
+from mtvit_core.structures.canvases.crops import crop_person, person_meta
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
-from mtvit_core.structures.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from support.spot_task import SpotConfig, SpotPredictions, spot_class

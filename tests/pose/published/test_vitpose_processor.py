@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 from transformers.models.vitpose import image_processing_vitpose as reference
 
-from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.canvases.crops import crop_person, person_meta
 from mtvit_core.structures.image_files import read_image
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.task import PoseTask

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from mtvit_core.errors import ShapeError
-from mtvit_core.structures.crops import Roi, crop_person, person_meta, person_roi
+from mtvit_core.structures.canvases.crops import Roi, crop_person, person_meta, person_roi
 
 CANVAS = (256, 192)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mtvit_core.structures.crops import person_meta, points_to_crop
+from mtvit_core.structures.canvases.crops import person_meta, points_to_crop
 from mtvit_pose.topdown.codec import TOKENPOSE, centred_grid
 from mtvit_pose.topdown.dark import decode_dark, whole_map_targets
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mtvit_core.errors import ConfigError
 from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.canvases.crops import crop_person, person_meta, points_to_crop
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import crop_person, person_meta, points_to_crop
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.published.datasets import DATASETS
 from mtvit_pose.task import PoseTask

@@ -12,8 +12,8 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.canvases.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.structures.categories import Categories, Category
-from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON

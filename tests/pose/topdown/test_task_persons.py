@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtvit_core.errors import DataError
-from mtvit_core.structures.crops import Roi, person_roi, points_to_crop
+from mtvit_core.structures.canvases.crops import Roi, person_roi, points_to_crop
 from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.formats.coco import read_coco

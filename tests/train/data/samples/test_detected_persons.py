@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 import mtvit_core
 from mtvit_core.cli.main import main as mtvit
-from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.canvases.crops import crop_person, person_meta
 from mtvit_core.structures.framing import Letterbox
 from mtvit_core.structures.image_files import read_image
 from mtvit_train.data.formats.coco import read_coco

@@ -17,8 +17,8 @@ from mtvit_core.inference.predicting import Predicting
 from mtvit_core.model.build import make_tasks
 from mtvit_core.model.checkpoint import rebuild
 from mtvit_core.model.modes import evaluating
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, framing_from_json
 from mtvit_core.tasks.task import AnyTask, View
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.modes import evaluating
 from mtvit_core.model.multitask_vit import MultiTaskViT
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing
 from mtvit_core.tasks.task import AnyTask, View
 

@@ -19,7 +19,7 @@ from mtvit_core.inference.results import results_of
 from mtvit_core.results.image_result import ImageResult, merged
 from mtvit_core.results.linking import link
 from mtvit_core.structures.batch import Batch
-from mtvit_core.structures.crops import crop_person, person_meta
+from mtvit_core.structures.canvases.crops import crop_person, person_meta
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_inputs import (
     Boxes,

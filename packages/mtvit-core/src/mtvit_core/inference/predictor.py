@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import UInt8
 from torch import Tensor
 
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing
 from mtvit_core.tasks.task import Task, View
 

@@ -29,8 +29,8 @@ from mtvit_core.model.modes import evaluating
 from mtvit_core.model.shared.decoders import Decoders
 from mtvit_core.model.sharing.passes import check_together, request_of
 from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import Framing, Letterbox
 from mtvit_core.structures.image_inputs import check_canvases
 from mtvit_core.tasks.contract import own_terms, reading

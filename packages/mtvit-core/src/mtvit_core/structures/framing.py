@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtvit_core.errors import ConfigError
-from mtvit_core.structures.fitted import fitted
+from mtvit_core.structures.canvases.fitted import fitted
 
 Size = tuple[int, int]
 Affine = tuple[float, float, float, float, float, float]

@@ -17,8 +17,8 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult, merged
 from mtvit_core.results.on_canvas import OnCanvas
 from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.from_canvas import results_from_canvas
@@ -147,7 +147,7 @@ class Task(ABC, Generic[C, P, T]):
 
     @property
     def crop(self) -> CropRule:
-        """How a crop of one person lies around the box, see ``mtvit_core.structures.crops``."""
+        """How a crop of one person lies around the box, see ``mtvit_core.structures.canvases.crops``."""
         return "udp"
 
     @property

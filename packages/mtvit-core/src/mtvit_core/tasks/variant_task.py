@@ -15,8 +15,8 @@ from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.results.on_canvas import OnCanvas
 from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.consensus import QueryObjects
 from mtvit_core.tasks.task import C, P, T, Task, View

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtvit_core.structures.annotations import Annotations, mirror_map, swap_sides
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule
 from mtvit_core.structures.instances import Instances
 
 

@@ -15,7 +15,7 @@ from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.crops import CropRule
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.task import VIEWS, Task, TaskConfig, View
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from mtvit_core.structures.annotations import IMAGE_LABELS, Annotations
 from mtvit_core.structures.batch import Batch
+from mtvit_core.structures.canvases.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule, crop_person, person_meta, points_to_crop
 from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.testing.example import Example
 from mtvit_core.testing.mirror import Mirror

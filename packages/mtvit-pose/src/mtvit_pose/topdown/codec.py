@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mtvit_core.structures.crops import CropRule
+from mtvit_core.structures.canvases.crops import CropRule
 from mtvit_pose.topdown.dark import decode_dark, whole_map_targets
 from mtvit_pose.topdown.heatmap import decode_heatmaps, heatmap_stride, heatmap_targets
 from mtvit_pose.topdown.msra import SHIFT, decode_quarter, rounded_targets

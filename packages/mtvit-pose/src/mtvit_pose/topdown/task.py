@@ -15,8 +15,8 @@ from mtvit_core.losses.global_batch import shared_count
 from mtvit_core.losses.matching import Match
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.canvases.crops import CropRule, person_roi
 from mtvit_core.structures.categories import Categories
-from mtvit_core.structures.crops import CropRule, person_roi
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances, concatenate
 from mtvit_core.tasks.task import Task, TaskConfig

@@ -74,7 +74,7 @@ def letterboxed(images: UInt8[Tensor, "B 3 H W"], framing: Letterbox) -> Letterb
 
 
 def _content(size: Int64[Tensor, "2"], framing: Letterbox) -> Int64[Tensor, "2"]:
-    """``structures.fitted.fitted``, of tensors."""
+    """``structures.canvases.fitted``, of tensors."""
     height, width = size
     rows, columns = framing.height, framing.width
     wide = columns * height <= rows * width

@@ -10,7 +10,7 @@ from numpy import ndarray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mtvit_core.errors import DataError, ShapeError
-from mtvit_core.structures.fitted import fitted
+from mtvit_core.structures.canvases.fitted import fitted
 
 LightImage = str | Path | bytes | Image.Image | ndarray
 

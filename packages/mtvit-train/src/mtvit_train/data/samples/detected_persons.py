@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mtvit_core.errors import DataError
-from mtvit_core.structures.crops import CropRule, crop_person, person_meta
+from mtvit_core.structures.canvases.crops import CropRule, crop_person, person_meta
 from mtvit_core.structures.framing import Letterbox
 from mtvit_train.data.packed import Key, PackedAnnotations
 from mtvit_train.data.samples.images import ImageDataset, Sample

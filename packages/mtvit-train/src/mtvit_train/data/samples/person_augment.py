@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from mtvit_core.structures.crops import CropRule, Roi, person_roi
+from mtvit_core.structures.canvases.crops import CropRule, Roi, person_roi
 from mtvit_core.structures.framing import Affine
 from mtvit_core.structures.keypoints import KeypointSchema
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from mtvit_core.errors import DataError
 from mtvit_core.plugins.sample_transform import Transform
 from mtvit_core.structures.annotations import Annotations
-from mtvit_core.structures.crops import CropRule, crop_person, person_roi, points_to_crop
+from mtvit_core.structures.canvases.crops import CropRule, crop_person, person_roi, points_to_crop
 from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_core.structures.image_files import MAX_PIXELS
 from mtvit_train.data.packed import ALL_KINDS, Key, PackedAnnotations, sizes_by

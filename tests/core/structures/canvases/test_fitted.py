@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtvit_core.structures.fitted import fitted
+from mtvit_core.structures.canvases.fitted import fitted
 
 SIDE = st.integers(1, 5000)
 

@@ -1,0 +1,1 @@
+"""How images and crops come onto canvases."""
