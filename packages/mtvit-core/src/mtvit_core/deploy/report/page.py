@@ -21,6 +21,7 @@ def page(report: dict[str, Any]) -> str:
     verdict = report["failures"] or ["The exported model finds what the model finds."]
     colour = "bad" if report["failures"] else "good"
     parity = report["parity"]
+    precision = parity["precision"] + (f" ({report['quantised']})" if "quantised" in report else "")
     objects = [
         [
             t["task"],
@@ -44,7 +45,7 @@ def page(report: dict[str, Any]) -> str:
             f"<title>Export of {escape(report['model'])}</title><style>{_STYLE}</style>",
             f"<h1>{escape(report['file'])}</h1>",
             *(f"<p class={colour}>{escape(line)}</p>" for line in verdict),
-            f"<p>{escape(parity['runtime'])}, {parity['precision']}, {parity['megabytes']:.1f} MB, input "
+            f"<p>{escape(parity['runtime'])}, {precision}, {parity['megabytes']:.1f} MB, input "
             f"{report['input']}, {report['images']} images compared ({escape(report['shown'])}).</p>",
             "<h2>Objects</h2>",
             _table(["task", "model", "found too", "extra", "AP", "score gap", "box gap (px)"], objects),
