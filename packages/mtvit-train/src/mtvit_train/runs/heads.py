@@ -36,7 +36,7 @@ def head_settings(config: PretrainConfig, weights: str) -> RunConfig:
         "steps": probe.steps,
     }
     alike = {name: getattr(config.train, name) for name in ("seed", "device", "threads", "precision")}
-    shape = {name: getattr(config.model, name) for name in ("backbone", "options", "image_size")}
+    shape = {name: getattr(config.model, name) for name in ("backbone", "options", "image_size", "patches")}
     over = {"model": {**shape, "pretrained": start}, "train": alike}
     settings = read_run(probe.config or None, overrides, (), over=over)
     check_tasks(settings)
