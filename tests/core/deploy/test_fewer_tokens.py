@@ -7,8 +7,13 @@ import torch
 
 import mtvit_core
 from mtvit_core.deploy.fewer_tokens import with_fewer_tokens
+from mtvit_core.deploy.graph.capture import capture
+from mtvit_core.deploy.graph.decoded import DecodedModel
+from mtvit_core.deploy.graph.files import onnx_to_openvino, write
+from mtvit_core.deploy.runtime.session import open_session
 from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.model.backbone import create_backbone
+from mtvit_core.model.modes import evaluating
 
 CANVAS = (128, 128)  # 64 patches
 
@@ -55,6 +60,27 @@ def test_patches_of_objects_stay(model, monkeypatch, tmp_path):
     with torch.no_grad():
         for one, other in zip(fewer(canvases)["det"].boxes, again(canvases)["det"].boxes, strict=True):
             assert torch.equal(one, other)
+
+
+def test_it_is_exported_and_finds_the_same(model, monkeypatch, tmp_path):
+    images = [torch.randint(0, 256, (3, 128, 128), dtype=torch.uint8) for _ in range(4)]
+    finding(model, monkeypatch, 0.9)
+    fewer = with_fewer_tokens(model, 1, 0.5, images).eval()
+    files, captured = [tmp_path / "model.onnx", tmp_path / "model.xml"], capture(fewer, "image")
+    write(captured, "onnx", files[0])
+    onnx_to_openvino(files[0], files[1], captured.header)
+    canvases = torch.stack(images)
+    with evaluating(fewer):
+        expected = DecodedModel(fewer, "image")(canvases)
+    for file in files:
+        found = open_session(file).run(canvases.numpy())
+        assert (found["det/queries"] == expected["det/queries"].numpy()).all()
+        torch.testing.assert_close(
+            torch.from_numpy(found["det/scores"]), expected["det/scores"], rtol=0, atol=1e-5
+        )
+        torch.testing.assert_close(
+            torch.from_numpy(found["det/boxes"]), expected["det/boxes"], rtol=0, atol=1e-3
+        )
 
 
 def test_nothing_to_fit_to_is_refused(model, monkeypatch):

@@ -85,7 +85,7 @@ class _Leaving:
     """Who stays in one pass."""
 
     def __init__(self, scores: Float[Tensor, "B N"], count: int) -> None:
-        self.order: Int64[Tensor, "B N"] = scores.detach().sort(dim=1, descending=True, stable=True).indices
+        self.order: Int64[Tensor, "B N"] = _best_first(scores.detach())
         self.back: Int64[Tensor, "B N"] = self.order.argsort(dim=1)
         self.count = count
 
@@ -108,3 +108,10 @@ class _Leaving:
         """Masks for those that stay."""
         stay = self.order[:, None, : self.count]
         return {name: mask.gather(2, stay.expand(-1, mask.shape[1], -1)) for name, mask in masks.items()}
+
+
+def _best_first(scores: Float[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
+    """Places by falling score; of equal ones the earlier first."""
+    if torch.compiler.is_compiling():  # ONNX has no stable sort, but its TopK keeps the order of equal ones
+        return scores.topk(scores.shape[1], dim=1).indices
+    return scores.sort(dim=1, descending=True, stable=True).indices
