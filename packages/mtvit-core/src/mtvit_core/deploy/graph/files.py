@@ -1,5 +1,6 @@
 """A captured model as a file: ONNX, OpenVINO's form, or torch's own."""
 
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -55,18 +56,22 @@ def onnx_program(captured: Captured, opset: int) -> Any:
         opset: Version of ONNX's operators.
 
     Raises:
-        ConfigError: it has an operator that a runtime lacks; the message names the part of the model.
+        ConfigError: it has an operator that ONNX or a runtime lacks; the message names it, or the part of the
+            model.
     """
     with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")  # the exporter tells what is to become of itself
-        program: Any = torch.onnx.export(
-            captured.program,
-            dynamo=True,
-            opset_version=opset,
-            input_names=["images"],
-            output_names=captured.header.names,
-            verbose=False,
-        )
+        try:
+            program: Any = torch.onnx.export(
+                captured.program,
+                dynamo=True,
+                opset_version=opset,
+                input_names=["images"],
+                output_names=captured.header.names,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as cause:
+            raise ConfigError(_untranslated(cause)) from cause
     _check_operators(program.model.graph)
     for node in program.model.graph:
         node.name = f"{_module(node)}/{node.name}"
@@ -77,6 +82,15 @@ def onnx_program(captured: Captured, opset: int) -> Any:
     )
     program.model.producer_name, program.model.producer_version = "mtvit", captured.header.version
     return program
+
+
+def _untranslated(cause: BaseException) -> str:
+    found = re.search(r"No ONNX function found for <OpOverload\(op='([^']+)'", str(cause))
+    what = f"its operation {found[1]}" if found else f"it ({str(cause).strip().splitlines()[0]:.200})"
+    return (
+        f"export: the model cannot be written as ONNX, which has no form of {what}; write it with other "
+        "operations of torch, export the other tasks with --tasks, or take --to pt2."
+    )
 
 
 def _modules(node: Any) -> list[str]:
