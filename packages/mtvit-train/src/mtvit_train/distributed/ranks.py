@@ -219,8 +219,8 @@ def joined(device: str) -> Iterator[Ranks]:
         RankError: another process has ended before its time.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield Ranks()
+    if world == 1 or distributed.is_initialized():  # a run inside another has met them already
+        yield Ranks.current()
         return
     rank = int(os.environ["RANK"])
     own = Ranks(rank, world, int(os.environ.get("LOCAL_RANK", rank))).device(device)

@@ -1,6 +1,6 @@
 """What a pre-training is worth to heads: the same ones, trained alike from the weights before and after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from mtvit_train.runs.run import run
 from mtvit_train.state import run_files
 
 Metrics = Mapping[str, float]
+_WEIGHTS = ("before", "after")
 
 
 def head_settings(config: PretrainConfig, weights: str) -> RunConfig:
@@ -43,18 +44,27 @@ def head_settings(config: PretrainConfig, weights: str) -> RunConfig:
     return settings
 
 
-def train_heads(config: PretrainConfig, console: Console) -> dict[str, Metrics]:
-    """Train the heads from both weights, or go on with it; return the metrics of each.
+def begun_heads(config: PretrainConfig) -> frozenset[str]:
+    """Return which of the two runs there is a folder of, as the first process sees it."""
+    heads = Path(config.out) / run_files.HEADS
+    return frozenset(weights for weights in _WEIGHTS if (heads / weights / run_files.SETTINGS).is_file())
+
+
+def train_heads(config: PretrainConfig, begun: Container[str], console: Console) -> dict[str, Metrics]:
+    """Train the heads from both weights; return the metrics of each.
+
+    Args:
+        config: Settings of the pre-training.
+        begun: Runs to go on with, the same in all processes.
+        console: Where progress goes.
 
     Raises:
         Stopped: a signal asked to stop; ``--resume`` goes on.
     """
     found: dict[str, Metrics] = {}
-    for weights in ("before", "after"):
-        settings = head_settings(config, weights)
-        begun = (Path(settings.out) / run_files.SETTINGS).is_file()
+    for weights in _WEIGHTS:
         console.print(f"heads {weights} the pre-training:", highlight=False)
-        found[weights] = run(settings, console, resume=begun)
+        found[weights] = run(head_settings(config, weights), console, resume=weights in begun)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Container
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,7 @@ from mtvit_train.recording.terminal import Display
 from mtvit_train.recording.trackers import require_packages
 from mtvit_train.runs.beginning import beginning
 from mtvit_train.runs.folder import RunFolder
-from mtvit_train.runs.heads import Metrics, details_of, head_settings, train_heads
+from mtvit_train.runs.heads import Metrics, begun_heads, details_of, head_settings, train_heads
 from mtvit_train.runs.resume import origin, take_up, way_on
 from mtvit_train.state import run_files
 from mtvit_train.weighting.fixed import FixedConfig, FixedWeights
@@ -67,22 +68,23 @@ def pretrain(config: PretrainConfig, console: Console, *, resume: bool = False) 
             tell(f"resume {folder.path}: it has ended already; nothing is left to do.")
             return ranks.lead(folder.metrics)
         _pretrain(config, shown, folder, stop, resume)
-    if config.probe.steps:  # the processes of these runs meet anew
-        found = _heads(config, folder, shown)
-        if ranks.leads:
-            folder.keep_heads(found, details_of(found, config))
+        metrics = ranks.lead(folder.metrics)
+        if config.probe.steps:
+            found = _heads(config, ranks.lead(lambda: begun_heads(config)), shown)
+            if ranks.leads:
+                folder.keep_heads(found, details_of(found, config))
     if ranks.leads:
         folder.report()
         folder.finish(config.train.steps)
     minutes = (time.perf_counter() - started) / 60
     tell(f"{minutes:.1f} minutes. Set model.pretrained to {folder.file(run_files.BACKBONE)}")
     tell(f"  {folder.file(run_files.PAGE)}")
-    return folder.metrics()
+    return metrics
 
 
-def _heads(config: PretrainConfig, folder: RunFolder, console: Console) -> dict[str, Metrics]:
+def _heads(config: PretrainConfig, begun: Container[str], console: Console) -> dict[str, Metrics]:
     try:
-        return train_heads(config, console)
+        return train_heads(config, begun, console)
     except Stopped as stopped:
         way = f"go on with: mtvit-train pretrain --out {shlex.quote(config.out)} --resume"
         raise Stopped(f"stopped while heads were trained; {way}" if str(stopped) else "") from None
