@@ -1,6 +1,6 @@
 """Few labels, more images: pre-training on all of them against training alone, in the same minutes.
 
-    python -m benchmarks.accuracy.few_labels --data cells --labelled 29 --out few --teacher dinov2s.safetensors
+    python -m benchmarks.accuracy.few_labels --data cells --out few --teacher dinov2s.safetensors
 
 Every arm has ``--minutes`` of updates and the labels of ``--labelled`` training images, drawn once. ``alone``
 trains the recipe ``small`` on them all that time. The others pre-train the same backbone on every training
