@@ -1,4 +1,4 @@
-"""AP over training time on a folder: random weights, a self-supervised backbone frozen, in part, or whole.
+"""AP over training time: random weights, the shipped backbone, a self-supervised one frozen, in part, whole.
 
     python -m benchmarks.accuracy.self_supervised --data DIR --weights dinov2s.safetensors --out ssl
 
@@ -14,10 +14,22 @@ from rich.console import Console
 
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.runs.run import run
+from mtvit_train.state import run_files
 
 #: Settings of each arm. A rate of the backbone is a factor on that of the heads.
 ARMS: dict[str, tuple[str, ...]] = {
-    "random": ("model.pretrained=false",),
+    "random": ("model.pretrained=false", "train.backbone_lr=1"),
+    "shipped": (
+        "model.backbone=vit_tiny_patch16_224",
+        "model.options.patch_size=8",
+        "model.options.embed_dim=192",
+        "model.options.depth=6",
+        "model.options.num_heads=3",
+        "model.pretrained=scenes",
+        "model.image_size=[136, 184]",
+        "train.layer_decay=0.9",
+        "train.backbone_lr=1",
+    ),
     "frozen": ("train.backbone_lr=0", "cache.views=8"),
     "last two": ("train.backbone_lr=0.1", "train.frozen_blocks=10", "cache.views=8"),
     "last four": ("train.backbone_lr=0.1", "train.frozen_blocks=8", "cache.views=8"),
@@ -38,8 +50,8 @@ def settings(given: argparse.Namespace, arm: str, seed: int) -> RunConfig:
         "train.ema=0.99",
         "train.warmup=30",
         "train.checkpoint_every=0",
-        *given.set,
         *ARMS[arm],
+        *given.set,
     )
     out = f"{given.out}/{arm.replace(' ', '-')}-{seed}"
     overrides = {"data": given.data, "plugins": tuple(given.plugins.split(",")), "out": out}
@@ -58,6 +70,19 @@ def curve(out: Path) -> list[tuple[float, dict[str, float]]]:
     return found
 
 
+def of_category(out: Path, category: str) -> str:
+    """Return the AP of one category, task by task, at the end of a run."""
+    tasks = json.loads((out / run_files.DETAILS).read_text())
+    found = {
+        task: row[table["columns"].index("AP")]
+        for task, details in tasks.items()
+        for table in details["tables"]
+        for row in table["rows"]
+        if "AP" in table["columns"] and row[0] == category
+    }
+    return "  ".join(f"{task} {value:.3f}" for task, value in found.items())
+
+
 def main() -> None:
     """Run the arms and print their curves."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -70,17 +95,21 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--every", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--category", default="", help="whose AP is told at the end of each run")
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
     for arm in given.arms.split(","):
-        for seed in range(given.seeds):
+        for seed in given.seeds:
             config = settings(given, arm, seed)
             run(config, Console(width=200))
             for minutes, scores in curve(Path(config.out)):
                 told = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
                 print(f"{arm}, seed {seed}: {minutes:.1f} min  {told}", flush=True)
+            if given.category:
+                told = of_category(Path(config.out), given.category)
+                print(f"{arm}, seed {seed}: AP of {given.category}: {told}", flush=True)
 
 
 if __name__ == "__main__":
