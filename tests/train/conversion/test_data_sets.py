@@ -13,7 +13,8 @@ from mtvit_train.build.data import read_data
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.packed import PackedAnnotations
-from support.data_sets import CLASSES, LAYOUTS
+from support.data_sets.layouts import LAYOUTS
+from support.data_sets.objects import CLASSES
 
 
 def convert(source: Path, out: Path, *options: str) -> Result:

@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from mtvit_core.structures.masks import encode_rle
 from mtvit_train.cli.main import main
-from support.data_sets import HEIGHT, WIDTH, dump, image
+from support.data_sets.objects import HEIGHT, WIDTH, dump, image
 
 
 def found(folder: Path) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from mtvit_train.build.data import RunData, read_data
 from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.packed import PackedAnnotations
-from support import data_sets
-from support.data_sets import BOXES, LAYOUTS
+from support.data_sets.layouts import LAYOUTS
+from support.data_sets.objects import BOXES
+from support.data_sets.tools import voc_xml
 
 #: A model that trains in no time; nothing of it is about data.
 TINY = (
@@ -149,9 +150,7 @@ def test_voc_s_own_boxes_count_from_1_and_difficult_objects_are_crowds(tmp_path:
     root = write(tmp_path / "data", "voc")
     for path in root.glob("Annotations/*.xml"):
         path.write_text(
-            data_sets.voc_xml("other.jpg", "The VOC2007 Database", 1).replace(
-                "<difficult>0", "<difficult>1", 1
-            )
+            voc_xml("other.jpg", "The VOC2007 Database", 1).replace("<difficult>0", "<difficult>1", 1)
         )
     data = read(root)
     assert data.train.boxes[:2].tolist() == [[4, 6, 24, 22], [30, 12, 54, 42]]

@@ -9,7 +9,7 @@ from mtvit_train.build.data import read_data
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.formats.documents.look_alikes import look_alikes
-from support.data_sets import HEIGHT, WIDTH, coco, dump, image
+from support.data_sets.objects import HEIGHT, WIDTH, coco, dump, image
 
 
 def twins(folder: Path, count: int) -> list[str]:

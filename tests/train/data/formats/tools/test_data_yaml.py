@@ -7,7 +7,7 @@ import pytest
 from mtvit_core.errors import DataError
 from mtvit_train.data.formats.tools.data_yaml import read_data_yaml
 from mtvit_train.data.formats.tools.ultralytics import ultralytics
-from support.data_sets import image
+from support.data_sets.objects import image
 
 
 def yaml(folder: Path, text: str, name: str = "data.yaml") -> Path:

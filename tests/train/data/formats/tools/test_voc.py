@@ -7,7 +7,9 @@ import pytest
 from mtvit_core.errors import DataError
 from mtvit_train.build.data import RunData, read_data
 from mtvit_train.config.run import RunConfig
-from support.data_sets import LAYOUTS, image, voc_xml
+from support.data_sets.layouts import LAYOUTS
+from support.data_sets.objects import image
+from support.data_sets.tools import voc_xml
 
 
 def write(root: Path) -> Path:

@@ -8,7 +8,8 @@ from mtvit_core.errors import DataError
 from mtvit_train.build.data import read_data
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.formats.tools.yolo_labels import label_file
-from support.data_sets import LAYOUTS, image
+from support.data_sets.layouts import LAYOUTS
+from support.data_sets.objects import image
 
 
 def write(root: Path) -> Path:
