@@ -2,57 +2,27 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mtvit_core.backbones.attention import Layout, Span
-from mtvit_core.backbones.features import Features
 from mtvit_core.backbones.plain.vit import PlainBackbone
-from mtvit_core.backbones.tokens import LearnedQueries, QuerySource, TokenGroup
-from mtvit_core.heads.proposals import PickedQueries
-from mtvit_core.model.backbone import create_backbone
-
-Visibility = Literal["isolated", "joint"]
-
-VIT, DINOV3, EVA02 = "vit_tiny_patch16_224", "vit_small_patch16_dinov3", "eva02_tiny_patch14_224"
-DEPTH = 4
-
-
-def make(name: str = VIT, depth: int = DEPTH, **options: float) -> PlainBackbone:
-    """Return a small backbone with random weights."""
-    side = 56 if name == EVA02 else 64
-    backbone = create_backbone(name, (side, 2 * side), options={"depth": depth, **options})
-    for value in backbone.parameters():
-        nn.init.normal_(value, std=1.0 if value.ndim == 1 else value[0].numel() ** -0.5)
-    return backbone
-
-
-def images_for(backbone: PlainBackbone, count: int = 2) -> Tensor:
-    """Return random images of the backbone's canvas."""
-    return torch.randint(0, 256, (count, 3, *backbone.spec.canvas), dtype=torch.uint8)
-
-
-def group(
-    name: str,
-    width: int = 192,
-    enter: int = 0,
-    visibility: Visibility = "isolated",
-    count: int = 3,
-    **rest: object,
-) -> TokenGroup:
-    """Return a group of learned queries of unit size."""
-    return TokenGroup(name, count, enter, LearnedQueries(count, width, std=1.0), visibility, **rest)  # type: ignore[arg-type]
-
-
-def picked(name: str, width: int = 192, enter: int = 1, count: int = 5) -> TokenGroup:
-    """Return an isolated group picked from the context."""
-    source: QuerySource = PickedQueries(count, width, classes=4)
-    for value in source.parameters():
-        nn.init.normal_(value, std=0.3)
-    return TokenGroup(name, count, enter, source)
+from mtvit_core.backbones.tokens import TokenGroup
+from support.attention_cases import (
+    DEPTH,
+    DINOV3,
+    EVA02,
+    VIT,
+    Visibility,
+    assert_same,
+    flat,
+    group,
+    images_for,
+    make,
+    picked,
+)
 
 
 class FixedMask:
@@ -111,19 +81,6 @@ def oracle(
         whole = block(whole, rope=rope, attn_mask=bias) if is_rotary else block(whole, attn_mask=bias)
         parts = {name: whole[:, spans[name]] for name in order}
     return {name: vit.norm(part) for name, part in parts.items()}
-
-
-def flat(features: Features) -> dict[str, Tensor]:
-    """Return the tokens of the output by name, patches as a sequence."""
-    last = features.last
-    return {"prefix": last.prefix, "patches": last.patches.flatten(2).transpose(1, 2), **last.queries}
-
-
-def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], atol: float) -> None:
-    """Compare tokens by name."""
-    assert set(ours) == set(theirs)
-    for name, value in ours.items():
-        torch.testing.assert_close(value, theirs[name], atol=atol, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
 
 
 MIXES: dict[str, list[tuple[str, int, Visibility]]] = {
@@ -203,68 +160,6 @@ def test_a_masker_may_let_everything_through() -> None:
         assert_same(
             flat(backbone(images, groups, {"a": Open(torch.ones(0))})), flat(backbone(images, groups)), atol=0
         )
-
-
-@pytest.mark.parametrize("name", [VIT, DINOV3])
-def test_isolated_groups_change_nothing_else(name: str) -> None:
-    backbone = make(name).eval()
-    width, images = backbone.spec.width, images_for(make(name))
-    det, seg, pose = picked("det", width), group("seg", width, 2, count=7), picked("pose", width, enter=3)
-    joint = [group("early", width, 0, "joint"), group("late", width, 3, "joint")]
-    with torch.no_grad():
-        for shared in ([], joint[:1], joint):
-            alone = flat(backbone(images, shared))
-            full = flat(backbone(images, [det, *shared, seg, pose]))
-            for name_, value in alone.items():
-                torch.testing.assert_close(full[name_], value, atol=1e-6, rtol=0)
-            for kept in ([det], [seg], [seg, pose], [pose, seg, det], [pose, det]):
-                for order in ([*kept, *shared], [*shared, *kept]):
-                    some = flat(backbone(images, order))
-                    for name_, value in some.items():
-                        torch.testing.assert_close(full[name_], value, atol=1e-6, rtol=0)
-
-
-def test_isolated_groups_change_no_gradient_of_another_task() -> None:
-    backbone = make()
-    images, det, seg = images_for(backbone), group("det", enter=1), group("seg", enter=2)
-    parameters = list(backbone.parameters())
-
-    def gradients(groups: list[TokenGroup]) -> tuple[Tensor, ...]:
-        loss = backbone(images, groups).last.queries["det"].square().mean()
-        return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-
-    for a, b in zip(gradients([det]), gradients([seg, det]), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-6 * max(1.0, float(b.abs().max())), rtol=0)
-
-
-def test_tokens_are_the_same_whether_gradients_are_recorded_or_not() -> None:
-    backbone = make().eval()
-    groups = [group(f"g{i}", count=count) for i, count in enumerate((3, 9, 20, 4))]
-    groups.insert(1, group("joint", visibility="joint", count=6))
-    images = images_for(backbone)
-    recorded = flat(backbone(images, groups))
-    with torch.no_grad():
-        found = flat(backbone(images, groups))
-    assert all(torch.equal(found[name], value) for name, value in recorded.items())
-
-
-def test_joint_groups_do_change_the_context() -> None:
-    backbone = make().eval()
-    images = images_for(backbone)
-    with torch.no_grad():
-        alone, joined = backbone(images), backbone(images, [group("a", visibility="joint")])
-    assert not torch.allclose(alone.last.patches, joined.last.patches, atol=1e-2)
-
-
-def test_an_image_does_not_see_the_others_of_its_batch() -> None:
-    backbone = make().eval()
-    images, groups = images_for(backbone, 3), [picked("det"), group("seg", visibility="joint")]
-    with torch.no_grad():
-        together = flat(backbone(images, groups))
-        for i in range(3):
-            alone = flat(backbone(images[i : i + 1], groups))
-            for name, value in alone.items():
-                torch.testing.assert_close(together[name][i : i + 1], value, atol=1e-5, rtol=0)
 
 
 def test_queries_are_read_at_every_depth_asked_for_in_training_and_at_the_output_otherwise() -> None:
