@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from transformers import YolosConfig, YolosForObjectDetection
 
-from support.published_cases import randomise
+import mtvit_core
+from support.published_cases import off, randomise
 
 SIZE = (96, 160)
 
@@ -58,3 +59,13 @@ def official(theirs: YolosForObjectDetection) -> dict[str, Tensor]:
         parts = [qkv[key.replace("query", part)] for part in ("query", "key", "value")]
         found[key.replace("attention.attention.query", "attn.qkv")] = torch.cat(parts)
     return found
+
+
+def compare(theirs: YolosForObjectDetection, ours: mtvit_core.MultiTaskViT, size: tuple[int, int]) -> float:
+    """Largest relative difference of classes and boxes."""
+    images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
+    with torch.no_grad():
+        found, expected = ours(images)["det"], theirs(ours.backbone.normalise(images))
+    # Tokens of the model differ, or anything would do.
+    assert expected.logits.std(1).mean() > 1e-2
+    return max(off(found.logits[0], expected.logits), off(found.boxes[0], expected.pred_boxes))

@@ -1,4 +1,4 @@
-"""Published YOLOS checkpoints give the outputs of transformers' models; what is wrong with one is said."""
+"""Published YOLOS checkpoints give the outputs, losses and gradients of transformers' models."""
 
 import argparse
 import json
@@ -8,39 +8,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from transformers import YolosForObjectDetection, YolosImageProcessor
+from transformers import YolosImageProcessor
 
 import mtvit_core
-from mtvit_core.errors import ConfigError
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta, ShortSide
-from mtvit_core.structures.image_files import read_image
-from mtvit_train.build.data import read_data
-from mtvit_train.build.model import make_model
-from mtvit_train.build.splits import make_split
-from mtvit_train.build.warm_start import known_categories, read_start
-from mtvit_train.config.run import RunConfig, read_run
-from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from mtvit_train.data.samples.images import collate
-from mtvit_train.engine.evaluate import evaluate
 from support.det_cases import random_annotations
-from support.published_cases import complaint, first_and_last, off, saved
-from support.yolos_cases import SIZE, official, yolos
+from support.published_cases import first_and_last, off, saved
+from support.yolos_cases import SIZE, compare, official, yolos
 
 OTHERS = [SIZE, (64, 224), (144, 96), (160, 96)]
-#: Columns of the published heads that are no category of COCO.
-UNUSED = sorted(set(range(91)) - set(COCO_CATEGORIES.label_of_id))
-
-
-def compare(theirs: YolosForObjectDetection, ours: mtvit_core.MultiTaskViT, size: tuple[int, int]) -> float:
-    images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
-    with torch.no_grad():
-        found, expected = ours(images)["det"], theirs(ours.backbone.normalise(images))
-    # Tokens of the model differ, or anything would do.
-    assert expected.logits.std(1).mean() > 1e-2
-    return max(off(found.logits[0], expected.logits), off(found.boxes[0], expected.pred_boxes))
 
 
 @pytest.mark.parametrize("between", [True, False])
@@ -96,15 +74,6 @@ def test_the_official_file(tmp_path: Path) -> None:
     assert compare(theirs, ours, SIZE) < 1e-4
 
 
-def test_an_official_file_of_an_unknown_width(tmp_path: Path) -> None:
-    path = tmp_path / "yolos.pth"
-    torch.save(official(yolos()), path)
-    assert complaint(lambda: mtvit_core.load(path)) == (
-        f"source {path}: tokens of width 48 are those of no published YOLOS (widths 192, 330, 384, 768); "
-        "convert it by way of transformers, whose config.json tells heads."
-    )
-
-
 def test_the_smallest_official_model_is_shown_smaller_images(tmp_path: Path) -> None:
     theirs = yolos(
         hidden_size=192,
@@ -132,44 +101,6 @@ def test_categories(tmp_path: Path) -> None:
     assert mtvit_core.load(folder).categories == COCO_CATEGORIES
     folder = saved(yolos(num_labels=2), tmp_path / "two")
     assert [(c.id, c.name) for c in mtvit_core.load(folder).categories] == [(0, "class 0"), (1, "class 1")]
-
-
-def coco_yolos(folder: Path) -> tuple[YolosForObjectDetection, YolosImageProcessor]:
-    """A model that never answers with an unused column, and its processor, both saved."""
-    theirs = yolos()
-    theirs.class_labels_classifier.layers[2].bias.data[UNUSED] = -50
-    processor = YolosImageProcessor(size={"shortest_edge": 96, "longest_edge": 160})
-    processor.save_pretrained(saved(theirs, folder))
-    return theirs, processor
-
-
-def test_results_on_real_images(tmp_path: Path, coco_mini: Path) -> None:
-    """Pre- and post-processing as the source's own; only boxes that leave the image are clipped here."""
-    theirs, processor = coco_yolos(tmp_path / "yolos")
-    ours = mtvit_core.load(tmp_path / "yolos")
-    assert ours.framing == ShortSide(96, 160, 16)
-    paths = sorted((coco_mini / "val2017").glob("*.jpg"))
-    results = ours.predict(paths, batch_size=16)
-    sizes = set()
-    for path, result in zip(paths, results, strict=True):
-        image = read_image(path)
-        inputs = processor(image, return_tensors="pt")
-        canvas = ours.framing.apply(image)
-        torch.testing.assert_close(
-            ours.backbone.normalise(canvas[None]), inputs["pixel_values"], atol=1e-5, rtol=1e-5
-        )
-        with torch.no_grad():
-            outputs = theirs(inputs["pixel_values"])
-        (expected,) = processor.post_process_object_detection(outputs, 0.0, [tuple(image.shape[-2:])])
-        order = expected["scores"].argsort(descending=True, stable=True)
-        torch.testing.assert_close(result.scores, expected["scores"][order], atol=1e-5, rtol=1e-4)
-        ids = [result.categories[int(label)].id for label in result.instances.labels]
-        assert ids == expected["labels"][order].tolist()
-        limit = torch.tensor([image.shape[-1], image.shape[-2]] * 2)
-        boxes = expected["boxes"][order].clamp(min=0).minimum(limit)
-        torch.testing.assert_close(result.boxes, boxes, atol=1e-2, rtol=1e-4)
-        sizes.add(tuple(canvas.shape[-2:]))
-    assert len(sizes) > 5
 
 
 def test_sizes_are_those_of_the_processor() -> None:
@@ -233,40 +164,6 @@ def test_losses_and_gradients(tmp_path: Path) -> None:
     assert all(value.grad is not None for value in ours.parameters())
 
 
-def test_evaluation_shows_images_as_prediction_does(tmp_path: Path, coco_mini: Path) -> None:
-    coco_yolos(tmp_path / "yolos")
-    ours = mtvit_core.load(tmp_path / "yolos")
-    packed = read_coco(coco_mini, "val", CocoConfig())
-    split = make_split(RunConfig(), ours, packed, training=False)
-    sample = split.views["image"][0, 5]
-    image = read_image(coco_mini / "val2017" / sample.meta.file_name)
-    assert torch.equal(sample.image, ours.framing.apply(image))
-    assert sample.meta.to_original == ours.framing.meta(*image.shape[-2:]).to_original
-    assert 0 <= evaluate(ours, split)["det/AP"] < 0.1
-    trained = make_split(RunConfig(), ours, packed, training=True).views["image"][0, 5]
-    assert tuple(trained.image.shape[-2:]) == SIZE
-
-
-def test_a_run_goes_on_from_it(tmp_path: Path, coco_mini: Path) -> None:
-    coco_yolos(tmp_path / "yolos")
-    given = (f"model.start={tmp_path / 'yolos'}", "tasks.det.loss_class=2.0", "tasks.pose.queries=4")
-    config = read_run(None, {"plugins": ("det", "pose"), "data": str(coco_mini)}, given)
-    start = read_start(config, ("det", "pose"))
-    assert start is not None
-    data = read_data(config, coco_mini, known_categories(start, ("det", "pose")))
-    model = make_model(config, data.train.categories, start)
-    assert [task.name for task in model.task_list] == ["det", "pose"]
-    assert data.train.annotated(0) is None
-    split = make_split(config, model, data.train, training=True)
-    losses = model.train().losses(collate([split.views["image"][0, 5]]))
-    assert {"det/class", "pose/class"} <= losses.keys()
-    images = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8)
-    with torch.no_grad():
-        ours, theirs = model.eval()(images)["det"], mtvit_core.load(tmp_path / "yolos")(images)["det"]
-    assert off(ours.logits, theirs.logits) < 1e-6  # isolation; another task changes the shape of products
-    assert off(ours.boxes, theirs.boxes) < 1e-6
-
-
 def test_the_same_bits_after_saving(tmp_path: Path) -> None:
     ours = mtvit_core.load(saved(yolos(), tmp_path / "yolos"))
     mtvit_core.save(ours, tmp_path / "model.safetensors")
@@ -278,54 +175,6 @@ def test_the_same_bits_after_saving(tmp_path: Path) -> None:
             a, b = ours(images)["det"], again(images)["det"]
         assert torch.equal(a.logits, b.logits)
         assert torch.equal(a.boxes, b.boxes)
-
-
-def test_weights_that_do_not_fit(tmp_path: Path) -> None:
-    folder = saved(yolos(), tmp_path / "yolos")
-    whole = load_file(folder / "model.safetensors")
-
-    def refused(**changes: Tensor | None) -> str:
-        weights = {k: v for k, v in (whole | changes).items() if v is not None}
-        save_file(weights, folder / "model.safetensors")
-        start = f"source {folder}: its weights are not those of YOLOS (transformers): "
-        text = complaint(lambda: mtvit_core.load(folder))
-        assert text.startswith(start)
-        return text.removeprefix(start)
-
-    key = "vit.encoder.layer.1.intermediate.dense.weight"
-    assert refused(**{key: None}) == f"missing: {key}."
-    assert refused(**{key: torch.zeros(48, 192)}) == (
-        f"of another shape: {key} is (48, 192) instead of (192, 48)."
-    )
-    assert refused(**{"vit.pooler.dense.bias": torch.zeros(48)}) == "unexpected: vit.pooler.dense.bias."
-    one_block = {k: None for k in whole if k.startswith("vit.encoder.layer.2.")}
-    assert refused(**one_block).startswith("missing: vit.encoder.layer.2.attention.attention.key.bias, vit.")
-    table = "vit.embeddings.position_embeddings"
-    assert refused(**{table: whole[table][:, 1:]}) == (
-        f"of another shape: {table} is (1, 67, 48) instead of (1, 68, 48)."
-    )
-
-
-def test_settings_that_cannot_be_followed(tmp_path: Path) -> None:
-    folder = saved(yolos(), tmp_path / "yolos")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"hidden_act": "relu"}))
-    assert complaint(lambda: mtvit_core.load(folder)) == (
-        f"source {folder}: its config.json has hidden_act 'relu'; only 'gelu' is known here."
-    )
-    del config["image_size"]
-    (folder / "config.json").write_text(json.dumps(config))
-    assert complaint(lambda: mtvit_core.load(folder)) == (
-        f"source {folder}: its config.json lacks 'image_size'."
-    )
-
-
-def test_columns_for_the_ids() -> None:
-    settings = {"det": {"variant": "yolos", "id_columns": 90}}
-    assert complaint(lambda: mtvit_core.build("vit_tiny_patch16_224", settings), ConfigError) == (
-        "config: tasks.det.id_columns is 90, but category 90 needs its id as column; leave the setting out "
-        "for a column per category."
-    )
 
 
 SIZES: dict[str, dict[str, Any]] = {
