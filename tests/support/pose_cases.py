@@ -1,6 +1,7 @@
 """Small categories, people and models for the pose tests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,17 +11,21 @@ from mtvit_core.backbones.tokens import Pick
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.annotations import Annotations
+from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.head import PosePredictions
+from mtvit_pose.onepass.targets import pose_targets
 from mtvit_pose.task import PoseTask
 
 PEOPLE = Categories((Category(18, "dog"), Category(1, "person", COCO_PERSON)))
 HAND = KeypointSchema(("wrist", "thumb", "palm"))
 TWO_SCHEMAS = Categories((Category(5, "hand", HAND), Category(7, "cup"), Category(1, "person", COCO_PERSON)))
 BOTH = frozenset({"boxes", "keypoints"})
+CANVAS = (64, 96)
+TASK = PoseTask(PoseConfig(), PEOPLE)
 
 
 def people(
@@ -111,3 +116,21 @@ def whole(count: int, canvas: tuple[int, int] = (64, 96), scale: float = 1.0) ->
     to_original = (scale, 0.0, 0.0, 0.0, scale, 0.0)
     height, width = round(scale * canvas[0]), round(scale * canvas[1])
     return [ImageMeta(height, width, canvas, to_original, i + 1) for i in range(count)]
+
+
+def batch(*annotations: Annotations) -> Batch:
+    """Random pixels with these annotations."""
+    return Batch(images(len(annotations)), annotations, tuple(whole(len(annotations))))
+
+
+def perfect(annotations: Annotations, categories: Categories = PEOPLE) -> PosePredictions:
+    """Predictions whose query 5 - i is exactly person i, and the others say nothing."""
+    targets = pose_targets([annotations], categories, CANVAS, torch.device("cpu"))
+    classes = len(categories.keypoint_labels)
+    found = predictions(classes=classes, keypoints=categories.max_keypoints)
+    logits = torch.full_like(found.logits, -20.0)
+    boxes, points = found.boxes.detach().clone(), found.points.detach().clone()
+    for i in range(len(annotations)):
+        logits[0, 0, 5 - i, targets.classes[0, i]] = 20.0
+        boxes[0, 0, 5 - i], points[0, 0, 5 - i] = targets.boxes[0, i], targets.points[0, i]
+    return replace(found, logits=logits, boxes=boxes, points=points, quality=torch.full((1, 1, 6), 20.0))
