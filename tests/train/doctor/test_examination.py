@@ -1,15 +1,13 @@
 """``mtvit-train doctor``: every fault of a data set is listed, and its exit code says what was found."""
 
-import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from PIL import Image
 
 from mtvit_core.errors import DataError
@@ -17,46 +15,7 @@ from mtvit_train.cli.main import main
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.formats.faults import Noted
 from mtvit_train.doctor.images import look_at
-from support import tiny_coco
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The tiny data set in both splits, with other pixels in the second."""
-    root = tiny_coco.write(tmp_path / "data")
-    shutil.copytree(root / "train2017", root / "val2017")
-    for path in (root / "val2017").rglob("*.png"):
-        Image.fromarray(255 - np.asarray(Image.open(path)).transpose(1, 0, 2)[::-1, ::-1]).rotate(
-            90, expand=True
-        ).save(path)
-    for kind in ("instances", "person_keypoints"):
-        (root / "annotations" / f"{kind}_val2017.json").write_text(
-            (root / "annotations" / f"{kind}_train2017.json").read_text()
-        )
-    return root
-
-
-def doctor(data: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["doctor", "--data", str(data), *arguments])
-
-
-def examined(data: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Exit code and the JSON object."""
-    result = doctor(data, "--json", *arguments)
-    return result.exit_code, json.loads(result.output)
-
-
-def change(data: Path, edit: Callable[[dict[str, Any]], object], kind: str = "instances") -> Path:
-    """Edit one annotation file of the training split."""
-    path = data / "annotations" / f"{kind}_train2017.json"
-    document = json.loads(path.read_text())
-    edit(document)
-    path.write_text(json.dumps(document))
-    return path
-
-
-def messages(report: dict[str, Any], level: str, check: str) -> list[str]:
-    return [f["message"] for f in report["findings"] if (f["level"], f["check"]) == (level, check)]
+from support.doctor_cases import change, doctor, examined, messages
 
 
 def test_it_counts_what_is_labelled_for_each_task(data: Path) -> None:
@@ -176,42 +135,6 @@ def test_the_look_of_an_image_survives_shrinking_and_differs_between_images(coco
     assert differing.diagonal().max() <= 6 < differing[~np.eye(12, dtype=bool)].min()
 
 
-def test_objects_that_stand_twice_are_thin_or_have_stray_keypoints_are_doubts(data: Path) -> None:
-    def damage(document: dict[str, Any]) -> None:
-        document["annotations"][0]["keypoints"][:3] = [900, 8, 2]
-
-    def repeat(document: dict[str, Any]) -> None:
-        dog = document["annotations"][2]
-        document["annotations"] += [{**dog, "id": 108}, {**dog, "id": 109, "bbox": [0.2, 0.3, 0.4, 12]}]
-
-    change(data, damage, "person_keypoints")
-    change(data, repeat)
-    _, report = examined(data)
-    assert messages(report, "doubt", "objects") == [
-        "objects that are listed more than once, with the same image, category and box: 1 (annotations "
-        "102); keep one of each.",
-        "boxes thinner than a pixel: 1 (annotations 109); are they in pixels, not in shares of the image?",
-        "labelled keypoints outside of their image: 1 (annotations 101); training counts them as not "
-        "labelled.",
-    ]
-
-
-def test_categories_without_objects_and_keypoints_without_labels_are_doubts(data: Path) -> None:
-    change(data, lambda d: d["categories"].append({"id": 40, "name": "cat"}))
-    code, report = examined(data)
-    assert code == 3
-    assert messages(report, "fault", "categories") == [
-        "the train and val annotations list different categories: category 40 is 'cat' in train, not there "
-        "in val; make them equal."
-    ]
-    assert messages(report, "doubt", "classes") == [
-        "categories without an object: 1 of 3, so each is not learnt: cat."
-    ]
-    assert messages(report, "doubt", "keypoints")[1] == (
-        "category 'person': no object has these keypoints labelled: right_eye."
-    )
-
-
 def test_coco_mini_has_no_fault(coco_mini: Path) -> None:
     code, report = examined(coco_mini)
     assert code == 1
@@ -237,64 +160,6 @@ def test_only_faults_of_the_data_are_noted() -> None:
     with pytest.raises(ValueError, match="elsewhere"), noted:
         raise ValueError("elsewhere")
     assert [str(fault) for fault in noted.found] == ["here"]
-
-
-def test_boxes_as_corners_do_not_fit_their_masks_and_leave_their_images(data: Path) -> None:
-    def corners(document: dict[str, Any]) -> None:
-        for annotation in document["annotations"]:
-            x, y, width, height = annotation["bbox"]
-            annotation["bbox"] = [x, y, x + width, y + height]
-
-    change(data, corners)
-    change(data, corners, "person_keypoints")
-    _, report = examined(data)
-    found = messages(report, "doubt", "boxes")
-    ask = "are they x, y, width, height, and in pixels?"
-    assert f"boxes that do not fit their masks: 2 (annotations 101, 102); {ask}" in found
-    assert f"boxes that reach far over the border of their image: 1 (annotations 102); {ask}" in found
-
-
-def test_areas_far_from_the_masks_are_doubts(data: Path) -> None:
-    change(data, lambda d: d["annotations"][0].update(area=9000))
-    _, report = examined(data)
-    assert messages(report, "doubt", "boxes") == [
-        "areas that are far from that of the mask or the box: 1 (annotations 101); scores of poses "
-        "divide by it."
-    ]
-
-
-def test_turned_images_and_dull_ones_of_16_bits_are_doubts(data: Path) -> None:
-    folder = data / "train2017"
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.open(folder / "a.png").save(folder / "a.png", exif=exif)
-    Image.fromarray(np.linspace(30000, 30500, 20 * 50).reshape(20, 50).astype(np.uint16)).save(
-        folder / "c.png"
-    )
-    _, report = examined(data)
-    turned, dull = messages(report, "doubt", "images")
-    assert turned.startswith(
-        "images with an EXIF orientation, which are turned upright: 1 (a.png); annotations"
-    )
-    assert dull.startswith("images that use less than 1/16 of their 16 bits, of which 8 are kept: 1 (c.png);")
-
-
-def test_fields_that_nobody_reads_are_doubts(data: Path) -> None:
-    path = change(data, lambda d: d["annotations"][2].update(ignore=1, attributes={"rotation": 30.0}))
-    _, report = examined(data)
-    assert [line for line in messages(report, "doubt", "annotations") if "is not read" in line] == [
-        f"{path}: the field ignore is not read: the object is learnt and scored (1 annotations, as 102).",
-        f"{path}: the field attributes.rotation is not read: the box is taken unturned (1 annotations, as "
-        "102).",
-    ]
-
-
-def test_images_with_more_objects_than_queries_are_doubts(data: Path) -> None:
-    _, report = examined(data, "--set", "plugins=['det']", "--set", "tasks.det.queries=1")
-    (line, *_) = messages(report, "doubt", "crowding")
-    assert line.startswith(
-        "train: 1 images hold more objects than the 1 that task det finds and has counted, up"
-    )
 
 
 def test_annotations_of_a_refused_category_or_image_have_no_line_of_their_own(data: Path) -> None:
