@@ -11,7 +11,8 @@ from transformers import (
     EomtForUniversalSegmentation,
 )
 
-from support.published_cases import randomise
+from mtvit_core.model.multitask_vit import MultiTaskViT
+from support.published_cases import off, randomise
 
 SIDE = 64
 KINDS = ("eomt", "eomt with SwiGLU", "eomt_dinov3")
@@ -108,3 +109,16 @@ def dinov3_delta(theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     for name in ("pixel_mean", "pixel_std"):  # of which the authors' loader takes differences like of others
         delta[f"network.encoder.{name}"] = torch.zeros(1, 3, 1, 1)
     return delta, base
+
+
+def compare(theirs: Any, ours: MultiTaskViT, size: tuple[int, int] = (SIDE, SIDE)) -> float:
+    """Largest relative difference of classes and masks; neither side masks attention."""
+    images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
+    theirs.attn_mask_probs.zero_()
+    theirs.grid_size = (size[0] // 16, size[1] // 16)  # their forward pass takes it from the settings
+    with torch.no_grad():
+        found, expected = ours(images)["seg"], theirs(ours.backbone.normalise(images))
+    # Queries of the model differ, or anything would do.
+    assert expected.class_queries_logits.std(1).mean() > 1e-2
+    classes = off(found.logits[0], expected.class_queries_logits)
+    return max(classes, off(found.mask_logits[0], expected.masks_queries_logits))
