@@ -13,10 +13,11 @@ from mtvit_train.build.data import read_data
 from mtvit_train.build.model import make_model
 from mtvit_train.build.splits import make_split
 from mtvit_train.build.tasks import task_names
+from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.run import RunConfig
 from mtvit_train.data.loading.loader import load
 from mtvit_train.data.loading.sampler import EpochSampler
-from mtvit_train.distillation.teacher import Teacher
+from mtvit_train.distillation.teacher import Teacher, open_teacher
 from mtvit_train.engine.gradients import Objective
 from mtvit_train.weighting.fixed import make_weighting
 
@@ -94,3 +95,10 @@ def error(model: MultiTaskViT, batch: Batch) -> float:
     """The loss on labelled images."""
     (view,) = model.views
     return sum(value.item() for value in model.losses(batch, view).values())
+
+
+def opened(config: RunConfig, path: str, **table: Any) -> Teacher:
+    """The teacher of a student with these settings."""
+    found = open_teacher(DistillConfig(teacher=path, **table), fresh(config, 1))
+    assert found is not None
+    return found

@@ -13,19 +13,11 @@ from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.cli.main import main
 from mtvit_train.distillation.knowledge_token import fit_tokens, give_tokens, knowledge_tokens, with_knowledge
 from mtvit_train.distillation.teacher import with_teacher_checksum
-from mtvit_train.scenes.writer import write_scenes
 from support.distill_cases import error, fresh, saved, settings, whole_batch
 
 PLAIN: dict[str, Any] = {"pose": {"variant": "vitpose-simple"}}
 ASKING: dict[str, Any] = {"pose": {"variant": "vitpose-simple", "knowledge": True}}
 NAME = "pose-knowledge"
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "scenes"
-    write_scenes(folder, train=6, val=2, seed=3, size=64)
-    return folder
 
 
 @pytest.fixture(scope="module")
