@@ -12,7 +12,7 @@ from mtvit_train.state.atomic_folder import DiskError
 
 def begin(out: Path, error: Exception, *, fresh: bool) -> None:
     with beginning(out, fresh=fresh):
-        out.mkdir(exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         (out / "config.json").write_text("{}")
         raise error
 
@@ -26,6 +26,27 @@ def fail(out: Path, error: Exception, *, fresh: bool = True) -> None:
 def test_an_error_takes_the_folder_with_it(error: Exception, tmp_path: Path) -> None:
     fail(tmp_path / "out", error)
     assert not list(tmp_path.iterdir())
+
+
+def test_new_parents_go_too_and_those_that_were_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    fail(tmp_path / "runs" / "today" / "out", ConfigError("no"))
+    assert (tmp_path / "runs").is_dir()
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_parent_that_another_run_uses_stays(tmp_path: Path) -> None:
+    today = tmp_path / "today"
+
+    def begin_beside_another() -> None:
+        with beginning(today / "out", fresh=True):
+            (today / "out").mkdir(parents=True)
+            (today / "theirs").mkdir()
+            raise ConfigError("no")
+
+    with pytest.raises(ConfigError):
+        begin_beside_another()
+    assert list(today.iterdir()) == [today / "theirs"]
 
 
 def test_a_folder_that_was_there_stays_empty(tmp_path: Path) -> None:

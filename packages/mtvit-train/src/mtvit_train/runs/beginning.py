@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mtvit_train.distributed.stop_signals import StopAsked
@@ -11,7 +11,7 @@ from mtvit_train.state.atomic_folder import DiskError
 
 @contextmanager
 def beginning(out: Path, *, fresh: bool) -> Iterator[None]:
-    """Take back what is written to a run folder, if an error ends the block.
+    """Take back what is written to a run folder, and its new parents, if an error ends the block.
 
     A run that is asked to stop can go on, and so can one whose disk is full: their folder stays.
 
@@ -19,8 +19,8 @@ def beginning(out: Path, *, fresh: bool) -> Iterator[None]:
         out: The run folder.
         fresh: It is this run's to fill; otherwise, and where it holds something already, it is left alone.
     """
-    before = out.is_dir()
-    ours = fresh and not (before and any(out.iterdir()))
+    new = [folder for folder in (out, *out.parents) if not folder.is_dir()]
+    ours = fresh and (out in new or not any(out.iterdir()))
     try:
         yield
     except (StopAsked, DiskError):
@@ -32,6 +32,7 @@ def beginning(out: Path, *, fresh: bool) -> Iterator[None]:
                     shutil.rmtree(made, ignore_errors=True)
                 else:
                     made.unlink()
-            if not before:
-                out.rmdir()
+            for folder in new:
+                with suppress(OSError):  # another run may have put something there
+                    folder.rmdir()
         raise
