@@ -27,7 +27,13 @@ ALONE = "alone"
 METHODS = ("distill", "dino", "mae", "figures")
 #: Settings of each method for a few hundred updates.
 METHOD_SETTINGS: dict[str, tuple[str, ...]] = {
-    "distill": ("train.lr=1e-3", "train.batch_size=16", "train.ema=0.98", "train.warmup=10"),
+    "distill": (
+        "train.optimizer=muon",
+        "train.batch_size=16",
+        "train.ema=0.98",
+        "train.warmup=10",
+        "distill.mixup=false",
+    ),
     "dino": ("train.batch_size=16", "train.ema_start=0.98", "train.warmup=20", "train.backbone_lr=0.1"),
     "mae": ("train.lr=1e-3", "train.batch_size=16", "train.ema=0.98", "train.warmup=10"),
     "figures": ("train.lr=5e-4", "train.batch_size=16", "train.ema=0.98", "train.warmup=10"),
