@@ -117,6 +117,12 @@ def test_the_course_of_a_run() -> None:
     assert metric_plots(scored[:1]) == []
 
 
+def test_metrics_of_different_scale_have_charts_of_their_own() -> None:
+    scored = [{"step": s, "probe/rank": 30.0 + s, "probe/knn_mAP": 0.1 * s, "probe/cos": 0.5} for s in (1, 2)]
+    charts = {drawn.title: [path.name for path in drawn.paths] for drawn in metric_plots(scored)}
+    assert charts == {"probe": ["knn_mAP", "cos"], "probe rank": ["rank"]}
+
+
 def test_lines_of_a_chart_differ_and_are_named() -> None:
     terms = [f"term_{i:02d}" for i in range(24)]
     records = [{"step": step, **{f"pose/{t}": 1 + i / step for i, t in enumerate(terms)}} for step in (1, 2)]

@@ -44,15 +44,21 @@ def loss_plots(records: Sequence[Record]) -> list[Plot]:
 
 
 def metric_plots(records: Sequence[Record]) -> list[Plot]:
-    """Return a chart of every task's metrics; none where the run was evaluated once."""
+    """Return charts of every task's metrics; none where the run was evaluated once.
+
+    Shares share a chart. What has a scale of its own, as errors in metres, has a chart of its own.
+    """
     if len(records) < 2:
         return []
     plots = []
     for task, own in _by_task(_names(records, lambda name: "/" in name)).items():
-        shown = [name for name in own if name.split("/")[1] in _SHOWN]
-        lines = tuple(_line(records, name) for name in shown or own)
-        drawn = plot(Chart(task, STEPS, "", lines, least=0.0 if shown else None))
-        plots += [drawn] if drawn else []
+        shown = [name for name in own if name.split("/")[1] in _SHOWN] or own
+        lines = [line for line in (_line(records, name) for name in shown) if line.x]
+        shares = [line for line in lines if min(line.y) >= 0 and max(line.y) <= 1]
+        alone = [line for line in lines if line not in shares]
+        charts = [Chart(task, STEPS, "", tuple(shares), least=0.0)]
+        charts += [Chart(f"{task} {line.name}", STEPS, "", (line,)) for line in alone]
+        plots += [drawn for chart in charts if (drawn := plot(chart)) is not None]
     return plots
 
 

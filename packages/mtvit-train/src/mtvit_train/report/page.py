@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 from mtvit_core.errors import DataError
 from mtvit_core.evaluation.details import Details, Matrix, Table
 from mtvit_core.files import write_text
-from mtvit_train.recording.gallery import feature_galleries, read_gallery
+from mtvit_train.recording.gallery import FEATURES, feature_galleries, read_gallery
 from mtvit_train.recording.records import Records, read_details
 from mtvit_train.recording.terminal import SHOWN
 from mtvit_train.report.history import Figure, loss_plots, metric_plots, pace_figures, pace_plots
@@ -25,7 +25,9 @@ _GALLERIES = {
     "worst": "Images with the most mistakes: truth, and what the task finds",
     "labels": "Training images as the model sees them, with their labels",
 }
-_FEATURES = "Image, first three components of its patches as colours, and how near each patch is to the whole"
+_FEATURES = (
+    "image, first three components of its patches, their nearness to the whole, the class token's attention"
+)
 #: Columns whose numbers are shares, shown with a bar.
 _SHARES = frozenset(
     {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "good", "near", "off"}
@@ -56,11 +58,13 @@ class Gallery:
 
     Attributes:
         name: Its place on the page.
+        link: What leads there.
         title: What it shows.
         exhibits: Caption and pictures as data URIs.
     """
 
     name: str
+    link: str
     title: str
     exhibits: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -181,10 +185,13 @@ def settings_text(value: Any) -> str:
 
 def _galleries(out: Path) -> list[Gallery]:
     """Those that have something to show."""
-    titles = _GALLERIES | dict.fromkeys(feature_galleries(out), _FEATURES)
+    titles = {name: (name, title) for name, title in _GALLERIES.items()}
+    for name in feature_galleries(out):
+        update = int(name.removeprefix(FEATURES))
+        titles[name] = f"features, update {update}", f"After {update} updates: {_FEATURES}"
     shown = {name: read_gallery(out, name) for name in titles}
     return [
-        Gallery(name, titles[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
+        Gallery(name, *titles[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
         for name, exhibits in shown.items()
         if exhibits
     ]
