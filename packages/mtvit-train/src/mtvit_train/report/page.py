@@ -185,13 +185,13 @@ def settings_text(value: Any) -> str:
 
 def _galleries(out: Path) -> list[Gallery]:
     """Those that have something to show."""
-    titles = {name: (name, title) for name, title in _GALLERIES.items()}
+    words = {name: (name, title) for name, title in _GALLERIES.items()}
     for name in feature_galleries(out):
         update = int(name.removeprefix(FEATURES))
-        titles[name] = f"features, update {update}", f"After {update} updates: {_FEATURES}"
-    shown = {name: read_gallery(out, name) for name in titles}
+        words[name] = f"features, update {update}", f"After {update} updates: {_FEATURES}"
+    shown = {name: read_gallery(out, name) for name in words}
     return [
-        Gallery(name, *titles[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
+        Gallery(name, *words[name], tuple((e.caption, tuple(map(_uri, e.files))) for e in exhibits))
         for name, exhibits in shown.items()
         if exhibits
     ]
