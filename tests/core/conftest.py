@@ -11,7 +11,7 @@ from PIL import Image
 import mtvit_core
 from mtvit_core.plugins import registry as plugin_registry
 from mtvit_core.plugins.registry import Registry
-from support.command_cases import CATEGORIES, MIDDLE
+from support.commands.command_cases import CATEGORIES, MIDDLE
 
 Install = Callable[..., None]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from mtvit_core.structures.boxes import xyxy_to_cxcywh
 from mtvit_core.structures.framing import ImageMeta, Letterbox
 from mtvit_det.head import DetPredictions
-from support.det_cases import CANVAS, CATEGORIES, annotate, predictions, task
+from support.tasks.det_cases import CANVAS, CATEGORIES, annotate, predictions, task
 
 CLASSES = len(CATEGORIES)
 SIZE = torch.tensor([CANVAS[1], CANVAS[0]] * 2)

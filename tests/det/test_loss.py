@@ -9,7 +9,7 @@ from torch import Tensor
 from mtvit_core.backbones.tokens import Pick
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
-from support.det_cases import (
+from support.tasks.det_cases import (
     CATEGORIES,
     annotate,
     losses_of,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
-from support.det_cases import (
+from support.tasks.det_cases import (
     CATEGORIES,
     annotate,
     losses_of,

@@ -2,7 +2,7 @@
 
 import torch
 
-from support.det_cases import annotate, targets_of
+from support.tasks.det_cases import annotate, targets_of
 
 
 def test_boxes_are_relative_to_the_canvas_and_padded() -> None:

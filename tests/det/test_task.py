@@ -18,7 +18,7 @@ from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_core.tasks.task import Task
 from mtvit_det.config import DetConfig
 from mtvit_det.head import DetPredictions
-from support.det_cases import CANVAS, CATEGORIES, losses_of, model_of, scene_batch, task
+from support.tasks.det_cases import CANVAS, CATEGORIES, losses_of, model_of, scene_batch, task
 
 SPEC = BackboneSpec(width=192, depth=5, patch=(16, 16), canvas=CANVAS, heads=3)
 

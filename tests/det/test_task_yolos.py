@@ -10,7 +10,7 @@ from transformers.models.yolos.modeling_yolos import YolosObjectDetectionOutput
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_det.head import DetPredictions
 from mtvit_det.targets import DetTargets
-from support.det_cases import (
+from support.tasks.det_cases import (
     CANVAS,
     CATEGORIES,
     losses_of,

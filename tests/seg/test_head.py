@@ -13,7 +13,7 @@ from mtvit_core.structures.boxes import cxcywh_to_xyxy
 from mtvit_seg.head import MaskHead, PickedHead, SegPredictions
 from mtvit_seg.mask_prior import SHAPE, box_prior, shape_axis, shape_logits
 from mtvit_seg.upscale import doublings
-from support.seg_cases import SPEC, task, tiny_model
+from support.tasks.seg_cases import SPEC, task, tiny_model
 
 CONFIG = EomtConfig(hidden_size=24, num_attention_heads=2, num_upscale_blocks=2, num_labels=3)
 

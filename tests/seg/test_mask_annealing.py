@@ -5,7 +5,7 @@ import torch
 
 from mtvit_seg.head import MaskHead
 from mtvit_seg.mask_annealing import mask_probability, window
-from support.seg_cases import SPEC, task
+from support.tasks.seg_cases import SPEC, task
 
 #: Steps at which the fading starts, and the steps it lasts, in the published DINOv2 configurations.
 PUBLISHED = {

@@ -12,7 +12,7 @@ from mtvit_core.structures.batch import Batch
 from mtvit_seg import plugin
 from mtvit_seg.config import SegConfig
 from mtvit_seg.task import Segmentation
-from support.seg_cases import CATEGORIES, SPEC, annotate, losses_of, metas, task, tiny_model
+from support.tasks.seg_cases import CATEGORIES, SPEC, annotate, losses_of, metas, task, tiny_model
 
 
 def test_the_hook_gives_the_task() -> None:

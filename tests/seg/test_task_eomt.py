@@ -7,7 +7,7 @@ from transformers import EomtConfig, EomtForUniversalSegmentation
 
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
-from support.seg_cases import CATEGORIES, task
+from support.tasks.seg_cases import CATEGORIES, task
 
 DEPTH, BLOCKS, WIDTH, SIDE = 4, 3, 24, 64
 

@@ -15,7 +15,7 @@ from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_seg.config import SegConfig
 from mtvit_seg.decoding.semantic import decode_semantic
-from support.seg_cases import CATEGORIES, learned, metas, picked, task, tiny_model
+from support.tasks.seg_cases import CATEGORIES, learned, metas, picked, task, tiny_model
 
 EVERY = ("instances", "panoptic", "semantic")
 

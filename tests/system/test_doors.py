@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import mtvit_core
-from support.processes import ENVIRONMENT
+from support.commands.processes import ENVIRONMENT
 
 #: Examples of the fast run and of the slow one, of all functions together.
 FEW, MANY = 300, 20_000

@@ -23,7 +23,7 @@ from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.samples.images import collate
 from mtvit_train.engine.evaluate import evaluate_in_detail
 from mtvit_train.scenes.writer import write_scenes
-from support.installed_example import installed
+from support.commands.installed_example import installed
 
 TASKS = ("det", "seg", "pose", "spots")
 SETTINGS = (

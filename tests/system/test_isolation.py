@@ -15,7 +15,7 @@ from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories
 from mtvit_train.data.formats.coco_categories import parse_category
 from mtvit_train.scenes.scene import CATEGORIES
-from support.installed_example import installed
+from support.commands.installed_example import installed
 
 #: Every task of ours with isolated queries or none, on whole images and on person crops, and the examples.
 TASKS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.distributed.stop_signals import STOPPED
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.writer import write_scenes
-from support.resume_cases import OPTIONS, arguments, differences, records, run
+from support.training.resume_cases import OPTIONS, arguments, differences, records, run
 
 TASKS = "det,seg,pose"
 SETTINGS = {

@@ -20,7 +20,7 @@ from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.state import atomic_folder
 from mtvit_train.state.checkpoints import Checkpoints
 from mtvit_train.state.state_tree import read
-from support.processes import gloo_threads
+from support.commands.processes import gloo_threads
 
 #: Rows that two processes share out evenly, unevenly, and not at all.
 ROWS = (20_000, 7, 1)

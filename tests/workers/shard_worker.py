@@ -20,7 +20,7 @@ from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.state.atomic_folder import open_folder, write_folder
 from mtvit_train.weighting.fixed import make_weighting
-from support.processes import gloo_threads
+from support.commands.processes import gloo_threads
 from workers import rank_worker
 
 #: Images of a batch, which two and three processes can share out.

@@ -7,7 +7,7 @@ from typing import Any
 
 from mtvit_train.cli.main import main
 from mtvit_train.engine.trainer import Trainer
-from support.processes import gloo_threads
+from support.commands.processes import gloo_threads
 
 
 def signal_at(step: int) -> None:

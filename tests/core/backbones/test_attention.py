@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtvit_core.backbones.attention import Layout, Span
 from mtvit_core.backbones.plain.vit import PlainBackbone
 from mtvit_core.backbones.tokens import TokenGroup
-from support.attention_cases import (
+from support.models.attention_cases import (
     DEPTH,
     DINOV3,
     EVA02,

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from mtvit_core.backbones.tokens import TokenGroup
-from support.attention_cases import DINOV3, VIT, flat, group, images_for, make, picked
+from support.models.attention_cases import DINOV3, VIT, flat, group, images_for, make, picked
 
 
 @pytest.mark.parametrize("name", [VIT, DINOV3])

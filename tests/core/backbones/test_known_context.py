@@ -12,7 +12,7 @@ from mtvit_core.backbones.tokens import LearnedQueries, TokenGroup, Visibility
 from mtvit_core.errors import ConfigError
 from mtvit_core.heads.proposals import PickedQueries
 from mtvit_core.model.backbone import create_backbone
-from support import broken_backbones
+from support.models import broken_backbones
 
 DEPTH = 4
 VIT = "vit_tiny_patch16_224"

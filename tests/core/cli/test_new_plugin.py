@@ -12,7 +12,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.model.trial import broken_plugins
 from mtvit_core.plugins import registry
 from mtvit_core.testing import TaskSuite
-from support.installed_example import EXAMPLES, installed
+from support.commands.installed_example import EXAMPLES, installed
 
 
 def contents(folder: Path) -> dict[str, str]:

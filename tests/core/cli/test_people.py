@@ -9,7 +9,7 @@ import mtvit_core
 from mtvit_core.errors import DataError
 from mtvit_core.inference.people import read_person_boxes
 from mtvit_core.structures.categories import Categories, Category
-from support.command_cases import CATEGORIES, refusal, run
+from support.commands.command_cases import CATEGORIES, refusal, run
 
 
 def write_boxes(tmp_path, entries) -> Path:

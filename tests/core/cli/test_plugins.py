@@ -5,7 +5,7 @@ import json
 import mtvit_core
 from mtvit_core.cli.main import main
 from mtvit_core.plugins.validation import CORE_COMMANDS
-from support.command_cases import COMMAND, MIDDLE, refusal, run
+from support.commands.command_cases import COMMAND, MIDDLE, refusal, run
 
 
 def test_plugins_lists_tasks_and_commands(middle, install):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from support.command_cases import refusal, run
+from support.commands.command_cases import refusal, run
 
 
 def test_predict_writes_pictures_and_one_json(model, images, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mtvit_core.cli import result_files
-from support.command_cases import refusal, run
+from support.commands.command_cases import refusal, run
 
 PARTIAL = "predictions.partial.jsonl"
 

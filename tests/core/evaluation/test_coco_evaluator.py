@@ -16,7 +16,7 @@ from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_core.structures.masks import encode_rle
-from support.coco_scores import BOX, CATEGORIES, HAND, HAS, OTHER, found, meta, scored, truth
+from support.tasks.coco_scores import BOX, CATEGORIES, HAND, HAS, OTHER, found, meta, scored, truth
 
 ONE = pytest.approx(1.0)  # COCOeval divides by the number found plus a spacing of 1
 

@@ -11,7 +11,7 @@ from mtvit_core.errors import DataError
 from mtvit_core.evaluation.coco_evaluator import CocoEvaluator
 from mtvit_core.results.image_result import ImageResult
 from mtvit_core.structures.categories import Categories, Category
-from support.coco_scores import BOX, HAND, found, meta, scored, truth
+from support.tasks.coco_scores import BOX, HAND, found, meta, scored, truth
 
 
 def message(raising: Any) -> str:

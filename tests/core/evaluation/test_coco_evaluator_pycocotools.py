@@ -22,7 +22,7 @@ from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_core.structures.masks import Rle, counts_to_rle, decode_rle, encode_rle, polygons_to_rle
-from support.coco_scores import HAS, hold_to_pycocotools, meta
+from support.tasks.coco_scores import HAS, hold_to_pycocotools, meta
 
 FILES = {"bbox": "instances_val2017", "segm": "instances_val2017", "keypoints": "person_keypoints_val2017"}
 

@@ -13,7 +13,7 @@ from mtvit_core.results.image_result import ImageResult
 from mtvit_core.results.linking import link
 from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.instances import Instances, concatenate
-from support.link_cases import BOX, CUP, FAR, det, pose, row, seg
+from support.models.link_cases import BOX, CUP, FAR, det, pose, row, seg
 
 NEEDS = {"det": frozenset({"boxes"}), "seg": frozenset({"masks"}), "pose": frozenset({"keypoints"})}
 

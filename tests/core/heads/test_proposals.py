@@ -18,7 +18,7 @@ from mtvit_core.heads.proposals import (
     sine_embedding,
 )
 from mtvit_core.structures.boxes import box_iou, cxcywh_to_xyxy
-from support.proposal_cases import CLASSES, GRID, PATCHES, WIDTH, context, entered, source
+from support.models.proposal_cases import CLASSES, GRID, PATCHES, WIDTH, context, entered, source
 
 
 def rows(values: Tensor, index: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from mtvit_core.backbones.tokens import Context, Pick
 from mtvit_core.heads.proposals import PickedQueries, anchors, proposal_loss
 from mtvit_core.structures.boxes import box_iou, cxcywh_to_xyxy
-from support.proposal_cases import CLASSES, GRID, PATCHES, WIDTH, context, entered, source
+from support.models.proposal_cases import CLASSES, GRID, PATCHES, WIDTH, context, entered, source
 
 
 def proposals(images: int = 2) -> Pick:

@@ -12,8 +12,8 @@ from mtvit_core.errors import DataError, ShapeError
 from mtvit_core.inference.options import PredictOptions
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.results.image_result import ImageResult
-from support.predict_cases import assert_same, make, picture
-from support.spot_task import SpotConfig
+from support.commands.predict_cases import assert_same, make, picture
+from support.models.spot_task import SpotConfig
 
 
 def test_a_batch_and_a_list_give_the_same() -> None:

@@ -13,8 +13,8 @@ from mtvit_core.structures.canvases.crops import crop_person, person_meta
 from mtvit_core.structures.categories import COCO_CATEGORIES, Categories, Category
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.instances import Instances
-from support.predict_cases import assert_same, make, picture
-from support.spot_task import SpotConfig, SpotPredictions, spot_class
+from support.commands.predict_cases import assert_same, make, picture
+from support.models.spot_task import SpotConfig, SpotPredictions, spot_class
 
 PEOPLE = torch.tensor([[10.0, 5.0, 30.0, 45.0], [40.0, 10.0, 70.0, 50.0]])
 

@@ -15,8 +15,8 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.tasks.contract import own_metrics
-from support.plugin_sources import of_parts
-from support.spot_task import Spot, SpotConfig, SpotHead
+from support.commands.plugin_sources import of_parts
+from support.models.spot_task import Spot, SpotConfig, SpotHead
 
 TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 BUILD_FAULTS = [

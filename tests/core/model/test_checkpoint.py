@@ -21,7 +21,7 @@ from mtvit_core.model.checkpoint import load, read_header, save
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON
-from support.spot_task import Spot, spot_class
+from support.models.spot_task import Spot, spot_class
 
 CATEGORIES = Categories((Category(7, "cup"), Category(3, "person", COCO_PERSON)))
 CLASSES: dict[str, type[Spot]] = {name: spot_class(name) for name in ("det", "seg", "pose")}

@@ -15,7 +15,7 @@ from mtvit_core.model.build import build
 from mtvit_core.model.cut_out import calibrate, cut_out
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.testing.case import stir
-from support.elastic_cases import noise, supernet
+from support.models.elastic_cases import noise, supernet
 
 TASKS = {"det": {"queries": 5}, "seg": {"queries": 4}, "pose": {"queries": 3, "blocks": 2}}
 GENOME = Genome(40, (2, 0, 3, 1), (4.0, 0.0, 2.0, 3.0))

@@ -17,7 +17,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta
-from support.spot_task import Spot, SpotConfig, SpotHead, spot_class
+from support.models.spot_task import Spot, SpotConfig, SpotHead, spot_class
 
 
 def backbone(name: str = "vit_tiny_patch16_224") -> PlainBackbone:

@@ -6,7 +6,7 @@ from mtvit_core.errors import PluginError
 from mtvit_core.model.build import make_tasks
 from mtvit_core.plugins import registry
 from mtvit_core.structures.categories import COCO_CATEGORIES
-from support.plugin_sources import HOOK, task_plugin
+from support.commands.plugin_sources import HOOK, task_plugin
 
 pytestmark = pytest.mark.usefixtures("only_these")
 

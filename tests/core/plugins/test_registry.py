@@ -4,7 +4,7 @@ import pytest
 
 from mtvit_core.errors import PluginError
 from mtvit_core.plugins.registry import Registry
-from support.plugin_sources import HOOK, returning, task_plugin
+from support.commands.plugin_sources import HOOK, returning, task_plugin
 
 
 def complaint(found: Registry) -> str:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mtvit_core.model import build as model_build
 from mtvit_core.model import convert as conversion
-from support.spot_task import Spot
-from support.toy_format import SPOT, Toy, model, recipe_of
+from support.commands.toy_format import SPOT, Toy, model, recipe_of
+from support.models.spot_task import Spot
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from mtvit_core.model import convert as conversion
 from mtvit_core.published.recipe import on_base, stacked
 from mtvit_core.published.source import Source, Stored
 from mtvit_core.structures.framing import ShortSide
-from support.published_cases import complaint
-from support.toy_format import Toy, holds, write
+from support.commands.toy_format import Toy, holds, write
+from support.tasks.published_cases import complaint
 
 pytestmark = pytest.mark.usefixtures("toy")
 

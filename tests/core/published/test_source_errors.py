@@ -10,8 +10,8 @@ from torch import Tensor
 import mtvit_core
 from mtvit_core.errors import ConfigError
 from mtvit_core.published.source import open_source
-from support.published_cases import complaint
-from support.toy_format import write
+from support.commands.toy_format import write
+from support.tasks.published_cases import complaint
 
 pytestmark = pytest.mark.usefixtures("toy")
 

@@ -10,7 +10,7 @@ from mtvit_core.results.image_result import ImageResult, merged
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.pixel_maps import VOID, CategoryMap, DenseMap, Segment
-from support.link_cases import det, seg
+from support.models.link_cases import det, seg
 
 CATEGORIES = Categories((Category(7, "cat"), Category(3, "road"), Category(0, "sky")))
 BOX = (10.0, 10.0, 40.0, 50.0)

@@ -9,7 +9,7 @@ import torch
 
 from mtvit_core.results.linking import assign, link
 from mtvit_core.structures.instances import Instances, concatenate
-from support.link_cases import BOX, CATEGORIES, CUP, FAR, NEAR, SIDE, det, pose, row, seg
+from support.models.link_cases import BOX, CATEGORIES, CUP, FAR, NEAR, SIDE, det, pose, row, seg
 
 
 def linked(*rows: Instances, min_link: float = 0.5) -> Instances:

@@ -4,7 +4,7 @@ import torch
 
 from mtvit_core.results.linking import link
 from mtvit_core.structures.instances import Instances, concatenate
-from support.link_cases import BOX, CUP, FAR, NEAR, row
+from support.models.link_cases import BOX, CUP, FAR, NEAR, row
 
 MIDDLE = [(30.0, 26.0, 0.9), (30.0, 50.0, 0.9), (30.0, 74.0, 0.9)]
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from mtvit_core.serving.app import create_app
-from support.serve_cases import SHOW, served, show_model
+from support.commands.serve_cases import SHOW, served, show_model
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from mtvit_core.serving.app import create_app
-from support.serve_cases import served
+from support.commands.serve_cases import served
 
 
 def test_the_server_keeps_its_description(show):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mtvit_core.structures.image_files import find_images, image_size, read_image
-from support.image_cases import RGB, png, saved
+from support.models.image_cases import RGB, png, saved
 
 
 def planes(pixels):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.image_files import find_images, image_size, read_image
-from support.image_cases import RGB, RNG, png, saved
+from support.models.image_cases import RGB, RNG, png, saved
 
 
 def error(path, **options):

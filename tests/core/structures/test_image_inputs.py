@@ -17,7 +17,7 @@ from mtvit_core.model.backbone import create_backbone
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.image_inputs import ALLOWED, check_canvases, image_items, read_boxes, read_input
-from support.spot_task import SpotConfig, spot_class
+from support.models.spot_task import SpotConfig, spot_class
 
 
 def make(view: str = "image") -> MultiTaskViT:

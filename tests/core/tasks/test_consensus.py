@@ -7,7 +7,7 @@ import torch
 
 from mtvit_core.errors import PluginError
 from mtvit_core.tasks.consensus import QueryObjects, consensus
-from support.group_cases import SETTINGS, images, model_of
+from support.models.group_cases import SETTINGS, images, model_of
 
 
 def test_queries_are_what_their_tasks_agree_on() -> None:

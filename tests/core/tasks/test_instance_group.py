@@ -17,7 +17,7 @@ from mtvit_core.losses.matching import match_all
 from mtvit_core.model.add_tasks import add_tasks, with_tasks
 from mtvit_core.tasks.instance_group import GroupPlan, InstanceGroup, queries_from_json, queries_to_json
 from mtvit_core.tasks.joint_matching import Share, sum_costs
-from support.group_cases import SETTINGS, images, model_of
+from support.models.group_cases import SETTINGS, images, model_of
 
 SPEC = BackboneSpec(width=24, depth=3, patch=(16, 16), canvas=(48, 64), heads=2)
 

@@ -6,7 +6,7 @@ from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.video import frames as frames_module
 from mtvit_core.video.frames import Reading, file_frames
 from mtvit_core.video.source import video_source
-from support.film_cases import SHADES, write_film
+from support.models.film_cases import SHADES, write_film
 
 
 def read(path, reading=None):

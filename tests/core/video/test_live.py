@@ -8,7 +8,7 @@ from mtvit_core.errors import DataError
 from mtvit_core.video.frames import Reading
 from mtvit_core.video.live import live_frames
 from mtvit_core.video.source import video_source
-from support.film_cases import free_port, sent
+from support.models.film_cases import free_port, sent
 
 
 def test_a_stream_that_stops_keeps_its_frames_and_tells_why():

@@ -13,7 +13,7 @@ from mtvit_core.video.frames import Reading
 from mtvit_core.video.live import live_frames
 from mtvit_core.video.predict import predict_video
 from mtvit_core.video.tracking import Tracker
-from support.film_cases import sent, write_film
+from support.models.film_cases import sent, write_film
 
 
 def test_every_frame_has_the_result_of_its_image(model, tmp_path):

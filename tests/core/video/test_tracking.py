@@ -7,7 +7,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.structures.instances import Instances
 from mtvit_core.video import tracking
 from mtvit_core.video.tracking import Tracker
-from support.command_cases import CATEGORIES
+from support.commands.command_cases import CATEGORIES
 
 
 def found(*objects):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtvit_core.structures.pixel_maps import DenseMap
 from mtvit_dense.evaluators.depth import DepthEvaluator
-from support.dense_scores import scored
+from support.tasks.dense_scores import scored
 
 
 def dense(values: Tensor) -> DenseMap:

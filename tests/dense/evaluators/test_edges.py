@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtvit_core.structures.pixel_maps import DenseMap
 from mtvit_dense.evaluators.edges import THRESHOLDS, EdgesEvaluator
-from support.dense_scores import scored
+from support.tasks.dense_scores import scored
 
 
 def by_distances(pairs: list[tuple[Tensor, Tensor]], tolerance: float) -> float:

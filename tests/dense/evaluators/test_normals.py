@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtvit_core.structures.pixel_maps import DenseMap
 from mtvit_dense.evaluators.normals import LIMITS, NormalsEvaluator
-from support.dense_scores import scored
+from support.tasks.dense_scores import scored
 
 NAMES = ("mean_angle", "median_angle", "RMSE", "below_11.25", "below_22.5", "below_30")
 

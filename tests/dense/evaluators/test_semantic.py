@@ -11,7 +11,7 @@ from mtvit_core.errors import DataError
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_dense.evaluators.semantic import SemanticMapEvaluator
-from support.dense_scores import scored
+from support.tasks.dense_scores import scored
 
 CLASSES = Categories(tuple(Category(n, name) for n, name in enumerate(("sky", "road", "car", "tree"))))
 

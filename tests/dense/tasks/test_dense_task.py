@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from mtvit_core.testing import Example, TaskSuite
-from support.dense_cases import dense_examples
+from support.tasks.dense_cases import dense_examples
 
 
 class DenseSuite(TaskSuite):

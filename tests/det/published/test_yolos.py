@@ -14,9 +14,9 @@ import mtvit_core
 from mtvit_core.structures.batch import Batch
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import ImageMeta, ShortSide
-from support.det_cases import random_annotations
-from support.published_cases import first_and_last, off, saved
-from support.yolos_cases import SIZE, compare, official, yolos
+from support.tasks.det_cases import random_annotations
+from support.tasks.published_cases import first_and_last, off, saved
+from support.tasks.yolos_cases import SIZE, compare, official, yolos
 
 OTHERS = [SIZE, (64, 224), (144, 96), (160, 96)]
 

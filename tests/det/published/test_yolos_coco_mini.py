@@ -17,8 +17,8 @@ from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
 from mtvit_train.data.samples.images import collate
 from mtvit_train.engine.evaluate import evaluate
-from support.published_cases import off, saved
-from support.yolos_cases import SIZE, yolos
+from support.tasks.published_cases import off, saved
+from support.tasks.yolos_cases import SIZE, yolos
 
 #: Columns of the published heads that are no category of COCO.
 UNUSED = sorted(set(range(91)) - set(COCO_CATEGORIES.label_of_id))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import mtvit_core
 from mtvit_core.errors import ConfigError
-from support.published_cases import complaint, saved
-from support.yolos_cases import official, yolos
+from support.tasks.published_cases import complaint, saved
+from support.tasks.yolos_cases import official, yolos
 
 
 def test_an_official_file_of_an_unknown_width(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import mtvit_core
 from mtvit_core.published.source import Source
 from mtvit_core.structures.framing import ShortSide
 from mtvit_det.published.yolos_settings import CONFIG, PROCESSOR, processor_framing
-from support.published_cases import complaint, saved
-from support.yolos_cases import yolos
+from support.tasks.published_cases import complaint, saved
+from support.tasks.yolos_cases import yolos
 
 SIZE = {"shortest_edge": 96, "longest_edge": 160}
 #: Settings of a processor that are followed, beside those that everybody has.

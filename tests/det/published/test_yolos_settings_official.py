@@ -12,8 +12,8 @@ from transformers import YolosForObjectDetection
 
 import mtvit_core
 from mtvit_core.structures.framing import ShortSide
-from support.published_cases import complaint
-from support.yolos_cases import official, yolos
+from support.tasks.published_cases import complaint
+from support.tasks.yolos_cases import official, yolos
 
 
 def authors_size(height: int, width: int, size: int, longest: int) -> tuple[int, int]:

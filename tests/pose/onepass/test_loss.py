@@ -11,7 +11,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.head import PosePredictions
 from mtvit_pose.task import PoseTask
-from support.pose_cases import CANVAS, PEOPLE, TASK, batch, make_model, people, perfect, predictions
+from support.tasks.pose_cases import CANVAS, PEOPLE, TASK, batch, make_model, people, perfect, predictions
 
 
 def losses(

@@ -11,7 +11,7 @@ from mtvit_pose.config import PoseConfig
 from mtvit_pose.onepass.dense_heatmaps import dense_targets, dense_weights
 from mtvit_pose.onepass.loss import match_cost, pose_losses
 from mtvit_pose.onepass.targets import pose_targets
-from support.pose_cases import PEOPLE, TWO_SCHEMAS, people, predictions
+from support.tasks.pose_cases import PEOPLE, TWO_SCHEMAS, people, predictions
 
 CPU, CANVAS = torch.device("cpu"), (64, 96)
 HAND, PERSON = 0, 1

@@ -8,7 +8,7 @@ import torch
 from mtvit_core.structures.boxes import xyxy_to_cxcywh
 from mtvit_pose.oks import DEFAULT_SIGMA
 from mtvit_pose.onepass.targets import pose_targets
-from support.pose_cases import CANVAS, PEOPLE, TWO_SCHEMAS, people
+from support.tasks.pose_cases import CANVAS, PEOPLE, TWO_SCHEMAS, people
 
 
 def test_targets_are_relative_and_padded():

@@ -9,7 +9,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_pose.config import PoseConfig
 from mtvit_pose.task import PoseTask
-from support.pose_cases import (
+from support.tasks.pose_cases import (
     CANVAS,
     PEOPLE,
     TASK,

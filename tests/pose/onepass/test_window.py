@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from mtvit_pose.onepass.window import windows
-from support.pose_cases import images, make_model
+from support.tasks.pose_cases import images, make_model
 
 FIRST = torch.tensor([0])
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import mtvit_core
 from mtvit_core.errors import CheckpointError
-from support.published_pose_cases import draw, relative
+from support.tasks.published_pose_cases import draw, relative
 
 LIMIT = 1e-4
 #: Prefix of keys, channels of the map, rows and columns of a patch on it, heads, width that scales attention.

@@ -12,7 +12,7 @@ import mtvit_core
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.model.multitask_vit import MultiTaskViT
 from mtvit_pose.published.datasets import EXPERTS
-from support.published_pose_cases import SIZES, official_keys, relative, saved, vitpose
+from support.tasks.published_pose_cases import SIZES, official_keys, relative, saved, vitpose
 
 LIMIT = 1e-4
 #: Small, but of a width whose attention heads official files are known to have.

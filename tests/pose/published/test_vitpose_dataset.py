@@ -13,8 +13,8 @@ import mtvit_core
 from mtvit_core.errors import CheckpointError
 from mtvit_core.sides import flip_pairs
 from mtvit_pose.published.datasets import DATASETS, EXPERTS
-from support.published_cases import complaint
-from support.published_pose_cases import HUB_NAMES, official_keys, saved, vitpose
+from support.tasks.published_cases import complaint
+from support.tasks.published_pose_cases import HUB_NAMES, official_keys, saved, vitpose
 
 WIDTH = (384, 1, 12)
 #: As ``tools/train.py`` of mmpose has mmcv keep the configuration, in the form of yapf.

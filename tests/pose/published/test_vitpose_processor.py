@@ -18,7 +18,7 @@ from mtvit_pose.config import PoseConfig
 from mtvit_pose.task import PoseTask
 from mtvit_pose.topdown.decoder import Heatmaps
 from mtvit_pose.topdown.heatmap import heatmap_targets
-from support.pose_cases import PEOPLE
+from support.tasks.pose_cases import PEOPLE
 
 CANVAS, SHAPE = (256, 192), (64, 48)
 

@@ -12,8 +12,8 @@ from transformers.models.vitpose.image_processing_vitpose import VitPoseImagePro
 
 import mtvit_core
 from mtvit_pose.published.vitpose_settings import BACKBONE_CONFIG, CONFIG, PROCESSOR
-from support.published_cases import complaint
-from support.published_pose_cases import relative, saved, vitpose
+from support.tasks.published_cases import complaint
+from support.tasks.published_pose_cases import relative, saved, vitpose
 
 
 def test_every_setting_of_transformers_has_a_rule() -> None:

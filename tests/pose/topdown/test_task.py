@@ -22,8 +22,8 @@ from mtvit_pose.task import PoseTask
 from mtvit_pose.topdown.dark import whole_map_targets
 from mtvit_pose.topdown.decoder import Heatmaps
 from mtvit_pose.topdown.heatmap import heatmap_stride, heatmap_targets
-from support.pose_cases import HAND, PEOPLE, TWO_SCHEMAS, images, make_model, people, task_of
-from support.spot_task import SpotConfig, spot_class
+from support.models.spot_task import SpotConfig, spot_class
+from support.tasks.pose_cases import HAND, PEOPLE, TWO_SCHEMAS, images, make_model, people, task_of
 
 CANVAS = (64, 48)
 VARIANTS = ("vitpose", "vitpose-simple", "tokenpose")

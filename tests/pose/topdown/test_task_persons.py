@@ -15,7 +15,7 @@ from mtvit_train.data.samples.augment import AugmentConfig
 from mtvit_train.data.samples.person_augment import draw_roi, mirrored
 from mtvit_train.data.samples.persons import PersonDataset
 from mtvit_train.scenes.writer import write_scenes
-from support.tiny_coco import documents, write
+from support.training.tiny_coco import documents, write
 
 CANVAS = Letterbox(64, 48)
 

@@ -17,7 +17,7 @@ from mtvit_seg.decoding.mask_runs import find_runs
 from mtvit_seg.decoding.mask_sheet import Place, Sheet, sheets
 from mtvit_seg.decoding.resize import at_original
 from mtvit_seg.head import SegPredictions
-from support.seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
+from support.tasks.seg_cases import CATEGORIES, annotate, blobs, learned, metas, picked, task
 
 
 def resized(logits: Tensor, canvas: tuple[int, int], meta: ImageMeta) -> Tensor:

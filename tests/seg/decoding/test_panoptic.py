@@ -12,7 +12,7 @@ from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.pixel_maps import CategoryMap
 from mtvit_seg.decoding.resize import BUDGET
 from mtvit_seg.head import SegPredictions
-from support.seg_cases import CATEGORIES, learned, metas, picked, task
+from support.tasks.seg_cases import CATEGORIES, learned, metas, picked, task
 
 SKY = 2  # label of the category with id 20
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mtvit_seg.decoding.semantic import decode_semantic, semantic_scores
-from support.seg_cases import learned, metas, picked
+from support.tasks.seg_cases import learned, metas, picked
 
 
 @pytest.mark.parametrize("variant", ["eomt", "picked"])

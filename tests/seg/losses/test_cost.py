@@ -13,7 +13,7 @@ from transformers.models.eomt.modeling_eomt import (
 from mtvit_core.losses.classification import sigmoid_focal
 from mtvit_core.structures.boxes import cxcywh_to_xyxy, generalized_box_iou
 from mtvit_seg.losses.cost import pair_dice, pair_entropy, point_values
-from support.seg_cases import learned, match_of, picked, random_annotations, targets_of, task
+from support.tasks.seg_cases import learned, match_of, picked, random_annotations, targets_of, task
 
 
 def test_pairs_equal_transformers() -> None:

@@ -8,7 +8,7 @@ from mtvit_seg.config import SegConfig
 from mtvit_seg.losses.denoising import masks_in, noised_losses
 from mtvit_seg.losses.targets import SegTargets, make_targets
 from mtvit_seg.mask_prior import SHAPE
-from support.seg_cases import annotate
+from support.tasks.seg_cases import annotate
 
 
 def test_masks_near_the_truth_are_read_at_the_cells_of_each_box() -> None:

@@ -16,7 +16,7 @@ from mtvit_core.structures.framing import ImageMeta
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.losses.loss import map_iou, quality_targets
 from mtvit_seg.task import Segmentation
-from support.seg_cases import (
+from support.tasks.seg_cases import (
     annotate,
     blobs,
     learned,

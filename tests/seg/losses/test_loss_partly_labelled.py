@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from mtvit_core.structures.annotations import Annotations
-from support.seg_cases import (
+from support.tasks.seg_cases import (
     CATEGORIES,
     annotate,
     blobs,

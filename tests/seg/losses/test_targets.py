@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from support.seg_cases import annotate, blobs, random_annotations, targets_of, task
+from support.tasks.seg_cases import annotate, blobs, random_annotations, targets_of, task
 
 
 def test_masks_are_packed_and_labels_padded() -> None:

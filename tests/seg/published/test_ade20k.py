@@ -14,8 +14,8 @@ from mtvit_core.structures.categories import Categories, Category
 from mtvit_seg.decoding.panoptic import PanopticRule, decode_panoptic
 from mtvit_seg.head import SegPredictions
 from mtvit_seg.published.ade20k import ADE20K, ADE20K_STUFF, is_ade20k
-from support.eomt_cases import SIDE, eomt, official
-from support.published_cases import saved
+from support.tasks.eomt_cases import SIDE, eomt, official
+from support.tasks.published_cases import saved
 
 #: Columns of the things, as the authors' data set maps the ids of instances; all others are stuff.
 THINGS = {

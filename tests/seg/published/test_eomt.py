@@ -17,8 +17,8 @@ from mtvit_core.errors import ConfigError
 from mtvit_core.structures.categories import COCO_CATEGORIES
 from mtvit_core.structures.framing import Letterbox
 from mtvit_seg.published.coco_panoptic import COCO_PANOPTIC, COCO_STUFF
-from support.eomt_cases import KINDS, SIDE, compare, eomt
-from support.published_cases import complaint, off, saved
+from support.tasks.eomt_cases import KINDS, SIDE, compare, eomt
+from support.tasks.published_cases import complaint, off, saved
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import mtvit_core
 from mtvit_core.errors import ConfigError
-from support.eomt_cases import SIDE, compare, dinov3_delta, eomt, official
-from support.published_cases import complaint
+from support.tasks.eomt_cases import SIDE, compare, dinov3_delta, eomt, official
+from support.tasks.published_cases import complaint
 
 
 @pytest.mark.parametrize("kind", ["eomt", "eomt with SwiGLU"])

@@ -22,8 +22,8 @@ from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.image_files import read_image
 from mtvit_core.structures.masks import decode_rle
 from mtvit_seg.decoding.windows import semantic_map, window_starts
-from support.published_cases import complaint, first_and_last, off, randomise, saved
-from support.seg_cases import random_annotations
+from support.tasks.published_cases import complaint, first_and_last, off, randomise, saved
+from support.tasks.seg_cases import random_annotations
 
 SIDE = 64
 SMALL: dict[str, Any] = {

@@ -13,8 +13,8 @@ from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcesso
 import mtvit_core
 from mtvit_core.structures.framing import Letterbox
 from mtvit_seg.published.eomt_settings import DINOV2_CONFIG, DINOV3_CONFIG, PROCESSOR
-from support.eomt_cases import SIDE, eomt
-from support.published_cases import complaint, saved
+from support.tasks.eomt_cases import SIDE, eomt
+from support.tasks.published_cases import complaint, saved
 
 SIZE = {"shortest_edge": SIDE, "longest_edge": SIDE}
 

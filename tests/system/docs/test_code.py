@@ -16,7 +16,7 @@ import mtvit_core
 from mtvit_core.model.backbone import create_backbone
 from mtvit_core.plugins import dataset_reader, hookspecs, loss_weighting, sample_transform
 from mtvit_core.tasks import task
-from support.doc_pages import DOCS, rows, sections, text_of
+from support.commands.doc_pages import DOCS, rows, sections, text_of
 
 EXAMPLE = DOCS / "examples" / "mtvit-presence"
 TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2}

@@ -9,7 +9,7 @@ import pytest
 from mtvit_core.cli import main
 from mtvit_train.cli.main import main as train_command
 from mtvit_train.config.run import RunConfig, read_run, recipes
-from support.doc_pages import PAGES
+from support.commands.doc_pages import PAGES
 
 
 def commands() -> list[str]:

@@ -13,7 +13,7 @@ from mtvit_core.structures.image_files import MAX_PIXELS
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.scenes.layout import LEAST_VISIBLE, TRIES
 from mtvit_train.scenes.scene import CATEGORIES, LARGEST_SIZE, SMALLEST_SIZE, render_scene
-from support.doc_pages import DOCS, rows, sections, text_of
+from support.commands.doc_pages import DOCS, rows, sections, text_of
 
 
 def test_figures_of_data_md() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.doc_pages import PAGES
-from support.packages import ROOT
+from support.commands.doc_pages import PAGES
+from support.commands.packages import ROOT
 
 
 def names(pages: list[Path]) -> list[str]:

@@ -4,8 +4,8 @@ import ast
 import re
 from functools import cache
 
-from support.doc_pages import rows, sections, text_of
-from support.packages import ROOT
+from support.commands.doc_pages import rows, sections, text_of
+from support.commands.packages import ROOT
 
 
 @cache

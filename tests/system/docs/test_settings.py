@@ -10,7 +10,7 @@ from mtvit_core.plugins import registry
 from mtvit_train.config.run import RunConfig, read_run, recipes
 from mtvit_train.config.search import SearchTable
 from mtvit_train.data.merging.table import DataTable
-from support.doc_pages import rows, sections, text_of
+from support.commands.doc_pages import rows, sections, text_of
 
 
 def settings_tables() -> dict[str, type[BaseModel]]:

@@ -24,8 +24,8 @@ from mtvit_train.distributed.stop_signals import StopAsked, StopRequest
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.writer import CLASSES, write_scenes
 from mtvit_train.weighting.fixed import make_weighting
-from support.processes import Forked, torchrun
-from support.resume_cases import arguments, differences, run
+from support.commands.processes import Forked, torchrun
+from support.training.resume_cases import arguments, differences, run
 
 TASKS: dict[str, dict[str, Any]] = {
     "det": {"queries": 6, "blocks": 2},

@@ -13,7 +13,7 @@ from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.cli.main import main
 from mtvit_train.distillation.knowledge_token import fit_tokens, give_tokens, knowledge_tokens, with_knowledge
 from mtvit_train.distillation.teacher import with_teacher_checksum
-from support.distill_cases import error, fresh, saved, settings, whole_batch
+from support.training.distill_cases import error, fresh, saved, settings, whole_batch
 
 PLAIN: dict[str, Any] = {"pose": {"variant": "vitpose-simple"}}
 ASKING: dict[str, Any] = {"pose": {"variant": "vitpose-simple", "knowledge": True}}

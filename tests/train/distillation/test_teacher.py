@@ -21,7 +21,7 @@ from mtvit_train.data.samples.images import collate
 from mtvit_train.distillation.teacher import Teacher
 from mtvit_train.engine.gradients import Objective
 from mtvit_train.weighting.fixed import FixedConfig, FixedWeights
-from support.distill_cases import fresh, opened, saved, settings, stirred, unlabelled, whole_batch
+from support.training.distill_cases import fresh, opened, saved, settings, stirred, unlabelled, whole_batch
 
 PICKED: dict[str, dict[str, Any]] = {"det": {"queries": 5}, "seg": {"queries": 5}, "pose": {"queries": 4}}
 LEARNED: dict[str, dict[str, Any]] = {

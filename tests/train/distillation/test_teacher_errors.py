@@ -14,7 +14,7 @@ from mtvit_core.structures.keypoints import KeypointSchema
 from mtvit_train.config.distillation import DistillConfig
 from mtvit_train.config.run import RunConfig
 from mtvit_train.distillation.teacher import open_teacher, with_teacher_checksum
-from support.distill_cases import SMALL, fresh, opened, saved, settings, stirred, whole_batch
+from support.training.distill_cases import SMALL, fresh, opened, saved, settings, stirred, whole_batch
 
 
 def refused(config: RunConfig, path: str, **table: Any) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from mtvit_train.distillation.teacher import Teacher
 from mtvit_train.scenes.writer import write_scenes
-from support.distill_cases import SMALL, error, fresh, learn, settings, unlabelled, whole_batch
+from support.training.distill_cases import SMALL, error, fresh, learn, settings, unlabelled, whole_batch
 
 MODEL = {**SMALL, "options": {"patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 3}}
 LABELLED = 2

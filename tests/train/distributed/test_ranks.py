@@ -13,7 +13,7 @@ from mtvit_core.errors import ConfigError
 from mtvit_train.cli.main import main
 from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import forked, torchrun
+from support.commands.processes import forked, torchrun
 from workers import rank_worker
 
 SETTINGS = [

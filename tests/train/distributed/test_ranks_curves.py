@@ -8,7 +8,7 @@ import pytest
 from benchmarks.robustness import ranks
 
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import forked
+from support.commands.processes import forked
 
 Curves = dict[str, list[dict[str, float]]]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 @pytest.fixture

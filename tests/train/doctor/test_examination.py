@@ -15,7 +15,7 @@ from mtvit_train.cli.main import main
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.data.formats.faults import Noted
 from mtvit_train.doctor.images import look_at
-from support.doctor_cases import change, doctor, examined, messages
+from support.training.doctor_cases import change, doctor, examined, messages
 
 
 def test_it_counts_what_is_labelled_for_each_task(data: Path) -> None:

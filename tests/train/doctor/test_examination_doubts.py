@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from support.doctor_cases import change, examined, messages
+from support.training.doctor_cases import change, examined, messages
 
 
 def test_objects_that_stand_twice_are_thin_or_have_stray_keypoints_are_doubts(data: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mtvit_train.cli import doctor
 from mtvit_train.cli.main import main
-from support import tiny_coco
+from support.training import tiny_coco
 
 _TINY = (
     "model.backbone=vit_tiny_patch16_224", "model.options={depth=1}", "model.image_size=[32,32]",

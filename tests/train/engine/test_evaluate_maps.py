@@ -16,7 +16,7 @@ from mtvit_core.structures.pixel_maps import CategoryMap, Segment
 from mtvit_train.cli.main import main
 from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.scenes.writer import write_scenes
-from support.panoptic_files import write_panoptic
+from support.tasks.panoptic_files import write_panoptic
 
 MAPS = ("PQ", "SQ", "RQ", "PQ_things", "PQ_stuff", "mIoU", "pixel_accuracy")
 

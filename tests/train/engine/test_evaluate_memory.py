@@ -94,7 +94,7 @@ def test_a_pass_of_evaluation_is_no_larger_than_one_of_training() -> None:
 
 @pytest.mark.slow
 def test_evaluation_needs_less_than_training() -> None:
-    command = [sys.executable, "benchmarks/speed/evaluation_memory.py", "--size", "640", "--depth", "4"]
+    command = [sys.executable, "benchmarks/training/evaluation_memory.py", "--size", "640", "--depth", "4"]
     table = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in table.splitlines() if line.startswith("Peak of evaluation")]
     assert float(line.rsplit(" ", 1)[1]) < 1

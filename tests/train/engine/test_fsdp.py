@@ -14,7 +14,7 @@ from mtvit_train.engine.evaluate import evaluate
 from mtvit_train.engine.fsdp import check_sharding
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.state.atomic_folder import read_folder
-from support.processes import forked
+from support.commands.processes import forked
 from workers import shard_worker
 
 

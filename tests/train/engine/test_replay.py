@@ -18,7 +18,7 @@ from mtvit_train.engine.trainer import Trainer
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.state.batch_state import batch_of, batch_state
 from mtvit_train.state.state_tree import join, split
-from support.resume_cases import arguments, run, trainer
+from support.training.resume_cases import arguments, run, trainer
 
 
 @pytest.fixture(scope="module")

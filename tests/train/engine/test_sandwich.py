@@ -20,9 +20,9 @@ from mtvit_train.engine.replay import replay
 from mtvit_train.engine.sandwich import Sandwich, make_sandwich
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.weighting.fixed import make_weighting
-from support.distill_cases import fresh, settings, whole_batch
-from support.processes import forked
-from support.resume_cases import arguments, differences, run
+from support.commands.processes import forked
+from support.training.distill_cases import fresh, settings, whole_batch
+from support.training.resume_cases import arguments, differences, run
 from workers import sandwich_worker
 
 MODEL: dict[str, Any] = {

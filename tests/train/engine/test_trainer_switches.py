@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import Forked
+from support.commands.processes import Forked
 from workers import switch_worker
 
 

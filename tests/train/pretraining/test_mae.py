@@ -11,7 +11,7 @@ from mtvit_core.model.backbone import create_backbone
 from mtvit_train.config.pretraining import MaeConfig
 from mtvit_train.pretraining import mae
 from mtvit_train.pretraining.mae import MaskedAutoencoder, normalised_patches, take
-from support import broken_backbones
+from support.models import broken_backbones
 
 OPTIONS: dict[str, bool | int | float | str] = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 

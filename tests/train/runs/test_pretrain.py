@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from mtvit_core.model.backbone import create_backbone
 from mtvit_train.cli.main import main
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import torchrun
-from support.resume_cases import records, state
+from support.commands.processes import torchrun
+from support.training.resume_cases import records, state
 
 OPTIONS: dict[str, bool | int | float | str] = {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2}
 NAME = "vit_tiny_patch16_224"

@@ -24,7 +24,7 @@ from mtvit_train.scenes import writer
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.state.atomic_folder import read_folder, write_folder
 from mtvit_train.state.state_tree import split
-from support.resume_cases import arguments, differences, records, run, trainer
+from support.training.resume_cases import arguments, differences, records, run, trainer
 
 
 @pytest.fixture(scope="module")

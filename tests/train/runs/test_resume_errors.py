@@ -14,7 +14,7 @@ from mtvit_train.__about__ import __version__
 from mtvit_train.engine.trainer import Trainer
 from mtvit_train.recording.records import Records
 from mtvit_train.scenes.writer import write_scenes
-from support.resume_cases import arguments, differences, records, run
+from support.training.resume_cases import arguments, differences, records, run
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import Forked
-from support.resume_cases import arguments, differences, run
+from support.commands.processes import Forked
+from support.training.resume_cases import arguments, differences, run
 
 #: Updates of the run; it leaves two lines of records per eight of them, and one more in each evaluation.
 STEPS = 24

@@ -14,8 +14,8 @@ from mtvit_train.cli.main import main
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.state.atomic_folder import open_folder
 from mtvit_train.state.stored_tensors import Stored
-from support.processes import forked, torchrun
-from support.resume_cases import arguments, differences, records
+from support.commands.processes import forked, torchrun
+from support.training.resume_cases import arguments, differences, records
 from workers import signal_worker
 
 #: Two, three and one processes can share out its batch.

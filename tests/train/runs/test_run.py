@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from mtvit_train.config.run import read_run
 from mtvit_train.engine.meter import Pace
-from support.run_cases import SMALL, train
+from support.training.run_cases import SMALL, train
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.run_cases import SMALL, train
+from support.training.run_cases import SMALL, train
 
 
 def test_a_run_asks_for_packages_before_it_makes_anything(

@@ -22,9 +22,9 @@ from mtvit_train.data.formats.coco import read_coco
 from mtvit_train.engine.evaluate import evaluate_tasks
 from mtvit_train.scenes.writer import write_scenes
 from mtvit_train.search.supernet import Supernet
-from support.elastic_cases import NAME
-from support.elastic_cases import OPTIONS as MANY
-from support.processes import Forked
+from support.commands.processes import Forked
+from support.models.elastic_cases import NAME
+from support.models.elastic_cases import OPTIONS as MANY
 
 #: Few kinds of block: each is timed.
 OPTIONS = MANY | {"widths": [32, 48], "heads": [1, 3], "ratios": [2.0, 4.0]}

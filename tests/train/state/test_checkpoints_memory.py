@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtvit_train.scenes.writer import write_scenes
-from support.processes import torchrun
+from support.commands.processes import torchrun
 from workers import memory_worker
 
 #: MiB that the system hands out in passing: buffers of files and of gloo, pages of the allocator.

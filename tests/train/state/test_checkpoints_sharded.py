@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mtvit_train.state.atomic_folder import open_folder
-from support.processes import torchrun
+from support.commands.processes import torchrun
 from workers import part_worker
 
 Told = dict[str, dict[str, Any]]

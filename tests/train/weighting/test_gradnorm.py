@@ -14,7 +14,7 @@ from mtvit_train.distributed.ranks import mean_over_ranks
 from mtvit_train.weighting.fixed import make_weighting
 from mtvit_train.weighting.gradnorm import GradNorm, GradNormConfig
 from mtvit_train.weighting.uncertainty import Uncertainty
-from support.processes import forked
+from support.commands.processes import forked
 
 
 def named(name: str, tasks: tuple[str, ...], **settings: float):

@@ -38,7 +38,7 @@ def wait_passively() -> None:
 
     OpenMP's threads spin while they wait. Beside another busy process the thread that they wait for may not
     run at all, so they burn the time that it needs; but to sleep at once costs a quarter of an idle machine's
-    pace. So they spin for a moment (``benchmarks/speed/busy_neighbour.py``).
+    pace. So they spin for a moment (``benchmarks/training/busy_neighbour.py``).
     """
     chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ)
     if "torch" not in sys.modules and not chosen:

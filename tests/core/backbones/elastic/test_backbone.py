@@ -13,7 +13,7 @@ from mtvit_core.backbones.elastic.recipe import Recipe
 from mtvit_core.backbones.interface import Backbone
 from mtvit_core.errors import ConfigError, PluginError
 from mtvit_core.testing.backbone_case import gap, learned, tensors
-from support.elastic_cases import noise, supernet
+from support.models.elastic_cases import noise, supernet
 
 GENOMES = 100
 LARGEST_GAP = 1e-6

@@ -8,7 +8,7 @@ import torch
 from mtvit_core.backbones.elastic.backbone import elastic
 from mtvit_core.errors import ConfigError
 from mtvit_core.model.backbone import create_backbone
-from support.elastic_cases import CANVAS, NAME, OPTIONS, supernet
+from support.models.elastic_cases import CANVAS, NAME, OPTIONS, supernet
 
 TINY = {"embed_dim": 48, "depth": 4, "num_heads": 3}
 

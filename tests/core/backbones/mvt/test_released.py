@@ -10,8 +10,8 @@ from mtvit_core.backbones.interface import Backbone
 from mtvit_core.backbones.mvt.options import MODELS
 from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_core.model.backbone import create_backbone
-from support import mvt_reference
-from support.mvt_reference import released
+from support.models import mvt_reference
+from support.models.mvt_reference import released
 
 WIDTH, HEADS, RATIOS = 40, [1, 2, 2], [3.0, 3.5, 4.0]
 OPTIONS = {"width": WIDTH, "block_heads": HEADS, "block_ratios": RATIOS}

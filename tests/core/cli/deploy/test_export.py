@@ -8,7 +8,7 @@ import mtvit_core
 from mtvit_core.deploy.export_folder import the_view
 from mtvit_core.deploy.report.parity import Parity
 from mtvit_core.errors import ConfigError
-from support.command_cases import refusal, run
+from support.commands.command_cases import refusal, run
 
 
 @pytest.fixture(scope="module")

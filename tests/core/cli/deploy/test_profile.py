@@ -3,7 +3,7 @@
 import json
 
 import mtvit_core
-from support.command_cases import refusal, run
+from support.commands.command_cases import refusal, run
 
 
 def test_each_task_and_all_of_them_are_priced(tmp_path):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from support.command_cases import refusal, run
-from support.hub import local_hub
+from support.commands.command_cases import refusal, run
+from support.commands.hub import local_hub
 
 #: The client itself uploads in a way that its HTTP library gives up.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")

@@ -12,7 +12,7 @@ from PIL import Image
 
 import mtvit_core
 from mtvit_core.cli.serving import serve as serve_module
-from support.command_cases import CATEGORIES, refusal
+from support.commands.command_cases import CATEGORIES, refusal
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ import av
 import pytest
 
 from mtvit_core.cli.video import predict as predict_module
-from support.command_cases import refusal, run
-from support.film_cases import write_film
+from support.commands.command_cases import refusal, run
+from support.models.film_cases import write_film
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from mtvit_core.structures.annotations import Annotations
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.pixel_maps import CategoryMap
-from support.segment_cases import CATEGORIES, STUFF, annotate, random_case, result
+from support.models.segment_cases import CATEGORIES, STUFF, annotate, random_case, result
 
 
 def row(*columns: int) -> torch.Tensor:

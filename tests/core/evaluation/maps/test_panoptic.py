@@ -15,7 +15,7 @@ from mtvit_core.evaluation.maps.panoptic import PanopticEvaluator
 from mtvit_core.structures.annotations import NO_SEGMENT, TrueSegments
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.pixel_maps import CategoryMap
-from support.segment_cases import CATEGORIES, STUFF, annotate, found_map, random_case, result, true_map
+from support.models.segment_cases import CATEGORIES, STUFF, annotate, found_map, random_case, result, true_map
 
 SEEDS = range(40)
 Counts = dict[int, list[float]]

@@ -10,7 +10,7 @@ from mtvit_core.evaluation.maps.semantic import SemanticEvaluator
 from mtvit_core.structures.annotations import NO_SEGMENT, TrueSegments
 from mtvit_core.structures.framing import ImageMeta
 from mtvit_core.structures.pixel_maps import VOID, CategoryMap
-from support.segment_cases import CATEGORIES, annotate, random_case, result, true_map
+from support.models.segment_cases import CATEGORIES, annotate, random_case, result, true_map
 
 
 def semantic(found: CategoryMap) -> CategoryMap:

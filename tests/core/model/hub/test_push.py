@@ -8,7 +8,7 @@ import torch
 
 import mtvit_core
 from mtvit_core import About, CheckpointError, ConfigError, MultiTaskViT
-from support.hub import Hub, local_hub
+from support.commands.hub import Hub, local_hub
 
 #: The client itself uploads in a way that its HTTP library gives up.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 @pytest.fixture

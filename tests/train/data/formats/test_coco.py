@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import COCO_PERSON, KeypointSchema
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def test_images_keep_the_order_of_the_file(tmp_path):

@@ -3,8 +3,8 @@
 import pytest
 
 from mtvit_train.data.formats.coco import CocoConfig
-from support import tiny_coco
-from support.tiny_coco import drop, message
+from support.training import tiny_coco
+from support.training.tiny_coco import drop, message
 
 NO_KEYPOINTS = CocoConfig(keypoints="")
 

@@ -6,7 +6,7 @@ import pytest
 
 from mtvit_core.errors import DataError
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def places(node, path=()):

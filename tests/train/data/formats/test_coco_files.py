@@ -4,7 +4,7 @@ import pytest
 
 from mtvit_core.errors import DataError
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def test_without_a_keypoints_file_keypoints_are_not_labelled(tmp_path):

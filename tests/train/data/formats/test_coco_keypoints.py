@@ -5,7 +5,7 @@ import pytest
 from mtvit_core.sides import flip_pairs
 from mtvit_core.structures.keypoints import COCO_PERSON
 from mtvit_train.data.formats.coco import read_coco
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def test_bones_that_lead_nowhere_are_left_out_and_said(tmp_path, files):

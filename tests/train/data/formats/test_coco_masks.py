@@ -5,7 +5,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def test_crowd_run_lengths_are_kept(tmp_path):

@@ -4,8 +4,8 @@ import pytest
 
 from mtvit_core.structures.categories import Categories, Category
 from mtvit_core.structures.keypoints import KeypointSchema
-from support import tiny_coco
-from support.tiny_coco import drop, message
+from support.training import tiny_coco
+from support.training.tiny_coco import drop, message
 
 PEOPLE = {
     "too few keypoints": (

@@ -17,8 +17,8 @@ from mtvit_core.structures.categories import Categories, Category
 from mtvit_train.data.formats.coco import CocoConfig, read_coco
 from mtvit_train.data.merging.concatenation import pool
 from mtvit_train.data.merging.fit_to_model import fit, keep_labels
-from support import tiny_coco
-from support.panoptic_files import FACTOR, GROUND, write_panoptic, write_png
+from support.tasks.panoptic_files import FACTOR, GROUND, write_panoptic, write_png
+from support.training import tiny_coco
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from mtvit_train.data.formats.coco import CocoConfig, read_coco
 from mtvit_train.data.formats.coco_share import split_by_share
 from mtvit_train.data.formats.documents.image_entries import ImageEntry
 from mtvit_train.data.layouts.layout import find_layout
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def put(root: Path, document: str, images: str) -> Path:

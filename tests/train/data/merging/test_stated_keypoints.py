@@ -12,7 +12,7 @@ from mtvit_train.data.merging.stated_keypoints import (
     stated,
     with_every_sigma,
 )
-from support import tiny_coco
+from support.training import tiny_coco
 
 
 def test_settings_state_sigmas_and_pairs(tmp_path):

@@ -12,8 +12,8 @@ from mtvit_core.errors import ConfigError, DataError
 from mtvit_core.structures.annotations import UNASKED
 from mtvit_train.build.data import RunData, read_data
 from mtvit_train.config.run import RunConfig, read_run
-from support import tiny_coco
-from support.run_cases import SMALL_FILE
+from support.training import tiny_coco
+from support.training.run_cases import SMALL_FILE
 
 Edit = Callable[[tiny_coco.Documents], object]
 

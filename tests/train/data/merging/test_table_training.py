@@ -18,7 +18,7 @@ from mtvit_train.cli.main import main
 from mtvit_train.config.run import RunConfig, read_run
 from mtvit_train.data.samples.images import collate
 from mtvit_train.scenes.writer import write_scenes
-from support.run_cases import SMALL_FILE
+from support.training.run_cases import SMALL_FILE
 
 
 @pytest.fixture(scope="module")

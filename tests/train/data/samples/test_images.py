@@ -15,7 +15,7 @@ from mtvit_train.data.loading.sampler import EpochSampler
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig
 from mtvit_train.data.samples.images import ImageDataset, collate
 from mtvit_train.scenes.writer import write_scenes
-from support import shapes_data, tiny_coco
+from support.training import shapes_data, tiny_coco
 
 AUGMENT = AugmentConfig(scale=(0.5, 2))
 CANVAS = Letterbox(32, 48)

@@ -13,7 +13,7 @@ from mtvit_train.data.packed import ALL_KINDS
 from mtvit_train.data.samples.augment import AugmentConfig, draw_placement
 from mtvit_train.data.samples.placed_annotations import may_flip, place_annotations, place_keypoints
 from mtvit_train.data.samples.placement import Placement
-from support import shapes_data
+from support.training import shapes_data
 
 WIDE = AugmentConfig(scale=(0.4, 2.5))
 PERSON, BOX, CRAB = range(3)

@@ -8,7 +8,7 @@ from mtvit_core.structures.framing import Inside, Letterbox, OwnSize, ShortSide,
 from mtvit_core.structures.masks import encode_rle
 from mtvit_train.data.samples.augment import NO_AUGMENT, AugmentConfig, draw_placement
 from mtvit_train.data.samples.placement import Placement
-from support import shapes_data
+from support.training import shapes_data
 
 SQUARE = Letterbox(32, 32)
 WIDE = AugmentConfig(scale=(0.3, 2.5))

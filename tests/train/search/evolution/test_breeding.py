@@ -5,7 +5,7 @@ import pytest
 from mtvit_core.backbones.elastic.genome import Genome
 from mtvit_train.config.search import SearchTable
 from mtvit_train.search.evolution.breeding import Breeding
-from support.search_cases import SPACE, size
+from support.training.search_cases import SPACE, size
 
 TABLE = SearchTable(population=12, parents=3, mutants=4, crossovers=5)
 

@@ -11,7 +11,18 @@ from mtvit_core.errors import CheckpointError, ConfigError
 from mtvit_train.config.search import SearchTable
 from mtvit_train.search.evolution.log import Log
 from mtvit_train.search.evolution.search import Search
-from support.search_cases import BEST, SMALL, SPACE, Scored, Silent, nearness, searched, size, toy, worth
+from support.training.search_cases import (
+    BEST,
+    SMALL,
+    SPACE,
+    Scored,
+    Silent,
+    nearness,
+    searched,
+    size,
+    toy,
+    worth,
+)
 
 
 def test_evolution_beats_as_many_random_draws(tmp_path: Path) -> None:

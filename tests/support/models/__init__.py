@@ -1,0 +1,1 @@
+"""Models, parts of them and their inputs."""

@@ -1,0 +1,1 @@
+"""Heads, losses and scores of the tasks."""
