@@ -1,4 +1,4 @@
-"""What the entry point ``train`` registers: the command ``mtvit evaluate``, and ways to weigh losses."""
+"""What the entry point ``train`` registers: the command ``mtvit evaluate``, a reader, and loss weightings."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +7,7 @@ from mtvit_core.plugins.hookspecs import hookimpl
 if TYPE_CHECKING:
     import click
 
+    from mtvit_core.plugins.dataset_reader import Reader
     from mtvit_core.plugins.loss_weighting import Weighting
 
 
@@ -16,6 +17,14 @@ def mtvit_commands() -> "list[click.Command]":
     from mtvit_train.cli.evaluate import evaluate_command
 
     return [evaluate_command]
+
+
+@hookimpl
+def mtvit_readers() -> "list[type[Reader[Any]]]":
+    """Return what ``reader`` may name beside the forms of known tools."""
+    from mtvit_train.data.formats.unlabelled import Unlabelled
+
+    return [Unlabelled]
 
 
 @hookimpl

@@ -19,7 +19,13 @@ from mtvit_train.data.formats.plugin_reader import read_with
 from mtvit_train.data.layouts.layout import TOOLS, find_layout
 from mtvit_train.data.merging.categories import first_difference, notes_of_ids, unite, unite_images
 from mtvit_train.data.merging.concatenation import pool
-from mtvit_train.data.merging.fit_to_model import fit, keep_labels, labels_objects, notes_of_keypoints
+from mtvit_train.data.merging.fit_to_model import (
+    fit,
+    keep_labels,
+    labels_anything,
+    labels_objects,
+    notes_of_keypoints,
+)
 from mtvit_train.data.merging.stated_keypoints import notes_of_mirrors, stated, with_every_sigma
 from mtvit_train.data.merging.table import DataTable
 from mtvit_train.data.packed import PackedAnnotations
@@ -165,6 +171,8 @@ def _read_tables(config: RunConfig, tables: tuple[DataTable, ...], known: Catego
         notes += [train.layout] if train.layout else []
         notes += notes_of_reading(train, f"{where}, train")
         notes += [] if val is None else notes_of_reading(val, f"{where}, val")
+        if not labels_anything(train) and not config.distill.teacher:
+            notes.append(f"{where}: has no labels, and teaches nothing without a teacher (distill.teacher).")
         trains.append(_named(fit(train, every, config.merge, where), name))
         if val is not None:
             vals.append(_named(fit(val, every, config.merge, where), name))

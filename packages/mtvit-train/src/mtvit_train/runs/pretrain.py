@@ -17,7 +17,7 @@ from mtvit_core.threads import usable_cores
 from mtvit_train.build.data import prepare_data
 from mtvit_train.config.pretraining import PretrainConfig
 from mtvit_train.config.run import RunConfig
-from mtvit_train.data.samples.crops import images_below
+from mtvit_train.data.image_folders import images_of
 from mtvit_train.distributed.ranks import Ranks, joined
 from mtvit_train.distributed.stop_signals import StopAsked, Stopped, StopRequest
 from mtvit_train.engine.course import Course
@@ -163,7 +163,7 @@ class _Parts:
             raise ConfigError(
                 "config: train.parallel is 'fsdp', which pre-training does not support; take ddp."
             )
-        found, table = images_below(folders), config.probe
+        found, table = images_of(folders), config.probe
         labelled = labelled_images(table.data, config.model.image_size, table.images) if table.data else None
         held_out = labelled[1].files if labelled else []
         paths, notes = without_twins(found, held_out)

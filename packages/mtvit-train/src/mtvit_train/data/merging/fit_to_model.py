@@ -65,6 +65,12 @@ def labels_objects(packed: PackedAnnotations) -> bool:
     return bool(packed.has.any()) or packed.instances > 0
 
 
+def labels_anything(packed: PackedAnnotations) -> bool:
+    """Tell whether a data set has any label: of objects, of pixels or of whole images."""
+    members = packed.members
+    return labels_objects(packed) or any(one.maps or one.image_labels is not None for one in members)
+
+
 def _judged(
     bits: UInt8[ndarray, "I bytes"] | None, labels: Sequence[int], own: int, classes: int
 ) -> UInt8[ndarray, "I bytes2"] | None:

@@ -12,8 +12,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from mtvit_core.errors import DataError
-from mtvit_core.structures.image_files import IMAGE_SUFFIXES, MAX_PIXELS, read_image
+from mtvit_core.structures.image_files import MAX_PIXELS, read_image
 from mtvit_train.data.packed import Key
 from mtvit_train.data.samples.augment import AugmentConfig
 from mtvit_train.data.samples.colour import jitter_colour
@@ -138,24 +137,3 @@ def crop(rng: np.random.Generator, image: UInt8[Tensor, "3 H0 W0"], kind: CropKi
         image, top, left, height, width, list(kind.size), interpolation=bicubic, antialias=True
     )
     return resized
-
-
-def images_below(folders: Sequence[str]) -> list[Path]:
-    """Return all image files below some folders, in any layout, in the order of their names.
-
-    Raises:
-        DataError: a folder is not there, or holds no image.
-    """
-    found: list[Path] = []
-    for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise DataError(f"data {folder}: no such folder; give one that holds images, at any depth.")
-        inside = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        images = sorted(path for path in inside if path.is_file() and not path.name.startswith("."))
-        if not images:
-            raise DataError(
-                f"data {folder}: holds no image, at any depth; give a folder with files ending in "
-                f"{' '.join(IMAGE_SUFFIXES)}."
-            )
-        found += images
-    return found

@@ -10,8 +10,9 @@ import yaml
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.keypoints import COCO_PERSON
-from mtvit_train.data.formats.tools.translation import images_below, text_of
+from mtvit_train.data.formats.tools.translation import text_of
 from mtvit_train.data.formats.tools.yolo_rows import RowForm
+from mtvit_train.data.image_folders import images_below
 from mtvit_train.data.near_names import near_path
 
 #: Names of the validation split.

@@ -8,7 +8,7 @@ from typing import Any
 
 from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import SplitName
-from mtvit_core.structures.image_files import IMAGE_SUFFIXES, upright_size
+from mtvit_core.structures.image_files import upright_size
 from mtvit_train.data.formats.documents.document import Document
 from mtvit_train.data.formats.faults import Faults
 
@@ -41,12 +41,6 @@ class Plan:
     line: str
     shared: bool
     read: Callable[[SplitName, Faults], Translated]
-
-
-def images_below(folder: Path) -> list[Path]:
-    """List the images of a folder and of all folders in it, by name."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def common_folder(images: Sequence[Path]) -> Path:

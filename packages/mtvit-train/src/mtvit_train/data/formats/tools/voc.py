@@ -24,10 +24,10 @@ from mtvit_train.data.formats.tools.translation import (
     Translated,
     common_folder,
     document_of,
-    images_below,
     sizes_of,
     text_of,
 )
+from mtvit_train.data.image_folders import images_below
 from mtvit_train.data.near_names import near_name
 
 #: Names of the lists and of the folders of validation images.

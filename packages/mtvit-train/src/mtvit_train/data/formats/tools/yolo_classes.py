@@ -7,9 +7,10 @@ from mtvit_core.errors import DataError
 from mtvit_core.structures.annotations import SplitName
 from mtvit_train.data.formats.documents.document import load_json
 from mtvit_train.data.formats.faults import Faults
-from mtvit_train.data.formats.tools.translation import Plan, Translated, images_below, text_of
+from mtvit_train.data.formats.tools.translation import Plan, Translated, text_of
 from mtvit_train.data.formats.tools.yolo_labels import translate
 from mtvit_train.data.formats.tools.yolo_rows import RowForm
+from mtvit_train.data.image_folders import images_below
 
 _NOTES, _CLASSES = "notes.json", "classes.txt"
 
