@@ -59,3 +59,15 @@ def test_a_label_that_says_nothing_is_a_doubt(scenes: Path) -> None:
     result = CliRunner().invoke(main, ["doctor", "--data", str(scenes)])
     assert "dense label 'depth': every pixel is 0.000106813; look at its scale." in result.output
     assert "dense label 'depth': no pixel is labelled, so it is not scored." in result.output
+
+
+def test_data_that_label_no_object_have_no_table_of_objects(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "val/dog/4.png"):
+        path = tmp_path / "pets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(len(name)).integers(0, 255, (9, 9, 3), np.uint8)).save(path)
+    given = ["doctor", "--data", str(tmp_path / "pets"), "--set", "reader=class_folders"]
+    result = CliRunner().invoke(main, given)
+    assert "Objects by category" not in result.output
+    assert "without an object" not in result.output
+    assert "Images by class" in result.output

@@ -9,6 +9,7 @@ from mtvit_core.structures.annotations import SplitName
 from mtvit_train.data.coverage import Coverage, coverage
 from mtvit_train.data.formats.faults import Faults, Noted
 from mtvit_train.data.merging.categories import first_difference
+from mtvit_train.data.merging.fit_to_model import labels_objects
 from mtvit_train.data.packed import PackedAnnotations
 from mtvit_train.doctor.classes import (
     ClassCount,
@@ -42,7 +43,7 @@ class SplitReport:
         crowds: Of these, those that stand for a group.
         dropped: Objects that cover nothing and that the settings leave out.
         tasks: What is labelled for each installed task.
-        classes: Objects of each category.
+        classes: Objects of each category; empty where nothing is labelled of objects.
         image_classes: Images of each class of whole images; empty where none is labelled.
         dense: What each dense label holds.
         layout: What is said of the layout that was found; empty where none was looked for.
@@ -139,7 +140,7 @@ def _examine_split(
     entries = len(noted.found)
     if packed is not None:
         tasks = {name: coverage(packed, found.cls.needs)[0] for name, found in installed_tasks().items()}
-        classes = count_classes(packed)
+        classes = count_classes(packed) if labels_objects(packed) else []
         crowds = int(packed.crowd.sum())
         report.splits[split] = SplitReport(
             len(packed),

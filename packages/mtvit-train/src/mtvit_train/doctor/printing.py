@@ -25,7 +25,8 @@ def show(report: Report, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if report.splits:
         console.print(_holdings(report))
-        console.print(_classes(report))
+        if any(split.classes for split in report.splits.values()):
+            console.print(_classes(report))
         _pixels_and_images(report, console)
     for level in ("fault", "doubt"):
         _findings(report, level, console)
