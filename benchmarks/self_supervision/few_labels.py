@@ -3,10 +3,11 @@
     python -m benchmarks.self_supervision.few_labels --data cells --out few --teacher dinov2s.safetensors
 
 Every arm has ``--minutes`` of updates and the labels of ``--labelled`` training images, drawn once. ``alone``
-trains the recipe ``small`` on them all that time. The others pre-train the same backbone on every training
-image, without labels, for ``--share`` of the time, and train the recipe from there for the rest. ``--start``
-is where the backbone starts, in all arms. How many updates fit is timed once per method: compare on a
-machine that does nothing else, or with one thread.
+trains the recipe ``small`` on them all that time. ``self-training`` does so for ``--share`` of the time; the
+model then teaches another one for the rest, on every training image. The others pre-train the same backbone
+on every training image, without labels, for ``--share`` of the time, and train the recipe from there for the
+rest. ``--start`` is where the backbone starts, in all arms. How many updates fit is timed once per method:
+compare on a machine that does nothing else, or with one thread.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from mtvit_train.runs.pretrain import pretrain
 from mtvit_train.runs.run import run
 from mtvit_train.state import run_files
 
-ALONE = "alone"
+ALONE, SELF = "alone", "self-training"
 METHODS = ("distill", "dino", "mae", "figures")
 #: Settings of each method for a few hundred updates.
 METHOD_SETTINGS: dict[str, tuple[str, ...]] = {
@@ -47,20 +48,23 @@ class Bench:
         """Write the labels that arms may see."""
         self.given, self.out = given, Path(given.out)
         self.out.mkdir(parents=True, exist_ok=True)
-        self.few = self.out / f"labelled-{given.labelled}"
+        self.few, self.images = self.out / f"labelled-{given.labelled}", str(Path(given.data) / "train2017")
         if not self.few.exists():
             few_labels(Path(given.data), self.few, given.labelled)
 
-    def heads(self, out: Path, start: str, steps: int, seed: int) -> RunConfig:
-        """Return the settings of supervised training."""
+    def heads(self, out: Path, start: str, steps: int, seed: int, teacher: str = "") -> RunConfig:
+        """Return the settings of supervised training; with a teacher, every second image is any image."""
         sets = (
             *self.shared(start, seed),
             "train.patience=0",
             "train.evaluate_every=0",
+            f"distill.teacher={teacher}",
             *self.given.heads_set,
         )
-        overrides = {"data": str(self.few), "plugins": ("det",), "out": str(out), "steps": steps}
-        return read_run("small", overrides, sets)
+        any_image = {"path": self.images, "reader": "unlabelled", "evaluate": False, "weight": 1.0}
+        tables = [{"path": str(self.few), "weight": 1.0}, any_image]
+        data = tables if teacher else str(self.few)
+        return read_run("small", {"data": data, "plugins": ("det",), "out": str(out), "steps": steps}, sets)
 
     def pretext(self, method: str, out: Path, steps: int, seed: int) -> PretrainConfig:
         """Return the settings of a pre-training: the backbone of the recipe, shown every training image."""
@@ -77,8 +81,7 @@ class Bench:
             *self.given.set,
         )
         model = {"backbone": heads.model.backbone, "options": dict(heads.model.options)}
-        folder = str(Path(self.given.data) / "train2017")
-        overrides = {"data": (folder,), "method": method, "out": str(out), "model": model}
+        overrides = {"data": (self.images,), "method": method, "out": str(out), "model": model}
         return read_pretrain(None, {**overrides, "train": {"steps": steps}}, sets)
 
     def shared(self, start: str, seed: int) -> tuple[str, ...]:
@@ -92,32 +95,33 @@ class Bench:
         kept = home / "result.json"
         if kept.exists():
             return dict(json.loads(kept.read_text()))
-        start, minutes, share = self.given.start, self.given.minutes, 0.0
-        if name != ALONE:
-            share = self.given.share
-            steps = round(60 * minutes * share / self.pace_of_pretext(name))
+        start, teacher, first = self.given.start, "", 0.0 if name == ALONE else self.given.share
+        if name == SELF:
+            run(self.heads(home / "teacher", start, self.fit(first), seed), Console(quiet=True))
+            teacher = str(home / "teacher" / run_files.MODEL)
+        elif name != ALONE:
+            steps = round(60 * self.given.minutes * first / self.pace_of_pretext(name))
             pretrain(self.pretext(name, home / "pretrain", steps, seed), Console(quiet=True))
             start = str(home / "pretrain" / run_files.BACKBONE)
-        steps = round(60 * minutes * (1 - share) / self.pace_of_heads())
-        metrics = run(self.heads(home / "heads", start, steps, seed), Console(quiet=True))
-        parts = [home / "heads"] + ([home / "pretrain"] if share else [])
-        spent = sum(records.minutes(part) for part in parts)
+        steps = self.fit(1 - first, teacher)
+        metrics = run(self.heads(home / "heads", start, steps, seed, teacher), Console(quiet=True))
+        spent = sum(records.minutes(part.parent) for part in home.glob(f"*/{run_files.RECORDS}"))
         found = {"AP": metrics["det/AP"], "AP50": metrics["det/AP50"], "minutes": spent, "updates": steps}
         kept.write_text(json.dumps(found), encoding="utf-8")
         return found
+
+    def fit(self, share: float, teacher: str = "") -> int:
+        """Return how many updates of supervised training fit into a share of the time."""
+        out = self.out / ("pace-taught" if teacher else "pace-heads")
+        if not out.exists():
+            run(self.heads(out, self.given.start, records.TIMED, 0, teacher), Console(quiet=True))
+        return round(60 * self.given.minutes * share / records.pace(out))
 
     def pace_of_pretext(self, method: str) -> float:
         """Return seconds of an update of a pre-training; timed once."""
         out = self.out / f"pace-{method}"
         if not out.exists():
             pretrain(self.pretext(method, out, records.TIMED, 0), Console(quiet=True))
-        return records.pace(out)
-
-    def pace_of_heads(self) -> float:
-        """Return the same of supervised training."""
-        out = self.out / "pace-heads"
-        if not out.exists():
-            run(self.heads(out, self.given.start, records.TIMED, 0), Console(quiet=True))
         return records.pace(out)
 
 
@@ -145,8 +149,8 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--labelled", type=int, default=29)
     parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--share", type=float, default=0.6, help="of the time, for the pre-training")
-    parser.add_argument("--arms", nargs="+", default=[ALONE, *METHODS], choices=[ALONE, *METHODS])
+    parser.add_argument("--share", type=float, default=0.6, help="of the time, for what comes first")
+    parser.add_argument("--arms", nargs="+", default=[ALONE, SELF, *METHODS], choices=[ALONE, SELF, *METHODS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--start", default="scenes", help="model.pretrained of all arms")
     parser.add_argument("--teacher", default="true", help="distill.pretrained")
