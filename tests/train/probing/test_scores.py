@@ -5,6 +5,7 @@ import torch
 
 from mtvit_train.probing.pictures import component_pictures
 from mtvit_train.probing.scores import (
+    Spread,
     average_precision,
     collapse,
     effective_rank,
@@ -33,9 +34,12 @@ def test_collapse_is_told() -> None:
     spread, flat = torch.randn(64, 16), torch.ones(64, 16) + 1e-3 * torch.randn(64, 16)
     assert effective_rank(spread) > 14
     assert effective_rank(flat) < 2
-    assert collapse(effective_rank(spread), mean_cosine(spread), spread) == ""
-    told = collapse(effective_rank(flat), mean_cosine(flat), flat)
-    assert told.startswith("features are collapsing: images have a mean cosine of 1.000")
+    good, bad = (Spread(effective_rank(x), mean_cosine(x)) for x in (spread, flat))
+    assert collapse(good, good, 16) == ""
+    told = collapse(bad, good, 16)
+    assert told.startswith("features are collapsing: the mean cosine between images is 1.000 (0.0")
+    assert collapse(bad, bad, 16)  # no better than at the start
+    assert collapse(Spread(9.0, 0.99), Spread(5.0, 0.999), 16) == ""  # on the way out
 
 
 def test_components_have_a_fixed_sign() -> None:

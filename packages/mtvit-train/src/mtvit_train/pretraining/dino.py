@@ -56,6 +56,7 @@ class SelfDistillation(Pretext):
     """A backbone that learns from its own moving average."""
 
     name: ClassVar[str] = "dino"
+    remedy: ClassVar[str] = "lower train.lr, raise train.ema_start, or take --method distill"
     centre: Tensor
     patch_centre: Tensor
 

@@ -42,10 +42,12 @@ class Pretext(nn.Module, ABC):
 
     Attributes:
         name: Prefix of its losses in the records.
+        remedy: What to change where features collapse.
         backbone: The backbone.
     """
 
     name: ClassVar[str]
+    remedy: ClassVar[str] = "lower train.lr"
     views: tuple[View, ...] = ("image",)
 
     def __init__(self, backbone: Backbone) -> None:

@@ -22,7 +22,7 @@ from mtvit_train.pretraining.pretext import summary
 from mtvit_train.probing.labelled import LabelledImages
 from mtvit_train.probing.pictures import attention_pictures, component_pictures, nearness_pictures
 from mtvit_train.probing.scores import (
-    collapse,
+    Spread,
     effective_rank,
     linear,
     mean_cosine,
@@ -42,14 +42,19 @@ class Measured:
 
     Attributes:
         metrics: Numbers by name.
-        warning: A line where the features collapse; else empty.
+        most: Highest rank that the features can have.
         pictures: Of each of some images: itself, its components, how near patches are to the whole, and where
             the backbone has a class token, what that attends to.
     """
 
     metrics: dict[str, float]
-    warning: str
+    most: int
     pictures: tuple[tuple[Image.Image, ...], ...]
+
+    @property
+    def spread(self) -> Spread:
+        """How well the features tell images apart."""
+        return Spread(self.metrics["rank"], self.metrics["mean_cosine"])
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,10 @@ class Probe:
             attended += [] if weights is None else list(weights.float().cpu())
             check()
         x, patches = torch.cat(parts), torch.cat(shown)
-        rank, cosine = effective_rank(x), mean_cosine(x)
-        metrics = {"rank": rank, "mean_cosine": cosine}
+        metrics = {"rank": effective_rank(x), "mean_cosine": mean_cosine(x)}
         if self.labelled is not None:
             metrics |= self._scores(backbone, check)
-        return Measured(metrics, collapse(rank, cosine, x), _pictures(images, patches, x, attended))
+        return Measured(metrics, min(x.shape), _pictures(images, patches, x, attended))
 
     def _scores(self, backbone: Backbone, check: Callable[[], None]) -> dict[str, float]:
         assert self.labelled is not None

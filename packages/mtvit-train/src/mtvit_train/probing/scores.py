@@ -5,6 +5,8 @@ probe     W = (X^T X / S + r I)^-1 X^T (Y - mean) / S, X standardised
 RankMe    exp(H(p)), p = s / sum s, s singular values of the features            (Garrido et al. 2023)
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -13,7 +15,7 @@ from torch.nn import functional as F
 _TEMPERATURE = 0.07
 #: Ridge of the linear probe, relative to the variance of a feature.
 RIDGE = 0.1
-#: Alarm: mean cosine between images above the first, or rank below the second as a share of what is possible.
+#: Limits of the alarm: mean cosine between images, and rank as a share of the highest possible.
 ALIKE, FLAT = 0.95, 0.02
 
 
@@ -74,13 +76,33 @@ def mean_cosine(x: Float[Tensor, "S D"]) -> float:
     return float((unit.sum(0).square().sum() - count) / (count * (count - 1)))
 
 
-def collapse(rank: float, cosine: float, x: Float[Tensor, "S D"]) -> str:
-    """Return a line where features tell images apart no more; empty where they do."""
-    most = min(x.shape)
-    if cosine > ALIKE or rank < FLAT * most:
-        return (
-            f"features are collapsing: images have a mean cosine of {cosine:.3f}, and their features "
-            f"an effective rank of {rank:.1f} of {most}; lower train.lr, raise train.ema_start, or take "
-            "--method distill."
-        )
-    return ""
+@dataclass(frozen=True)
+class Spread:
+    """How well features tell images apart.
+
+    Attributes:
+        rank: Their effective rank.
+        cosine: Mean cosine between images.
+    """
+
+    rank: float
+    cosine: float
+
+
+def collapse(now: Spread, start: Spread, most: int) -> str:
+    """Return a line where features hardly tell images apart, and no better than at the start; else nothing.
+
+    Features of random weights, and those of images that are much alike, are beyond the limits from the start.
+
+    Args:
+        now: Of the features of a run.
+        start: Of those before its first update.
+        most: Highest rank that they can have.
+    """
+    flat = now.cosine > ALIKE or now.rank < FLAT * most
+    if not flat or (now.cosine < start.cosine and now.rank > start.rank):
+        return ""
+    return (
+        f"features are collapsing: the mean cosine between images is {now.cosine:.3f} ({start.cosine:.3f} at "
+        f"the start), the effective rank {now.rank:.1f} of {most} ({start.rank:.1f})"
+    )

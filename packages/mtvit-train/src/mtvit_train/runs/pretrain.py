@@ -30,6 +30,7 @@ from mtvit_train.pretraining.make import UnlabelledSplit, make_pretext, make_spl
 from mtvit_train.pretraining.pretext import Pretext
 from mtvit_train.probing.labelled import labelled_images
 from mtvit_train.probing.probe import Measured, Probe
+from mtvit_train.probing.scores import Spread, collapse
 from mtvit_train.probing.twins import without_twins
 from mtvit_train.recording.terminal import Display
 from mtvit_train.recording.trackers import require_packages
@@ -226,10 +227,16 @@ class _Hooks:
             shown = "  ".join(f"{name} {value:.3f}" for name, value in found.metrics.items())
             tell = partial(self.display.console.print, highlight=False, soft_wrap=True, markup=False)
             tell(f"step {step}: {shown}")
-            if found.warning:
-                tell(f"step {step}: {found.warning}")
+            warning = collapse(found.spread, self._start(), found.most)
+            if warning and step:
+                tell(f"step {step}: {warning}; {self.parts.pretext.remedy}.")
 
         self.trainer.ranks.lead(work)
+
+    def _start(self) -> Spread:
+        """What the first measurement of the run found."""
+        first = next(iter(self.folder.records.read("eval")))
+        return Spread(first["probe/rank"], first["probe/mean_cosine"])
 
     def _table(self, step: int, found: Measured) -> Table:
         """The same probes of the start, of the teacher, and of every measurement."""
