@@ -85,7 +85,7 @@ class Distillation(Pretext):
     """A backbone that learns the features of another one."""
 
     name: ClassVar[str] = "distill"
-    remedy: ClassVar[str] = "lower train.lr, or set distill.mixup=false and train.optimizer=muon"
+    remedy: ClassVar[str] = "lower train.lr, or set distill.mixup=false"
 
     def __init__(self, backbone: Backbone, teacher_width: int, config: TeacherConfig) -> None:
         """Build the projections.
