@@ -147,7 +147,7 @@ def test_what_is_not_installed_is_named(extras: ModuleType, data: Path) -> None:
         read_split(RunConfig(data=str(data), reader="csv_box"), data, "val")
     assert str(caught.value) == (
         "reader 'csv_box' is not installed; installed: class_folders, csv_labels, folders, mtan, "
-        "csv_boxes. Did you mean 'csv_boxes'?"
+        "csv_boxes, unlabelled. Did you mean 'csv_boxes'?"
     )
     with pytest.raises(
         ConfigError, match=r"config: readers\.csv_boxes\.names is missing; it has no default\."
